@@ -1,0 +1,5 @@
+"""`python -m squadlite` is the `squadlite` command."""
+
+from squadlite.cli import main
+
+main()

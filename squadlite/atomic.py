@@ -1,0 +1,58 @@
+"""Files that are either the old one or the new one, whole."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """
+    Open a temporary file beside `path`; sync it and rename it to `path` when the block ends well.
+
+    Killed at any moment, `path` is the old file or the new one. An exception in the block removes
+    the temporary file and leaves `path` as it was.
+
+    Args:
+        path: the file to replace; its folder must exist.
+
+    Yields:
+        A binary file open for writing and seeking.
+
+    Raises:
+        OSError: the folder can't be written to.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    # The umask can only be read by setting it; mkstemp makes files that nobody else may read.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows can't open folders; there the rename itself is durable enough.
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,96 @@
+"""
+Every error that squadlite raises on purpose.
+
+    SquadliteError
+    ├── FormatError             bytes that are not a .sqz file of a version we read
+    │   ├── PreambleError       the first bytes: magic, reserved fields, positions
+    │   ├── VersionError        a well-formed file of a version we don't read
+    │   ├── TruncatedFileError  the file is shorter or longer than it says
+    │   ├── HeaderError         the header: JSON, fields, limits
+    │   ├── TensorError         one tensor: shape, position, size, name
+    │   ├── CodecError          an unknown codec, bad settings, or codes that don't decode
+    │   └── DigestError         bytes that don't match their digest
+    ├── ConfigError             a model configuration that no model can have
+    ├── CheckpointError         a checkpoint folder that can't be loaded
+    ├── TokenizerError          a vocabulary that can't tokenize
+    ├── DatasetError            a SQuAD or question file that doesn't hold what it should
+    └── BookError               a book that can't be read
+        ├── UnsupportedBookError  a kind of file we don't read
+        ├── ProtectedBookError    a book locked by DRM
+        ├── BrokenBookError       damaged, hostile or empty
+        └── BookIndexError        an index file that can't be built or opened
+
+Messages say subject, found, expected. Mistakes of the calling code stay ValueError and TypeError.
+"""
+
+
+class SquadliteError(Exception):
+    """Anything a user can be told in one line; the command line turns it into exit code 1."""
+
+
+class FormatError(SquadliteError):
+    """Bytes that are not a .sqz file of a version we read (format_spec.md)."""
+
+
+class PreambleError(FormatError):
+    """The fixed first bytes of a .sqz file are wrong."""
+
+
+class VersionError(FormatError):
+    """A .sqz file of a version this reader doesn't know."""
+
+
+class TruncatedFileError(FormatError):
+    """A .sqz file is shorter or longer than its preamble says."""
+
+
+class HeaderError(FormatError):
+    """The header of a .sqz file breaks a rule."""
+
+
+class TensorError(FormatError):
+    """One tensor's description breaks a rule, or a tensor asked for isn't there."""
+
+
+class CodecError(FormatError):
+    """An unknown codec, settings out of range, or values that a codec can't hold."""
+
+
+class DigestError(FormatError):
+    """Bytes don't match the digest stored for them."""
+
+
+class ConfigError(SquadliteError):
+    """A model configuration that no model can have."""
+
+
+class CheckpointError(SquadliteError):
+    """A checkpoint folder that can't be loaded."""
+
+
+class TokenizerError(SquadliteError):
+    """A vocabulary that can't tokenize."""
+
+
+class DatasetError(SquadliteError):
+    """A SQuAD or question file that doesn't hold what it should."""
+
+
+class BookError(SquadliteError):
+    """A book that can't be read."""
+
+
+class UnsupportedBookError(BookError):
+    """A kind of file that squadlite doesn't read."""
+
+
+class ProtectedBookError(BookError):
+    """A book locked by DRM."""
+
+
+class BrokenBookError(BookError):
+    """A damaged, hostile or empty book."""
+
+
+class BookIndexError(BookError):
+    """An index that can't be built or opened."""
