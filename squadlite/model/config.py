@@ -1,0 +1,180 @@
+"""What a question-answering encoder looks like: sizes, activation, shared layers, sketches."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from squadlite.errors import ConfigError
+
+MAX_SIZE = 1 << 20  # of any one dimension
+MAX_LAYERS = 256  # executed
+MAX_PARAMETERS = 1 << 31  # 8 GiB in float32; BERT-large has 335 million
+
+# The names are Hugging Face's: checkpoints and .sqz files both carry them.
+ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
+    {
+        "gelu": functional.gelu,
+        "gelu_new": partial(functional.gelu, approximate="tanh"),
+        "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
+        "relu": functional.relu,
+    }
+)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """
+    The shape of one model. An instance is valid: every rule is checked when it is made.
+
+    Raises:
+        ConfigError: a field of the wrong type or out of range, or fields that contradict another.
+    """
+
+    vocab_size: int  # word pieces kept
+    hidden_size: int  # width of the vectors between layers
+    num_layers: int  # layers executed
+    num_heads: int  # attention heads, each hidden_size / num_heads wide
+    intermediate_size: int  # width inside the feed-forward block
+    max_position_embeddings: int  # longest input, in tokens
+    type_vocab_size: int  # kinds of token, question and context; 0: none, as in DistilBERT
+    layer_norm_eps: float  # added to the variance in every norm
+    hidden_act: str  # a name in ACTIVATIONS, applied inside the feed-forward block
+    layer_map: tuple[int, ...]  # the stored layer that each executed layer uses
+    sketch_dims: Mapping[str, int] = field(default_factory=dict)
+    # the sketch's m for each sketched linear of a layer ("attention.query": 256); others are plain
+
+    def __post_init__(self) -> None:
+        for name, smallest in _SMALLEST.items():
+            largest = MAX_LAYERS if name == "num_layers" else MAX_SIZE
+            _check_integer(name, getattr(self, name), smallest, largest)
+        if self.hidden_size % self.num_heads:
+            raise _error(
+                "hidden_size", self.hidden_size, f"a multiple of num_heads {self.num_heads}"
+            )
+        self._check_choices()
+        self._check_layer_map()
+        self._check_sketch_dims()
+        if self.num_parameters > MAX_PARAMETERS:
+            raise ConfigError(
+                f"model config: found {self.num_parameters} parameters, "
+                f"expected at most {MAX_PARAMETERS}"
+            )
+
+    @property
+    def num_layer_groups(self) -> int:
+        """Layers stored: executed layers with the same entry in `layer_map` share one."""
+        return max(self.layer_map) + 1
+
+    @property
+    def linear_shapes(self) -> dict[str, tuple[int, int]]:
+        """Name in a layer -> (inputs, outputs), for the six linear maps of every layer."""
+        return {
+            "attention.query": (self.hidden_size, self.hidden_size),
+            "attention.key": (self.hidden_size, self.hidden_size),
+            "attention.value": (self.hidden_size, self.hidden_size),
+            "attention.output": (self.hidden_size, self.hidden_size),
+            "feed_forward.intermediate": (self.hidden_size, self.intermediate_size),
+            "feed_forward.output": (self.intermediate_size, self.hidden_size),
+        }
+
+    @property
+    def num_parameters(self) -> int:
+        """Values stored, the signs of sketches included."""
+        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size
+        norm = 2 * self.hidden_size
+        layer = 2 * norm
+        for name, (inputs, outputs) in self.linear_shapes.items():
+            sketch_dim = self.sketch_dims.get(name)
+            weight = sketch_dim * (inputs + outputs) if sketch_dim else inputs * outputs
+            layer += weight + outputs
+        span_head = 2 * self.hidden_size + 2
+        return rows * self.hidden_size + norm + self.num_layer_groups * layer + span_head
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as a JSON object, the `model` part of a .sqz header."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**values, "layer_map": list(self.layer_map), "sketch_dims": dict(self.sketch_dims)}
+
+    @classmethod
+    def from_dict(cls, values: object) -> "ModelConfig":
+        """
+        Read the JSON object that `to_dict` writes.
+
+        Raises:
+            ConfigError: not an object, a field missing or unknown, or a value that breaks a rule.
+        """
+        if not isinstance(values, dict):
+            raise ConfigError(f"model config: found {_shown(values)}, expected an object")
+        names = [item.name for item in fields(cls)]
+        missing = [name for name in names if name not in values]
+        if missing:
+            raise ConfigError(f"model config field '{missing[0]}': found nothing, expected a value")
+        unknown = [name for name in values if name not in names]
+        if unknown:
+            expected = f"one of {', '.join(names)}"
+            raise ConfigError(
+                f"model config: found field {_shown(unknown[0])}, expected {expected}"
+            )
+        layer_map = values["layer_map"]
+        if not isinstance(layer_map, list):
+            raise _error("layer_map", layer_map, "a list")
+        return cls(**{**values, "layer_map": tuple(layer_map)})
+
+    def _check_choices(self) -> None:
+        eps = self.layer_norm_eps
+        if not isinstance(eps, float) or not 0 < eps <= 1:
+            raise _error("layer_norm_eps", eps, "a number above 0, at most 1")
+        if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATIONS:
+            raise _error("hidden_act", self.hidden_act, f"one of {', '.join(ACTIVATIONS)}")
+
+    def _check_layer_map(self) -> None:
+        if len(self.layer_map) != self.num_layers:
+            expected = f"one entry for each of the {self.num_layers} layers"
+            raise _error("layer_map", list(self.layer_map), expected)
+        for entry in self.layer_map:
+            _check_integer("layer_map", entry, 0, self.num_layers - 1)
+        unused = set(range(self.num_layer_groups)) - set(self.layer_map)
+        if unused:
+            expected = f"every stored layer used; {min(unused)} is not"
+            raise _error("layer_map", list(self.layer_map), expected)
+
+    def _check_sketch_dims(self) -> None:
+        if not isinstance(self.sketch_dims, Mapping):
+            raise _error("sketch_dims", self.sketch_dims, "an object")
+        shapes = self.linear_shapes
+        for name, sketch_dim in self.sketch_dims.items():
+            if name not in shapes:
+                raise _error("sketch_dims", name, f"one of {', '.join(shapes)}")
+            inputs, _ = shapes[name]
+            _check_integer(f"sketch_dims.{name}", sketch_dim, 1, inputs)
+
+
+_SMALLEST = {
+    "vocab_size": 1,
+    "hidden_size": 1,
+    "num_layers": 1,
+    "num_heads": 1,
+    "intermediate_size": 1,
+    "max_position_embeddings": 1,
+    "type_vocab_size": 0,
+}
+
+
+def _check_integer(name: str, value: object, smallest: int, largest: int) -> None:
+    # True and False are integers to Python, but never sizes.
+    if type(value) is not int or not smallest <= value <= largest:
+        raise _error(name, value, f"a whole number from {smallest} to {largest}")
+
+
+def _error(name: str, found: object, expected: str) -> ConfigError:
+    return ConfigError(f"model config field '{name}': found {_shown(found)}, expected {expected}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

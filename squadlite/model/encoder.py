@@ -1,0 +1,165 @@
+"""A BERT encoder with a span head, whose executed layers may share stored ones."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from squadlite.model.config import ACTIVATIONS, ModelConfig
+from squadlite.model.sketched_linear import SketchedLinear
+
+# Shapes in comments: B questions in a batch, T tokens each, `heads` attention heads of width
+# `width` = hidden / heads.
+
+
+class QuestionAnsweringModel(nn.Module):
+    """
+    Post-norm BERT that scores every token as the start and as the end of the answer.
+
+    The names in `state_dict()` are the names of the tensors in a .sqz file. A layer that
+    `config.layer_map` names more than once exists once.
+
+    Source: Devlin et al. 2018 (BERT); Deng & Looi 2020, section 3.2 (shared layers).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layer_groups))
+        self.span_head = nn.Linear(config.hidden_size, 2)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Score every token.
+
+        Args:
+            input_ids: (B, T) int64, each below `vocab_size`; T at most `max_position_embeddings`.
+            token_type_ids: (B, T) int64: 0 for the question, 1 for the context. Not looked at
+                by a model without token types.
+            attention_mask: (B, T) bool, False for padding. A row needs one True at least.
+
+        Returns:
+            start_logits and end_logits, each (B, T) float32 whatever the weights' dtype is.
+            Those of padding mean nothing.
+
+        Raises:
+            ValueError: more tokens than the model has positions for.
+        """
+        # Attention without a mask has faster kernels.
+        mask = None if bool(attention_mask.all()) else attention_mask[:, None, None, :]
+        hidden = self.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
+        for stored in self.config.layer_map:
+            hidden = self.layers[stored](hidden, mask)
+        logits = self.span_head(hidden).float()  # (B, T, 2)
+        start_logits, end_logits = logits.unbind(dim=-1)
+        return start_logits, end_logits
+
+
+def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor of a model, in the order in which a file holds them."""
+    with torch.device("meta"):
+        model = QuestionAnsweringModel(config)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+class Embeddings(nn.Module):
+    """The sum of a word piece's, a position's and a token type's vector, normalised."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.word = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type = (
+            nn.Embedding(config.type_vocab_size, config.hidden_size)
+            if config.type_vocab_size
+            else None
+        )
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
+        """Look up (B, T) ids; returns (B, T, hidden)."""
+        length = input_ids.shape[1]
+        if length > self.position.num_embeddings:
+            raise ValueError(
+                f"input_ids: found {length} tokens, "
+                f"expected at most {self.position.num_embeddings} (max_position_embeddings)"
+            )
+        embedded = self.word(input_ids) + self.position.weight[:length]  # (B, T, hidden)
+        if self.token_type is not None:
+            embedded = embedded + self.token_type(token_type_ids)
+        normed: torch.Tensor = self.norm(embedded)
+        return normed
+
+
+class Layer(nn.Module):
+    """One stored layer: self-attention, then feed-forward."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Map (B, T, hidden) to the same shape."""
+        mixed: torch.Tensor = self.feed_forward(self.attention(hidden, mask))
+        return mixed
+
+
+class SelfAttention(nn.Module):
+    """Every token gathers from every token that isn't padding; added to its input, normalised."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.query = _linear(config, "attention.query")
+        self.key = _linear(config, "attention.key")
+        self.value = _linear(config, "attention.value")
+        self.output = _linear(config, "attention.output")
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """Map (B, T, hidden) to the same shape; `mask` is (B, 1, 1, T) bool, or None for all."""
+        gathered = functional.scaled_dot_product_attention(
+            query=self._split_heads(self.query(hidden)),
+            key=self._split_heads(self.key(hidden)),
+            value=self._split_heads(self.value(hidden)),
+            attn_mask=mask,
+        )  # (B, heads, T, width)
+        joined = gathered.transpose(1, 2).flatten(start_dim=2)  # (B, T, hidden)
+        normed: torch.Tensor = self.norm(hidden + self.output(joined))
+        return normed
+
+    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
+        # (B, T, hidden) -> (B, heads, T, width)
+        questions, length, hidden = x.shape
+        return x.view(questions, length, self.num_heads, hidden // self.num_heads).transpose(1, 2)
+
+
+class FeedForward(nn.Module):
+    """Two linear maps of each token alone; added to its input, normalised."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.intermediate = _linear(config, "feed_forward.intermediate")
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.output = _linear(config, "feed_forward.output")
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Map (B, T, hidden) to the same shape."""
+        widened = self.activation(self.intermediate(hidden))  # (B, T, intermediate)
+        normed: torch.Tensor = self.norm(hidden + self.output(widened))
+        return normed
+
+
+def _linear(config: ModelConfig, name: str) -> nn.Module:
+    inputs, outputs = config.linear_shapes[name]
+    sketch_dim = config.sketch_dims.get(name)
+    if sketch_dim is None:
+        return nn.Linear(inputs, outputs)
+    return SketchedLinear(inputs, outputs, sketch_dim)
