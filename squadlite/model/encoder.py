@@ -1,8 +1,12 @@
 """A BERT encoder with a span head, whose executed layers may share stored ones."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from squadlite.model.config import ACTIVATIONS, ModelConfig
 from squadlite.model.sketched_linear import SketchedLinear
@@ -60,11 +64,32 @@ class QuestionAnsweringModel(nn.Module):
         return start_logits, end_logits
 
 
+def empty_model(config: ModelConfig) -> QuestionAnsweringModel:
+    """Make a model whose tensors have shapes and no storage (device "meta"), to be assigned to."""
+    with torch.device("meta"), _WithoutInitialisation():
+        return QuestionAnsweringModel(config)
+
+
 def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor of a model, in the order in which a file holds them."""
-    with torch.device("meta"):
-        model = QuestionAnsweringModel(config)
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    tensors = empty_model(config).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """Leaves new weights as they are: drawing them, even on "meta", makes torch import sympy."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 class Embeddings(nn.Module):

@@ -8,7 +8,7 @@ from squadlite.container import SqzFile, open_sqz
 from squadlite.errors import ConfigError, HeaderError, TensorError
 from squadlite.model.checkpoint import Checkpoint, load_checkpoint
 from squadlite.model.config import ModelConfig
-from squadlite.model.encoder import QuestionAnsweringModel, tensor_shapes
+from squadlite.model.encoder import QuestionAnsweringModel, empty_model, tensor_shapes
 
 TOKENIZER_PREFIX = "tokenizer."  # tensors of a .sqz file that are not the model's
 
@@ -34,9 +34,7 @@ def load_model(path: str | Path) -> QuestionAnsweringModel:
 
 def model_from_checkpoint(checkpoint: Checkpoint) -> QuestionAnsweringModel:
     """Make a model around a checkpoint's tensors, without copying them; eval mode, no gradients."""
-    # On the meta device nothing is allocated or drawn at random, only to be thrown away.
-    with torch.device("meta"):
-        model = QuestionAnsweringModel(checkpoint.config)
+    model = empty_model(checkpoint.config)
     model.load_state_dict(checkpoint.tensors, assign=True)
     return model.eval().requires_grad_(False)
 
