@@ -1,0 +1,15 @@
+"""
+Reading: a question and its contexts become answers with character offsets and scores.
+
+    tokenizer_spec  what a WordPiece tokenizer is made of, from a checkpoint folder or a .sqz file
+    tokenizer       text -> token ids and character offsets
+    vocabulary      fewer word pieces: count them over a corpus, keep the most frequent
+    windows         token ids -> windows the model can read, batched by length
+    spans           logits -> the best answer spans and their scores
+    reader          all of it together: Reader.read(question, contexts)
+    squad           SQuAD files
+    metrics         the official SQuAD 2.0 scores
+    evaluate        a reader over a dataset
+
+Only `reader` imports torch.
+"""

@@ -1,0 +1,269 @@
+"""The reader: a question and contexts in, answers with offsets and scores out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from squadlite.answering.spans import (
+    Reading,
+    TokenSpan,
+    best_token_spans,
+    make_reading,
+    null_scores,
+)
+from squadlite.answering.tokenizer import TokenizedText, Tokenizer
+from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.windows import (
+    Batch,
+    Window,
+    batches_by_length,
+    pad_batch,
+    split_into_windows,
+)
+from squadlite.container import open_sqz
+from squadlite.errors import ConfigError, SquadliteError, TokenizerError
+from squadlite.model import (
+    QuestionAnsweringModel,
+    load_checkpoint,
+    model_from_checkpoint,
+    model_from_sqz,
+)
+
+Compute = Literal["f32", "bf16"]
+MIN_POSITIONS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReaderSettings:
+    """
+    How a reader cuts contexts and picks answers. Lengths count tokens.
+
+    Args:
+        max_seq_length: in a window with its special tokens; at most the model's positions.
+        doc_stride: from the first token of one window's piece of context to the first of the next.
+        max_question_length: of a question; the rest is cut off.
+        max_answer_length: of an answer.
+        n_best: answers per context.
+        max_batch_tokens: in a batch, padding included.
+
+    Raises:
+        ValueError: a number below 1, or a window that a question fills.
+    """
+
+    max_seq_length: int = 384
+    doc_stride: int = 128
+    max_question_length: int = 64
+    max_answer_length: int = 30
+    n_best: int = 20
+    max_batch_tokens: int = 4096
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ValueError(f"{name} is {value}, expected at least 1")
+        if self.max_question_length + 3 >= self.max_seq_length:
+            raise ValueError(
+                f"max_seq_length {self.max_seq_length} leaves no room for a context beside "
+                f"a question of {self.max_question_length} tokens and 3 special ones"
+            )
+
+    def within(self, n_positions: int) -> Self:
+        """These settings for a model of `n_positions`: shorter windows where it needs them."""
+        if n_positions >= self.max_seq_length:
+            return self
+        return type(self)(
+            **vars(self)
+            | {
+                "max_seq_length": n_positions,
+                "max_question_length": min(self.max_question_length, n_positions // 2),
+            }
+        )
+
+
+class Reader:
+    """
+    Reads contexts for answers to a question.
+
+    Args:
+        model: in eval mode.
+        tokenizer: with the vocabulary that the model was made for.
+        settings: the defaults are those of the original BERT code.
+
+    Raises:
+        TokenizerError: the vocabulary and the model's word embeddings differ in size.
+        ConfigError: a model with too few positions to read.
+    """
+
+    def __init__(
+        self,
+        model: QuestionAnsweringModel,
+        tokenizer: Tokenizer,
+        settings: ReaderSettings | None = None,
+    ) -> None:
+        n_pieces, n_embeddings = len(tokenizer.spec.vocab), model.config.vocab_size
+        if n_pieces != n_embeddings:
+            raise TokenizerError(
+                f"vocabulary has {n_pieces} pieces, the model embeddings for {n_embeddings}"
+            )
+        if model.config.type_vocab_size == 1:
+            raise ConfigError("model has 1 token type, reading needs 2 (or none, as in DistilBERT)")
+        n_positions = model.config.max_position_embeddings
+        if n_positions < MIN_POSITIONS:
+            raise ConfigError(
+                f"model has {n_positions} positions, reading needs at least {MIN_POSITIONS}"
+            )
+        self.model = model
+        self.tokenizer = tokenizer
+        self.settings = (settings or ReaderSettings()).within(n_positions)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        settings: ReaderSettings | None = None,
+        threads: int | None = None,
+        compute: Compute = "f32",
+    ) -> Self:
+        """
+        Load a reader from a .sqz file or a Hugging Face checkpoint folder.
+
+        Args:
+            path: the file or folder.
+            settings: as for `Reader`.
+            threads: CPU threads for torch, for the whole process; None leaves torch's choice.
+            compute: "bf16" calculates in bfloat16, faster on CPUs that have it.
+
+        Raises:
+            FormatError: a .sqz file that breaks the format.
+            CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        spec, model = _load_parts(Path(path))
+        if compute == "bf16":
+            model = model.to(torch.bfloat16)
+        return cls(model, Tokenizer(spec), settings)
+
+    def read(
+        self, question: str, contexts: Sequence[str], *, n_best: int | None = None
+    ) -> list[Reading]:
+        """
+        Look for the answers to one question in each context.
+
+        Args:
+            question: any text.
+            contexts: texts of any length.
+            n_best: answers per context; None: as the settings say.
+
+        Returns:
+            One reading per context, in order.
+        """
+        return self.read_pairs([(question, context) for context in contexts], n_best=n_best)
+
+    def read_pairs(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        n_best: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Reading]:
+        """
+        Look for answers in many contexts, each with its own question, in batches over all of them.
+
+        Args:
+            pairs: (question, context) each.
+            n_best: answers per context; None: as the settings say.
+            progress: called with the windows read and their total after each batch.
+
+        Returns:
+            One reading per pair, in order.
+
+        Raises:
+            SquadliteError: a model whose logits aren't numbers.
+        """
+        n_best = self.settings.n_best if n_best is None else n_best
+        questions = _encode_once([question for question, _ in pairs], self.tokenizer)
+        contexts = _encode_once([context for _, context in pairs], self.tokenizer)
+        windows = [
+            window
+            for pair, (question, context) in enumerate(pairs)
+            for window in split_into_windows(
+                pair,
+                questions[question].ids,
+                contexts[context].ids,
+                max_seq_length=self.settings.max_seq_length,
+                max_question_length=self.settings.max_question_length,
+                doc_stride=self.settings.doc_stride,
+            )
+        ]
+        found: list[list[TokenSpan]] = [[] for _ in pairs]
+        lowest_null = np.full(len(pairs), np.inf)
+        n_read = 0
+        for batch_windows in batches_by_length(windows, self.settings.max_batch_tokens):
+            spans, nulls = self._read_batch(batch_windows, n_best)
+            for window, window_spans, null in zip(batch_windows, spans, nulls, strict=True):
+                found[window.pair] += window_spans
+                lowest_null[window.pair] = min(lowest_null[window.pair], null)
+            n_read += len(batch_windows)
+            if progress is not None:
+                progress(n_read, len(windows))
+        return [
+            make_reading(context, contexts[context].offsets, spans, float(null), n_best)
+            for (_, context), spans, null in zip(pairs, found, lowest_null, strict=True)
+        ]
+
+    def _read_batch(
+        self, windows: Sequence[Window], n_best: int
+    ) -> tuple[list[list[TokenSpan]], list[float]]:
+        # Per window its best spans, counted in tokens of the whole context, and its null score.
+        tokenizer = self.tokenizer
+        batch = pad_batch(
+            windows,
+            cls_id=tokenizer.cls_id,
+            sep_id=tokenizer.sep_id,
+            pad_id=tokenizer.pad_id,
+        )
+        start_logits, end_logits = self._logits(batch)
+        spans = best_token_spans(
+            start_logits,
+            end_logits,
+            batch.context_mask,
+            n_best=n_best,
+            max_answer_length=self.settings.max_answer_length,
+        )
+        shifted = [
+            [span.shifted(window.first_token - window.context_start) for span in window_spans]
+            for window, window_spans in zip(windows, spans, strict=True)
+        ]
+        return shifted, null_scores(start_logits, end_logits).tolist()
+
+    def _logits(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with torch.inference_mode():
+            start_logits, end_logits = self.model(
+                torch.from_numpy(batch.input_ids),
+                torch.from_numpy(batch.token_type_ids),
+                torch.from_numpy(batch.attention_mask),
+            )
+        logits = start_logits.numpy(), end_logits.numpy()
+        if not all(np.isfinite(part).all() for part in logits):
+            raise SquadliteError("the model's logits are not all finite: its weights are damaged")
+        return logits
+
+
+def _load_parts(path: Path) -> tuple[TokenizerSpec, QuestionAnsweringModel]:
+    if path.is_dir():
+        return TokenizerSpec.from_folder(path), model_from_checkpoint(load_checkpoint(path))
+    with open_sqz(path) as file:
+        return TokenizerSpec.from_sqz(file), model_from_sqz(file)
+
+
+def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:
+    # Many pairs share a question, or a context.
+    unique = list(dict.fromkeys(texts))
+    return dict(zip(unique, tokenizer.encode_batch(unique), strict=True))
