@@ -20,7 +20,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         path: the file to replace; its folder must exist.
 
     Yields:
-        A binary file open for writing and seeking.
+        A binary file open for writing, seeking and reading back.
 
     Raises:
         OSError: the folder can't be written to.
@@ -28,7 +28,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

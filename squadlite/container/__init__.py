@@ -1,0 +1,25 @@
+"""
+The .sqz file: named arrays, a model configuration and a tokenizer, in one checked file.
+
+    write_sqz(path, model=..., tokenizer=..., metadata=..., tensors=[(name, array, codec), ...])
+    with open_sqz(path) as file:
+        file.read("span_head.weight")
+
+Source: format_spec.md.
+"""
+
+from squadlite.container.codecs import Codec, Linear, Rademacher, Raw
+from squadlite.container.header import TensorInfo
+from squadlite.container.reader import SqzFile, open_sqz
+from squadlite.container.writer import write_sqz
+
+__all__ = [
+    "Codec",
+    "Linear",
+    "Rademacher",
+    "Raw",
+    "SqzFile",
+    "TensorInfo",
+    "open_sqz",
+    "write_sqz",
+]

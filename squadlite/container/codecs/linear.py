@@ -1,0 +1,183 @@
+"""
+Linear quantization to 1 to 16 bits, per tensor as in the paper, or per row or group.
+
+Stored: a (min, max) pair for each group of values, then one bit stream with a code for each value.
+All arithmetic is in binary64, each operation rounded half to even, and the result rounded once more
+to float32:
+
+    encode  code = round((x - min) / (max - min) * (2**bits - 1))
+    decode  value = code * ((max - min) / (2**bits - 1)) + min
+
+Source: Deng & Looi 2020, section 3.5; format_spec.md, "linear".
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from squadlite.container.codecs import bitpack
+from squadlite.container.codecs.base import Codec, Shape, count_values, finite_float32
+from squadlite.container.codecs.ranges import (
+    Groups,
+    extremes,
+    quantized,
+    rounded_outward,
+    searched,
+)
+from squadlite.errors import CodecError
+
+MAX_GROUP_SIZE = 2**16
+
+_RANGE_DTYPES: dict[str, np.dtype[Any]] = {"f16": np.dtype("<f2"), "f32": np.dtype("<f4")}
+# Values in flight: their float64 stay in the L2 cache. A multiple of 8, so that every block starts
+# on a byte.
+_BLOCK = 2**16
+# How much of the squared error a 16-bit range may add before it is stored in 32 bits.
+_RANGE_SLACK = 1.05
+
+
+@dataclass(frozen=True)
+class Linear(Codec):
+    """
+    Each value as a code of `bits` bits between the min and max of its group.
+
+    The error of a value between min and max is at most (max - min) / (2**bits - 1) / 2, and the
+    rounding of the result to float32. Min and max themselves come back exactly per tensor.
+
+    Attributes:
+        bits: width of a code, 1..16.
+        per: "tensor": one range for all values, as in the paper; "row": one for each index of the
+            first axis; "group": one for each `group_size` consecutive values of the last axis, the
+            last group of a row taking what remains.
+        group_size: 1..65536 with per="group", None otherwise.
+        range_dtype: "f32" or "f16", how min and max are stored; always "f32" per tensor, "f16" by
+            default otherwise. `fitted` turns "f16" into "f32" where it can't hold the values well.
+        search_range: let the encoder narrow each range where that lowers the squared error. Not
+            stored; not for per="tensor".
+    """
+
+    name: ClassVar[str] = "linear"
+
+    bits: int
+    per: str = "tensor"
+    group_size: int | None = None
+    range_dtype: str | None = None
+    search_range: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if type(self.bits) is not int or not 1 <= self.bits <= 16:
+            raise CodecError(f"codec 'linear': bits {self.bits!r}, expected an integer in 1..16")
+        if self.per not in ("tensor", "row", "group"):
+            raise CodecError(f"codec 'linear': per {self.per!r}, expected tensor, row or group")
+        if self.per != "group" and self.group_size is not None:
+            raise CodecError(f"codec 'linear': group_size {self.group_size!r} with per {self.per}")
+        if self.per == "group" and not (
+            type(self.group_size) is int and 1 <= self.group_size <= MAX_GROUP_SIZE
+        ):
+            raise CodecError(
+                f"codec 'linear': group_size {self.group_size!r}, "
+                f"expected an integer in 1..{MAX_GROUP_SIZE}"
+            )
+        if self.range_dtype is None:
+            object.__setattr__(self, "range_dtype", "f32" if self.per == "tensor" else "f16")
+        allowed = ("f32",) if self.per == "tensor" else ("f32", "f16")
+        if self.range_dtype not in allowed:
+            raise CodecError(
+                f"codec 'linear': range_dtype {self.range_dtype!r} per {self.per}, "
+                f"expected one of {allowed}"
+            )
+        if self.search_range and self.per == "tensor":
+            raise CodecError("codec 'linear': search_range per tensor, expected per row or group")
+
+    @property
+    def decoded_dtype(self) -> np.dtype[Any]:
+        """Always float32."""
+        return np.dtype(np.float32)
+
+    def n_bytes(self, shape: Shape) -> int:
+        """The ranges and the packed codes; nothing for an empty tensor."""
+        codes = bitpack.packed_bytes(count_values(shape), self.bits)
+        return self._groups(shape).count * 2 * self._stored.itemsize + codes
+
+    def fitted(self, values: np.ndarray) -> Self:
+        """
+        The same codec with ranges in float32 where 16 bits hold them badly.
+
+        That is where a min or max is beyond 65504, or where rounding the ranges outward would add
+        more than 5% to the bound on the squared error.
+        """
+        if self.range_dtype == "f32":
+            return self
+        exact = extremes(finite_float32(values).reshape(-1), self._groups(values.shape))
+        stored = rounded_outward(exact, self._stored)
+        if np.isfinite(stored).all() and _squares(stored) <= _RANGE_SLACK * _squares(exact):
+            return self
+        return replace(self, range_dtype="f32")
+
+    def encode(self, values: np.ndarray) -> bytes:
+        """Write ranges and codes; floats are rounded to float32 first and must be finite."""
+        flat = finite_float32(values).reshape(-1)
+        groups = self._groups(values.shape)
+        ranges = rounded_outward(extremes(flat, groups), self._stored)
+        if not np.isfinite(ranges).all():
+            raise CodecError(f"values from {flat.min()} to {flat.max()} are beyond 16-bit ranges")
+        if self.search_range:
+            ranges = searched(flat, groups, ranges, levels=self._levels, dtype=self._stored)
+        parts = [ranges.astype(self._stored).tobytes()]
+        for start in range(0, flat.size, _BLOCK):
+            block = flat[start : start + _BLOCK].astype(np.float64)
+            low, high = (groups.spread(edge, start, start + block.size) for edge in ranges.T)
+            parts.append(bitpack.pack(quantized(block, low, high, self._levels), self.bits))
+        return b"".join(parts)
+
+    def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
+        """Read the values back, in float32."""
+        self._check_data(data, shape)
+        out = self._output(shape, out)
+        groups = self._groups(shape)
+        stored = np.frombuffer(data, self._stored, count=2 * groups.count)
+        low, high = stored.astype(np.float64).reshape(-1, 2).T
+        if not (np.isfinite(stored).all() and (low <= high).all()):
+            raise CodecError("a stored range is not finite or has its min above its max")
+        codes = np.frombuffer(data, np.uint8, offset=stored.nbytes)
+        bitpack.check_padding(codes, self.bits, out.size)
+        self._dequantize(codes, groups, low, (high - low) / self._levels, out.reshape(-1))
+        return out
+
+    def _dequantize(
+        self, data: np.ndarray, groups: Groups, low: np.ndarray, step: np.ndarray, out: np.ndarray
+    ) -> None:
+        codes = np.empty(min(_BLOCK, out.size), np.uint16)
+        scaled = np.empty(codes.size)
+        for start in range(0, out.size, _BLOCK):
+            block = out[start : start + _BLOCK]
+            stop, size = start + block.size, block.size
+            bitpack.unpack(data[start * self.bits // 8 :], self.bits, codes[:size])
+            np.multiply(
+                codes[:size], groups.spread(step, start, stop), out=scaled[:size], dtype=np.float64
+            )
+            np.add(
+                scaled[:size],
+                groups.spread(low, start, stop),
+                out=block,
+                dtype=np.float64,
+                casting="same_kind",
+            )
+
+    @property
+    def _levels(self) -> int:
+        return (1 << self.bits) - 1
+
+    @property
+    def _stored(self) -> np.dtype[Any]:
+        return _RANGE_DTYPES[self.range_dtype or "f32"]
+
+    def _groups(self, shape: Shape) -> Groups:
+        return Groups.of(shape, per=self.per, group_size=self.group_size)
+
+
+def _squares(ranges: np.ndarray) -> float:
+    """Sum of squared widths, exactly rounded so that it is the same on every platform."""
+    return math.fsum(np.square(ranges[:, 1] - ranges[:, 0]))

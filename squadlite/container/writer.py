@@ -1,0 +1,110 @@
+"""
+Writing a .sqz file: one tensor in memory at a time, the same bytes for the same input, all or nothing.
+
+The header follows the data, so that tensors can be written as they come and a codec may decide how
+many bytes it takes while it encodes.
+
+Source: format_spec.md, "Writing".
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from squadlite.atomic import atomic_write
+from squadlite.container.codecs import Codec
+from squadlite.container.header import (
+    Header,
+    TensorInfo,
+    check_expansion,
+    check_name,
+    check_shape,
+)
+from squadlite.container.layout import ALIGNMENT, PREAMBLE_BYTES, Preamble
+from squadlite.errors import CodecError, TensorError
+
+_CHUNK_BYTES = 2**20
+
+
+def write_sqz(
+    path: str | Path,
+    *,
+    model: Mapping[str, Any],
+    tokenizer: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    tensors: Iterable[tuple[str, np.ndarray, Codec]],
+    progress: Callable[[TensorInfo], None] | None = None,
+) -> list[TensorInfo]:
+    """
+    Write a .sqz file; the old file stands until the new one is whole.
+
+    Args:
+        path: the file to write or replace; its folder must exist.
+        model: the model configuration (format_spec.md, "model").
+        tokenizer: the tokenizer's settings (format_spec.md, "tokenizer").
+        metadata: anything that JSON can hold.
+        tensors: name, values and codec of each, in file order; consumed one by one.
+        progress: called after each tensor is written.
+
+    Returns:
+        The tensors as written.
+
+    Raises:
+        HeaderError: model, tokenizer or metadata can't stand in a header.
+        TensorError: a name or shape that a tensor may not have, or two of one name.
+        CodecError: values that a codec can't hold, such as NaN; the message names the tensor.
+        OSError: the file can't be written.
+    """
+    # Serialized first, so that metadata which can't be written doesn't wait for the tensors.
+    Header(dict(model), dict(tokenizer), dict(metadata), ()).to_bytes()
+    with atomic_write(Path(path)) as file:
+        file.write(bytes(PREAMBLE_BYTES))
+        infos: list[TensorInfo] = []
+        names: set[str] = set()
+        for name, values, codec in tensors:
+            if check_name(name) in names:
+                raise TensorError(f"tensor {name!r}: there are two of that name")
+            names.add(name)
+            infos.append(_write_tensor(file, name, values, codec))
+            if progress is not None:
+                progress(infos[-1])
+        check_expansion(infos)
+        _pad(file)
+        header = Header(dict(model), dict(tokenizer), dict(metadata), tuple(infos)).to_bytes()
+        preamble = Preamble.for_header(header, file.tell())
+        file.write(header)
+        file.seek(0)
+        file.write(preamble.to_bytes())
+        file.write(_digest_from_start(file))
+    return infos
+
+
+def _write_tensor(file: BinaryIO, name: str, values: np.ndarray, codec: Codec) -> TensorInfo:
+    shape = check_shape(name, values.shape)
+    try:
+        codec = codec.fitted(values)
+        data = codec.encode(values)
+    except CodecError as error:
+        raise CodecError(f"tensor {name!r}: {error}") from error
+    _pad(file)
+    offset = file.tell()
+    file.write(data)
+    return TensorInfo(
+        name, shape, codec.decoded_dtype, codec, offset, len(data), sha256(data).hexdigest()
+    )
+
+
+def _pad(file: BinaryIO) -> None:
+    file.write(bytes(-file.tell() % ALIGNMENT))
+
+
+def _digest_from_start(file: BinaryIO) -> bytes:
+    """SHA-256 of all that was written; leaves the position at the end."""
+    file.seek(0)
+    digest = sha256()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.digest()
