@@ -1,0 +1,362 @@
+"""EPUB 2 and 3: a ZIP archive of XHTML pages in the order of a spine."""
+
+import posixpath
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from lxml import etree
+
+from squadlite.errors import BrokenBookError, ProtectedBookError
+from squadlite.library.archive import BookArchive
+from squadlite.library.frontmatter import is_publishers_page
+from squadlite.library.gutenberg import without_licence
+from squadlite.library.markup import (
+    local_name,
+    page_blocks,
+    parse_markup,
+    parse_xml,
+    semantic_types,
+    text_content,
+)
+from squadlite.library.structure import Block, Book, Chapter, join_blocks
+
+_CONTAINER = "META-INF/container.xml"
+_ENCRYPTION = "META-INF/encryption.xml"
+_LOCKS = ("META-INF/rights.xml", "META-INF/license.lcpl", "META-INF/sinf.xml")
+# Obfuscated fonts are the one encryption that leaves the text open.
+_FONT_OBFUSCATION = frozenset(
+    ["http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"]
+)
+_PAGE_TYPES = frozenset(["application/xhtml+xml", "text/html", "text/x-oeb1-document"])
+MAX_SPINE_ITEMS = 10_000
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A manifest item that is in the archive."""
+
+    href: str
+    media_type: str
+    properties: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A line of the table of contents."""
+
+    title: str
+    href: str
+    anchor: str
+    depth: int
+
+
+@dataclass(frozen=True)
+class _Package:
+    """The package document: what the book is and which pages it has."""
+
+    folder: str
+    metadata: dict[str, str]
+    manifest: dict[str, _Item]
+    spine: list[_Item]
+    toc: str | None
+    guide: dict[str, str]
+
+
+def read_epub(path: Path) -> Book:
+    """
+    Read an EPUB 2 or 3 book.
+
+    Chapters are the pages of the spine, or parts of a page where the table of contents points
+    into it. Title pages, imprints, licences and tables of contents are left out. Manifest items
+    that the archive lacks are passed over.
+
+    Raises:
+        BrokenBookError: damaged or hostile, or without any text.
+        ProtectedBookError: locked by DRM.
+    """
+    with BookArchive(path) as archive:
+        _refuse_locked(archive, path)
+        package = _read_package(archive, path)
+        entries, skipped = _read_navigation(archive, package)
+        pages = _read_pages(archive, package, skipped)
+    chapters = _chapters(pages, entries, book_title=package.metadata.get("title", ""))
+    if not chapters:
+        raise BrokenBookError(f"{path.name}: no text in any of {len(package.spine)} pages")
+    return Book(
+        title=package.metadata.get("title") or path.stem,
+        author=package.metadata.get("creator", ""),
+        language=package.metadata.get("language", ""),
+        chapters=tuple(
+            Chapter(index, title, href, text) for index, (title, href, text) in enumerate(chapters)
+        ),
+    )
+
+
+def _refuse_locked(archive: BookArchive, path: Path) -> None:
+    for name in _LOCKS:
+        if archive.find(name):
+            raise ProtectedBookError(
+                f"{path.name}: locked by DRM ({name}); squadlite can't read it"
+            )
+    name = archive.find(_ENCRYPTION)
+    if name is None:
+        return
+    root = parse_xml(archive.read(name))
+    if root is None:
+        raise BrokenBookError(f"{path.name}: {name}: not XML, expected a list of encrypted files")
+    for method in root.iterfind(".//{*}EncryptionMethod"):
+        if method.get("Algorithm", "") not in _FONT_OBFUSCATION:
+            raise ProtectedBookError(
+                f"{path.name}: locked by DRM (encrypted with {method.get('Algorithm')}), "
+                "which can't be read"
+            )
+
+
+def _read_package(archive: BookArchive, path: Path) -> _Package:
+    opf = _package_name(archive, path)
+    root = parse_xml(archive.read(opf))
+    if root is None or local_name(root) != "package":
+        raise BrokenBookError(f"{path.name}: {opf}: not an XML package document")
+    folder = posixpath.dirname(opf)
+    manifest: dict[str, _Item] = {}
+    for element in root.iterfind(".//{*}manifest/{*}item"):
+        href = _member(archive, folder, element.get("href", ""))
+        identifier = element.get("id")
+        if href is not None and identifier is not None:
+            properties = frozenset(element.get("properties", "").split())
+            media_type = element.get("media-type", "").lower()
+            manifest.setdefault(identifier, _Item(href, media_type, properties))
+    references = [element.get("idref", "") for element in root.iterfind(".//{*}spine/{*}itemref")]
+    if len(references) > MAX_SPINE_ITEMS:
+        raise BrokenBookError(
+            f"{path.name}: {len(references)} pages, expected at most {MAX_SPINE_ITEMS}"
+        )
+    # A page named twice is still one page of the book.
+    spine = list(dict.fromkeys(manifest[name] for name in references if name in manifest))
+    if not spine:
+        raise BrokenBookError(
+            f"{path.name}: none of the {len(references)} pages in its spine is in the archive"
+        )
+    return _Package(
+        folder=folder,
+        metadata=_metadata(root),
+        manifest=manifest,
+        spine=spine,
+        toc=_toc_item(root, manifest),
+        guide=_guide(archive, folder, root),
+    )
+
+
+def _package_name(archive: BookArchive, path: Path) -> str:
+    container = archive.find(_CONTAINER)
+    if container is None:
+        raise BrokenBookError(f"{path.name}: no {_CONTAINER} inside, expected an EPUB's")
+    root = parse_xml(archive.read(container))
+    rootfiles = [] if root is None else list(root.iterfind(".//{*}rootfile"))
+    for rootfile in rootfiles:
+        name = _member(archive, "", rootfile.get("full-path", ""))
+        if name is not None:
+            return name
+    raise BrokenBookError(f"{path.name}: {_CONTAINER} names no package document in the archive")
+
+
+def _member(archive: BookArchive, folder: str, href: str) -> str | None:
+    """The archive member that a link leads to; None where it leads nowhere or outside."""
+    target = _resolve(folder, href)
+    if target is None:
+        return None
+    return archive.find(target) or archive.find(unquote(target))
+
+
+def _resolve(folder: str, href: str) -> str | None:
+    try:
+        parts = urlsplit(href.strip())
+    except ValueError:
+        return None
+    if parts.scheme or parts.netloc or not parts.path or parts.path.startswith(("/", "\\")):
+        return None
+    target = posixpath.normpath(posixpath.join(folder, parts.path))
+    return None if target.startswith("..") else target
+
+
+def _metadata(root: etree._Element) -> dict[str, str]:
+    fields: dict[str, list[str]] = {"title": [], "creator": [], "language": []}
+    for element in root.iterfind(".//{*}metadata//{*}*"):
+        name = local_name(element)
+        if name in fields and "purl.org/dc" in str(element.tag):
+            fields[name].append(text_content(element))
+    found = {name: [value for value in values if value] for name, values in fields.items()}
+    return {
+        "title": next(iter(found["title"]), ""),
+        "creator": ", ".join(dict.fromkeys(found["creator"])),
+        "language": next(iter(found["language"]), ""),
+    }
+
+
+def _toc_item(root: etree._Element, manifest: dict[str, _Item]) -> str | None:
+    """The href of the table of contents: EPUB 3's nav page, else EPUB 2's NCX."""
+    for item in manifest.values():
+        if "nav" in item.properties:
+            return item.href
+    spine = root.find(".//{*}spine")
+    named = manifest.get(spine.get("toc", "")) if spine is not None else None
+    if named is not None:
+        return named.href
+    ncx = (item for item in manifest.values() if item.media_type == "application/x-dtbncx+xml")
+    return next((item.href for item in ncx), None)
+
+
+def _guide(archive: BookArchive, folder: str, root: etree._Element) -> dict[str, str]:
+    """EPUB 2's guide: what some pages are, by href. Links into a page say nothing of all of it."""
+    guide: dict[str, str] = {}
+    for reference in root.iterfind(".//{*}guide/{*}reference"):
+        href = reference.get("href", "")
+        member = _member(archive, folder, href)
+        if member is not None and "#" not in href:
+            guide[member] = reference.get("type", "").lower()
+    return guide
+
+
+def _read_navigation(
+    archive: BookArchive, package: _Package
+) -> tuple[list[_Entry], dict[str, str]]:
+    """The table of contents, and what the landmarks or the guide say of some pages."""
+    pages = dict(package.guide)
+    if package.toc is None:
+        return [], pages
+    root = parse_xml(archive.read(package.toc))
+    if root is None:
+        return [], pages
+    folder = posixpath.dirname(package.toc)
+    if local_name(root) == "ncx":
+        return _ncx_entries(archive, folder, root), pages
+    entries: list[_Entry] = []
+    for nav in root.iterfind(".//{*}nav"):
+        types = semantic_types(nav)
+        if "toc" in types and not entries:
+            entries = _nav_entries(archive, folder, nav)
+        if "landmarks" in types:
+            for link in nav.iterfind(".//{*}a"):
+                href = link.get("href", "")
+                member = _member(archive, folder, href)
+                if member is not None and "#" not in href:
+                    pages[member] = " ".join(semantic_types(link))
+    pages[package.toc] = "toc"
+    return entries, pages
+
+
+def _nav_entries(archive: BookArchive, folder: str, nav: etree._Element) -> list[_Entry]:
+    entries = []
+    for link in nav.iterfind(".//{*}a"):
+        depth = sum(local_name(parent) in ("ol", "ul") for parent in link.iterancestors())
+        entries.append(_entry(archive, folder, text_content(link), link.get("href", ""), depth))
+    return [entry for entry in entries if entry is not None]
+
+
+def _ncx_entries(archive: BookArchive, folder: str, root: etree._Element) -> list[_Entry]:
+    entries = []
+    for point in root.iterfind(".//{*}navMap//{*}navPoint"):
+        label, content = point.find("{*}navLabel"), point.find("{*}content")
+        if label is None or content is None:
+            continue
+        depth = sum(local_name(parent) == "navpoint" for parent in point.iterancestors())
+        entries.append(_entry(archive, folder, text_content(label), content.get("src", ""), depth))
+    return [entry for entry in entries if entry is not None]
+
+
+def _entry(archive: BookArchive, folder: str, title: str, href: str, depth: int) -> _Entry | None:
+    member = _member(archive, folder, href)
+    if member is None or not title:
+        return None
+    return _Entry(title, member, unquote(href.partition("#")[2]), depth)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A page of the spine and its text."""
+
+    href: str
+    blocks: list[Block]
+
+
+def _read_pages(archive: BookArchive, package: _Package, known: dict[str, str]) -> list[_Page]:
+    """The pages of the spine that have text of the book."""
+    pages: list[_Page] = []
+    publishers: list[_Page] = []
+    for item in package.spine:
+        if item.media_type and item.media_type not in _PAGE_TYPES:
+            continue
+        root = parse_markup(archive.read(item.href))
+        if root is None:
+            continue
+        blocks = without_licence(page_blocks(root))
+        if not blocks:
+            continue
+        page = _Page(item.href, blocks)
+        types = _page_types(root) | set(known.get(item.href, "").split())
+        skipped = item.href == package.toc or is_publishers_page(item.href, types, blocks)
+        (publishers if skipped else pages).append(page)
+    # A book of nothing but "title pages" is one that labels its pages wrongly.
+    return pages or publishers
+
+
+def _page_types(root: etree._Element) -> set[str]:
+    """What a page says it is: on its body, or on the one section that holds everything."""
+    body = next((element for element in root.iter() if local_name(element) == "body"), root)
+    types = semantic_types(body)
+    element = body
+    while len(element) == 1 and local_name(element[0]) in ("section", "div", "article", "nav"):
+        element = element[0]
+        types |= semantic_types(element)
+    return types
+
+
+def _chapters(
+    pages: list[_Page], entries: list[_Entry], *, book_title: str
+) -> list[tuple[str, str, str]]:
+    """Title, href and text of each chapter."""
+    by_page: dict[str, list[_Entry]] = {}
+    for entry in entries:
+        by_page.setdefault(entry.href, []).append(entry)
+    chapters = []
+    for page in pages:
+        for title, anchor, blocks in _split_page(page, by_page.get(page.href, [])):
+            href = f"{page.href}#{anchor}" if anchor else page.href
+            chapters.append((title or _own_title(page, blocks), href, join_blocks(blocks)))
+    return chapters
+
+
+def _split_page(page: _Page, entries: list[_Entry]) -> list[tuple[str, str, list[Block]]]:
+    """
+    Title ("" unknown), anchor and blocks of each chapter on a page.
+
+    An entry for the page as a whole makes it one chapter. Else it is cut where the entries of the
+    highest level that has several point into it.
+    """
+    whole = [entry for entry in entries if not entry.anchor]
+    if whole:
+        return [(whole[0].title, "", page.blocks)]
+    starts = {anchor: index for index, block in enumerate(page.blocks) for anchor in block.anchors}
+    found = [entry for entry in entries if entry.anchor in starts]
+    if len(found) < 2:
+        title = entries[0].title if entries else ""
+        return [(title, "", page.blocks)]
+    levels = [entry.depth for entry in found]
+    depth = min((level for level in levels if levels.count(level) > 1), default=max(levels))
+    cuts = {starts[entry.anchor]: entry for entry in reversed(found) if entry.depth <= depth}
+    positions = sorted(cuts)
+    parts = []
+    if positions[0] > 0:
+        parts.append(("", "", page.blocks[: positions[0]]))
+    for start, end in zip(positions, [*positions[1:], len(page.blocks)], strict=True):
+        parts.append((cuts[start].title, cuts[start].anchor, page.blocks[start:end]))
+    return parts
+
+
+def _own_title(page: _Page, blocks: list[Block]) -> str:
+    """A chapter's title where the table of contents has none: its heading, else its file's name."""
+    heading = next((block.text for block in blocks if block.level), None)
+    if heading is not None:
+        return " ".join(heading.split())
+    return posixpath.splitext(posixpath.basename(page.href))[0]

@@ -1,0 +1,55 @@
+"""Telling the pages of the book from those around it: title page, imprint, licence, contents."""
+
+import posixpath
+import re
+
+from squadlite.library.structure import Block
+
+# epub:type, ARIA roles without "doc-", and the reference types of EPUB 2's guide.
+_PUBLISHERS_TYPES = frozenset(
+    """titlepage title-page halftitlepage halftitle imprint imprimatur colophon copyright-page
+    copyright cover frontispiece z3998:frontispiece toc landmarks page-list loi lot loa lov index
+    z3998:publisher-logo""".split()
+)
+_PUBLISHERS_NAMES = re.compile(
+    r"(half)?-?_?title-?_?page|cover|imprint|colophon|(un)?copyright(-?_?page)?|toc|nav|contents"
+    r"|table-?_?of-?_?contents|loi|license|licence|wrap\d+",
+    re.IGNORECASE,
+)
+_COPYRIGHT = re.compile(
+    r"\ball rights reserved\b|\bISBN[\s:-]*[\dX]|\bcopyright ©|©", re.IGNORECASE
+)
+MAX_PUBLISHERS_WORDS = 1000
+MAX_COPYRIGHT_WORDS = 500
+MIN_LINK_SHARE = 0.6
+
+
+def is_publishers_page(href: str, types: set[str], blocks: list[Block]) -> bool:
+    """
+    Whether a page is not the author's text: a title page, imprint, licence or table of contents.
+
+    What a page says of itself is believed while the page is short: some books label a file that
+    holds the whole text.
+
+    Args:
+        href: the page's file.
+        types: what the page, the landmarks or the guide say it is.
+        blocks: its text, not empty.
+    """
+    words = sum(len(block.text.split()) for block in blocks)
+    if _mostly_links(blocks):
+        return True
+    if words > MAX_PUBLISHERS_WORDS:
+        return False
+    if {name.removeprefix("doc-") for name in types} & _PUBLISHERS_TYPES:
+        return True
+    stem = posixpath.splitext(posixpath.basename(href))[0]
+    if _PUBLISHERS_NAMES.fullmatch(stem):
+        return True
+    return words <= MAX_COPYRIGHT_WORDS and any(_COPYRIGHT.search(block.text) for block in blocks)
+
+
+def _mostly_links(blocks: list[Block]) -> bool:
+    characters = sum(len(block.text) for block in blocks)
+    linked = sum(len(block.text) * block.link_share for block in blocks)
+    return linked > MIN_LINK_SHARE * characters

@@ -1,0 +1,91 @@
+"""Chapters cut into passages of a size that a model reads well."""
+
+import re
+from collections.abc import Iterator
+
+from squadlite.library.sentences import split_sentences
+
+MIN_WORDS = 110
+MAX_WORDS = 180
+OVERLAP_WORDS = 0
+
+# Chinese and Japanese write no spaces: there a character counts as a word. A run of more than 40
+# characters is no word either; it must not make a passage as long as it likes.
+_WORD = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]|[^\s぀-ヿ㐀-鿿豈-﫿]{1,40}")
+
+
+def split_passages(
+    text: str,
+    *,
+    min_words: int = MIN_WORDS,
+    max_words: int = MAX_WORDS,
+    overlap_words: int = OVERLAP_WORDS,
+) -> list[tuple[int, int]]:
+    """
+    Cut a chapter into passages of whole sentences.
+
+    A passage ends with a paragraph where one ends between `min_words` and `max_words`, else with
+    the last sentence that fits. A sentence of more than `max_words` is cut between words.
+
+    Args:
+        text: a chapter's text.
+        min_words: a passage may be shorter only at the chapter's end, or before a long sentence.
+        max_words: no passage is longer.
+        overlap_words: so many words at most, in whole sentences, also begin the next passage.
+
+    Returns:
+        (start, end) of each passage in the text, in order. No word is in none of them.
+
+    Raises:
+        ValueError: sizes that can't be met.
+    """
+    if not 0 < min_words <= max_words or not 0 <= overlap_words < min_words:
+        raise ValueError(
+            f"passages of {min_words}-{max_words} words with {overlap_words} overlapping: "
+            "expected 0 < min_words <= max_words and 0 <= overlap_words < min_words"
+        )
+    units = list(_units(text, max_words))
+    passages = []
+    first = 0
+    while first < len(units):
+        last = _last_unit(text, units, first, min_words, max_words)
+        passages.append((units[first][0], units[last][1]))
+        first = last + 1
+        shared = 0
+        while (
+            first < len(units) and first - 1 > 0 and shared + units[first - 1][2] <= overlap_words
+        ):
+            first -= 1
+            shared += units[first][2]
+    return passages
+
+
+def _last_unit(
+    text: str, units: list[tuple[int, int, int]], first: int, min_words: int, max_words: int
+) -> int:
+    words = 0
+    last = first
+    paragraph_end = None
+    for index in range(first, len(units)):
+        words += units[index][2]
+        if words > max_words and index > first:
+            break
+        last = index
+        if words >= min_words and _ends_paragraph(text, units, index):
+            paragraph_end = index
+    else:
+        return last
+    return last if paragraph_end is None else paragraph_end
+
+
+def _ends_paragraph(text: str, units: list[tuple[int, int, int]], index: int) -> bool:
+    return index + 1 == len(units) or "\n\n" in text[units[index][1] : units[index + 1][0]]
+
+
+def _units(text: str, max_words: int) -> Iterator[tuple[int, int, int]]:
+    """Start, end and number of words of each sentence, those beyond `max_words` in pieces."""
+    for start, end in split_sentences(text):
+        words = [match.span() for match in _WORD.finditer(text, start, end)]
+        for first in range(0, len(words), max_words):
+            piece = words[first : first + max_words]
+            yield piece[0][0], piece[-1][1], len(piece)
