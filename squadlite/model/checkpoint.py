@@ -253,12 +253,12 @@ def _rename(
     for name, shape in tensor_shapes(config).items():
         theirs = _their_name(family, name)
         if theirs not in by_their_name:
-            raise CheckpointError(f"{folder}: tensor '{theirs}' is missing, expected {shape}")
+            raise CheckpointError(f"{folder}: tensor '{theirs}' is missing, expected shape {shape}")
         tensor = by_their_name.pop(theirs)
         tensors[name] = _checked(folder, theirs, tensor, shape)
-    extra = [name for name in by_their_name if not name.startswith(family.ignored)]
+    extra = [name for name in by_their_name if not str(name).startswith(family.ignored)]
     if extra:
-        raise CheckpointError(f"{folder}: tensor '{extra[0]}' is not one of this kind of model")
+        raise CheckpointError(f"{folder}: tensor '{extra[0]}' is unknown to this model")
     return tensors
 
 

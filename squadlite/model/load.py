@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from squadlite.container import SqzFile, open_sqz
@@ -60,13 +61,17 @@ def model_from_sqz(file: SqzFile) -> QuestionAnsweringModel:
 
 def _check_tensors(file: SqzFile, shapes: dict[str, tuple[int, ...]]) -> None:
     for name, shape in shapes.items():
-        if name not in file.tensors:
+        tensor = file.tensors.get(name)
+        if tensor is None:
             raise TensorError(f"{file.path}: tensor '{name}' is missing, expected shape {shape}")
-        found = file.tensors[name].shape
-        if found != shape:
+        if tensor.shape != shape:
             raise TensorError(
-                f"{file.path}: tensor '{name}': found shape {found}, expected {shape}"
+                f"{file.path}: tensor '{name}': found shape {tensor.shape}, expected {shape}"
+            )
+        if tensor.dtype != np.float32:
+            raise TensorError(
+                f"{file.path}: tensor '{name}': found {tensor.dtype}, expected float32"
             )
     for name in file.tensors:
         if name not in shapes and not name.startswith(TOKENIZER_PREFIX):
-            raise TensorError(f"{file.path}: tensor '{name}' is not part of this model")
+            raise TensorError(f"{file.path}: tensor '{name}' is unknown to this model")

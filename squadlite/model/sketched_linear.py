@@ -20,19 +20,30 @@ class SketchedLinear(nn.Module):
         in_features: length of x.
         out_features: length of y.
         sketch_dim: the paper's m.
+        generator: where the signs come from; torch's default one if None.
 
     Source: Deng & Looi 2020, section 3.6.
     """
 
-    def __init__(self, in_features: int, out_features: int, sketch_dim: int) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        sketch_dim: int,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
-        # The weights of a linear map from the m sketched inputs are initialised as W S^T would be:
-        # an entry of W S^T is a sum of n entries of variance 1/(3n), each times +-1/sqrt(m).
-        plain = nn.Linear(sketch_dim, out_features)
-        self.sketched_weight = plain.weight
-        self.bias = plain.bias
-        self.register_buffer("sketch", rademacher_signs(sketch_dim, in_features))
+        # As for nn.Linear; S keeps the length of x, so m doesn't enter.
+        bound = 1 / math.sqrt(in_features)
+        self.sketched_weight = nn.Parameter(torch.empty(out_features, sketch_dim))
+        self.bias = nn.Parameter(torch.empty(out_features))
+        nn.init.uniform_(self.sketched_weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
         self.sketch: torch.Tensor
+        self.register_buffer("sketch", torch.empty(sketch_dim, in_features))
+        if not self.sketch.is_meta:
+            self.sketch.copy_(rademacher_signs(sketch_dim, in_features, generator=generator))
 
     @classmethod
     def from_linear(
@@ -46,11 +57,9 @@ class SketchedLinear(nn.Module):
             sketch_dim: the paper's m.
             generator: where the signs come from; torch's default one if None.
         """
-        sketched = cls(linear.in_features, linear.out_features, sketch_dim)
+        sketched = cls(linear.in_features, linear.out_features, sketch_dim, generator=generator)
         sketched = sketched.to(linear.weight.device, linear.weight.dtype)
         with torch.no_grad():
-            signs = rademacher_signs(sketch_dim, linear.in_features, generator=generator)
-            sketched.sketch.copy_(signs)
             sketched.sketched_weight.copy_(linear.weight @ sketched.sketch.T)
             sketched.bias.copy_(linear.bias)
         return sketched

@@ -1,0 +1,329 @@
+import json
+import pickle
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from tiny_models import padded_batch, random_model, tiny_config
+
+from squadlite.errors import CheckpointError
+from squadlite.model import (
+    Checkpoint,
+    QuestionAnsweringModel,
+    load_checkpoint,
+    load_model,
+    save_checkpoint,
+)
+
+BERT: dict[str, Any] = {
+    "vocab_size": 60,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 24,
+    "max_position_embeddings": 32,
+}
+DISTILBERT: dict[str, Any] = {
+    "vocab_size": 60,
+    "dim": 16,
+    "n_layers": 2,
+    "n_heads": 4,
+    "hidden_dim": 24,
+    "max_position_embeddings": 32,
+}
+
+
+def make_bert(**changes: Any) -> Any:
+    config = transformers.BertConfig(**BERT | changes)
+    return _randomized(transformers.BertForQuestionAnswering(config))
+
+
+def make_distilbert(**changes: Any) -> Any:
+    config = transformers.DistilBertConfig(**DISTILBERT | changes)
+    return _randomized(transformers.DistilBertForQuestionAnswering(config))
+
+
+def save(reference: Any, folder: Path, *, file: str = "model.safetensors") -> Path:
+    """Write config.json and weights as transformers 4 or 5 does."""
+    folder.mkdir(exist_ok=True)
+    reference.config.to_json_file(folder / "config.json", use_diff=False)
+    if file == "model.safetensors":
+        save_file(reference.state_dict(), folder / file)
+    else:
+        torch.save(reference.state_dict(), folder / file)
+    return folder
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def change_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def _randomized(reference: Any) -> Any:
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            parameter.normal_(std=0.3, generator=generator)
+    return reference.eval()
+
+
+def assert_parity(reference: Any, model: QuestionAnsweringModel, atol: float = 1e-4) -> None:
+    """Equal logits on a padded batch and on one without padding."""
+    input_ids, token_type_ids, attention_mask = padded_batch(model.config)
+    types = {"token_type_ids": token_type_ids} if model.config.type_vocab_size else {}
+    for mask in (attention_mask, torch.ones_like(attention_mask)):
+        with torch.inference_mode():
+            expected = reference(input_ids=input_ids, attention_mask=mask.long(), **types)
+            start_logits, end_logits = model(input_ids, token_type_ids, mask)
+        difference = torch.stack(
+            [start_logits - expected.start_logits, end_logits - expected.end_logits]
+        )
+        assert difference[:, mask].abs().max() < atol
+        assert expected.start_logits.std() > 0.1
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (make_bert, {}),
+        (make_bert, {"hidden_act": "gelu_new", "num_attention_heads": 1}),
+        (make_bert, {"num_hidden_layers": 5, "layer_norm_eps": 1e-3, "type_vocab_size": 3}),
+        (make_distilbert, {}),
+        (make_distilbert, {"activation": "relu", "n_layers": 3, "hidden_dim": 8}),
+    ],
+)
+def test_logits_equal_those_of_transformers(
+    make: Callable[..., Any], changes: dict[str, Any], dtype: torch.dtype, file: str, tmp_path: Path
+) -> None:
+    reference = make(**changes).to(dtype)
+    model = load_model(save(reference, tmp_path, file=file))
+    assert_parity(reference.float(), model)
+
+
+def test_logits_equal_those_of_transformers_on_the_real_checkpoint(shared: Path) -> None:
+    folder = shared / "checkpoints" / "minilm-l6-squad2"
+    reference = transformers.BertForQuestionAnswering.from_pretrained(folder, dtype=torch.float32)
+    assert_parity(reference.eval(), load_model(folder))
+
+
+def test_everything_is_float32(tmp_path: Path) -> None:
+    tensors = load_checkpoint(save(make_bert().half(), tmp_path)).tensors
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    ["bert.embeddings.position_ids", "bert.pooler.dense.weight", "bert.pooler.dense.bias"],
+)
+def test_tensors_that_answering_never_uses_are_ignored(extra: str, tmp_path: Path) -> None:
+    folder = save(make_bert(), tmp_path)
+    before = load_checkpoint(folder).tensors
+    change_tensors(folder, lambda tensors: tensors.update({extra: torch.zeros(3)}))
+    assert load_checkpoint(folder).tensors.keys() == before.keys()
+
+
+def test_norms_may_have_their_old_names(tmp_path: Path) -> None:
+    folder = save(make_bert(), tmp_path)
+    before = load_checkpoint(folder).tensors
+
+    def age(tensors: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in tensors if "LayerNorm" in name]:
+            old = name.replace(".weight", ".gamma").replace(".bias", ".beta")
+            tensors[old] = tensors.pop(name)
+
+    change_tensors(folder, age)
+    torch.testing.assert_close(load_checkpoint(folder).tensors, before)
+
+
+def test_absent_fields_of_the_configuration_have_the_defaults_of_transformers(
+    tmp_path: Path,
+) -> None:
+    for name, make in (("bert", make_bert), ("distilbert", make_distilbert)):
+        folder = save(make(), tmp_path / name)
+        reference = make()
+        sizes = BERT if name == "bert" else DISTILBERT
+        (folder / "config.json").write_text(json.dumps({"model_type": name} | sizes))
+        assert_parity(reference, load_model(folder))
+
+
+def test_shared_layers_are_stored_once(tmp_path: Path) -> None:
+    reference = make_bert(num_hidden_layers=2)
+    folder = save(reference, tmp_path)
+    change_config(folder, num_hidden_layers=4, layer_map=[0, 0, 1, 1])
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.config.layer_map == (0, 0, 1, 1)
+    assert sum("query.weight" in name for name in checkpoint.tensors) == 2
+    layers = reference.bert.encoder.layer
+    reference.bert.encoder.layer = torch.nn.ModuleList(layers[i] for i in (0, 0, 1, 1))
+    reference.config.num_hidden_layers = 4
+    assert_parity(reference, load_model(folder))
+
+
+@pytest.mark.parametrize("type_vocab_size", [0, 2])
+def test_transformers_reads_what_we_save(type_vocab_size: int, tmp_path: Path) -> None:
+    config = tiny_config(type_vocab_size=type_vocab_size, hidden_act="gelu_new")
+    model = random_model(config)
+    save_checkpoint(tmp_path, Checkpoint(config, model.state_dict()))
+    family = (
+        transformers.BertForQuestionAnswering
+        if type_vocab_size
+        else transformers.DistilBertForQuestionAnswering
+    )
+    assert_parity(family.from_pretrained(tmp_path).eval(), model)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"type_vocab_size": 0},
+        {"num_layers": 3, "layer_map": (0, 1, 0)},
+        {"sketch_dims": {"attention.value": 5, "feed_forward.intermediate": 3}},
+    ],
+)
+def test_what_we_save_loads_as_it_was(changes: dict[str, Any], tmp_path: Path) -> None:
+    config = tiny_config(**changes)
+    tensors = random_model(config).state_dict()
+    save_checkpoint(tmp_path, Checkpoint(config, tensors))
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.config == config
+    torch.testing.assert_close(loaded.tensors, dict(tensors), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "roberta"}, r"found model_type 'roberta', expected one of bert, distilb"),
+        ({"model_type": None}, "found model_type None"),
+        ({"model_type": ["bert"]}, "found model_type"),
+        ({"position_embedding_type": "relative_key"}, "'relative_key', expected 'absolute'"),
+        ({"num_hidden_layers": 10**15}, "num_layers"),
+        ({"num_hidden_layers": "2"}, "num_layers"),
+        ({"hidden_act": "silu"}, "hidden_act.*'silu'"),
+        ({"layer_map": [0, 0, 1]}, "layer_map"),
+        ({"sketch_dims": {"pooler": 3}}, "sketch_dims.*'pooler'"),
+    ],
+)
+def test_a_config_of_another_model_is_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    folder = save(make_bert(), tmp_path)
+    change_config(folder, **changes)
+    with pytest.raises(CheckpointError, match=rf"config\.json.*{message}"):
+        load_checkpoint(folder)
+
+
+def test_a_field_that_has_no_default_must_be_there(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(CheckpointError, match="vocab_size"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
+def test_a_broken_config_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        load_checkpoint(tmp_path)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"config\.json: can't be read"):
+        load_checkpoint(tmp_path)
+    folder = save(make_bert(), tmp_path)
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    with pytest.raises(CheckpointError, match=r"found no weights, expected model\.safetensors or"):
+        load_checkpoint(folder)
+    (folder / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="found weights in several files"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["qa_outputs.weight", "bert.encoder.layer.1.output.dense.bias"])
+def test_a_missing_tensor_is_named(name: str, tmp_path: Path) -> None:
+    folder = save(make_bert(), tmp_path)
+    change_tensors(folder, lambda tensors: tensors.pop(name))
+    with pytest.raises(CheckpointError, match=f"tensor '{name}' is missing, expected shape"):
+        load_checkpoint(folder)
+
+
+def test_an_unknown_tensor_is_named(tmp_path: Path) -> None:
+    folder = save(make_bert(num_hidden_layers=3), tmp_path)
+    change_config(folder, num_hidden_layers=2)
+    with pytest.raises(CheckpointError, match=r"tensor 'bert\.encoder\.layer\.2\..*unknown"):
+        load_checkpoint(folder)
+
+
+def test_a_tensor_of_another_shape_or_type_is_named(tmp_path: Path) -> None:
+    folder = save(make_bert(), tmp_path)
+    change_tensors(folder, lambda tensors: tensors.update({"qa_outputs.bias": torch.zeros(3)}))
+    with pytest.raises(CheckpointError, match=r"qa_outputs\.bias.*found shape \(3,\), expected"):
+        load_checkpoint(folder)
+    change_tensors(
+        folder, lambda tensors: tensors.update({"qa_outputs.bias": torch.zeros(2).long()})
+    )
+    with pytest.raises(CheckpointError, match=r"qa_outputs\.bias.*found torch\.int64, expected"):
+        load_checkpoint(folder)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+    folder = save(make_bert(), tmp_path, file="pytorch_model.bin")
+    trap = tmp_path / "trap"
+
+    class Attack:
+        def __reduce__(self) -> Any:
+            return Path.touch, (trap,)
+
+    torch.save({"qa_outputs.bias": Attack()}, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin: can't be read as tensors"):
+        load_checkpoint(folder)
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(CheckpointError):
+        load_checkpoint(folder)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"qa_outputs.bias": 3}, {1: 2}])
+def test_a_pickle_of_something_else_is_refused(content: Any, tmp_path: Path) -> None:
+    folder = save(make_bert(), tmp_path, file="pytorch_model.bin")
+    torch.save(content, folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError):
+        load_checkpoint(folder)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    file=st.sampled_from(["model.safetensors", "pytorch_model.bin"]),
+    cut=st.floats(0, 1),
+    flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), max_size=3),
+)
+def test_damaged_weights_load_or_are_refused(
+    file: str, cut: float, flips: list[tuple[float, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = save(make_bert(), tmp_path_factory.mktemp("damaged"), file=file)
+    content = bytearray((folder / file).read_bytes())
+    for place, mask in flips:
+        content[int(place * (len(content) - 1))] ^= mask
+    (folder / file).write_bytes(content[: round(len(content) * max(cut, 0.5) * 1.5)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            load_checkpoint(folder)
+        except CheckpointError as error:
+            assert file in str(error) or str(folder) in str(error)
