@@ -1,6 +1,8 @@
 """The reader: a question and contexts in, answers with offsets and scores out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -14,7 +16,6 @@ from squadlite.answering.spans import (
     TokenSpan,
     best_token_spans,
     make_reading,
-    null_scores,
 )
 from squadlite.answering.tokenizer import TokenizedText, Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
@@ -49,7 +50,7 @@ class ReaderSettings:
         max_question_length: of a question; the rest is cut off.
         max_answer_length: of an answer.
         n_best: answers per context.
-        max_batch_tokens: in a batch, padding included.
+        max_batch_tokens: in a batch, padding included; a thousand fit a core's cache well.
 
     Raises:
         ValueError: a number below 1, or a window that a question fills.
@@ -60,7 +61,7 @@ class ReaderSettings:
     max_question_length: int = 64
     max_answer_length: int = 30
     n_best: int = 20
-    max_batch_tokens: int = 4096
+    max_batch_tokens: int = 1024
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -93,8 +94,10 @@ class Reader:
         model: in eval mode.
         tokenizer: with the vocabulary that the model was made for.
         settings: the defaults are those of the original BERT code.
+        threads: batches read at a time, each by one thread; None: as many as torch would use.
 
     Raises:
+        ValueError: fewer than 1 thread.
         TokenizerError: the vocabulary and the model's word embeddings differ in size.
         ConfigError: a model with too few positions to read.
     """
@@ -104,6 +107,8 @@ class Reader:
         model: QuestionAnsweringModel,
         tokenizer: Tokenizer,
         settings: ReaderSettings | None = None,
+        *,
+        threads: int | None = None,
     ) -> None:
         n_pieces, n_embeddings = len(tokenizer.spec.vocab), model.config.vocab_size
         if n_pieces != n_embeddings:
@@ -120,6 +125,9 @@ class Reader:
         self.model = model
         self.tokenizer = tokenizer
         self.settings = (settings or ReaderSettings()).within(n_positions)
+        self.threads = torch.get_num_threads() if threads is None else threads
+        if self.threads < 1:
+            raise ValueError(f"threads is {threads}, expected at least 1")
 
     @classmethod
     def load(
@@ -135,20 +143,17 @@ class Reader:
 
         Args:
             path: the file or folder.
-            settings: as for `Reader`.
-            threads: CPU threads for torch, for the whole process; None leaves torch's choice.
+            settings, threads: as for `Reader`.
             compute: "bf16" calculates in bfloat16, faster on CPUs that have it.
 
         Raises:
             FormatError: a .sqz file that breaks the format.
             CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
         """
-        if threads is not None:
-            torch.set_num_threads(threads)
         spec, model = _load_parts(Path(path))
         if compute == "bf16":
             model = model.to(torch.bfloat16)
-        return cls(model, Tokenizer(spec), settings)
+        return cls(model, Tokenizer(spec), settings, threads=threads)
 
     def read(
         self, question: str, contexts: Sequence[str], *, n_best: int | None = None
@@ -188,6 +193,8 @@ class Reader:
             SquadliteError: a model whose logits aren't numbers.
         """
         n_best = self.settings.n_best if n_best is None else n_best
+        if n_best < 1:
+            raise ValueError(f"n_best is {n_best}, expected at least 1")
         questions = _encode_once([question for question, _ in pairs], self.tokenizer)
         contexts = _encode_once([context for _, context in pairs], self.tokenizer)
         windows = [
@@ -203,25 +210,30 @@ class Reader:
             )
         ]
         found: list[list[TokenSpan]] = [[] for _ in pairs]
-        lowest_null = np.full(len(pairs), np.inf)
+        null_scores: list[list[float]] = [[] for _ in pairs]
         n_read = 0
-        for batch_windows in batches_by_length(windows, self.settings.max_batch_tokens):
-            spans, nulls = self._read_batch(batch_windows, n_best)
-            for window, window_spans, null in zip(batch_windows, spans, nulls, strict=True):
-                found[window.pair] += window_spans
-                lowest_null[window.pair] = min(lowest_null[window.pair], null)
-            n_read += len(batch_windows)
+        for results in self._read_windows(windows, n_best):
+            for result in results:
+                found[result.pair] += result.spans
+                null_scores[result.pair].append(result.null_score)
+            n_read += len(results)
             if progress is not None:
                 progress(n_read, len(windows))
         return [
-            make_reading(context, contexts[context].offsets, spans, float(null), n_best)
-            for (_, context), spans, null in zip(pairs, found, lowest_null, strict=True)
+            make_reading(context, contexts[context].offsets, spans, min(nulls, default=0.0), n_best)
+            for (_, context), spans, nulls in zip(pairs, found, null_scores, strict=True)
         ]
 
-    def _read_batch(
+    def _read_windows(
         self, windows: Sequence[Window], n_best: int
-    ) -> tuple[list[list[TokenSpan]], list[float]]:
-        # Per window its best spans, counted in tokens of the whole context, and its null score.
+    ) -> Iterator[list["_WindowResult"]]:
+        # Few windows are still shared out among all threads.
+        share = sum(map(len, windows)) // self.threads
+        batches = batches_by_length(windows, min(self.settings.max_batch_tokens, share))
+        with _single_threaded_workers(self.threads) as workers:
+            yield from workers.map(lambda batch: self._read_batch(batch, n_best), batches)
+
+    def _read_batch(self, windows: Sequence[Window], n_best: int) -> list["_WindowResult"]:
         tokenizer = self.tokenizer
         batch = pad_batch(
             windows,
@@ -237,11 +249,15 @@ class Reader:
             n_best=n_best,
             max_answer_length=self.settings.max_answer_length,
         )
-        shifted = [
-            [span.shifted(window.first_token - window.context_start) for span in window_spans]
-            for window, window_spans in zip(windows, spans, strict=True)
+        null_scores = (start_logits[:, 0] + end_logits[:, 0]).tolist()  # [CLS] stands first
+        return [
+            _WindowResult(
+                window.pair,
+                [span.shifted(window.first_token - window.context_start) for span in found],
+                null_score,
+            )
+            for window, found, null_score in zip(windows, spans, null_scores, strict=True)
         ]
-        return shifted, null_scores(start_logits, end_logits).tolist()
 
     def _logits(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         with torch.inference_mode():
@@ -254,6 +270,29 @@ class Reader:
         if not all(np.isfinite(part).all() for part in logits):
             raise SquadliteError("the model's logits are not all finite: its weights are damaged")
         return logits
+
+
+@dataclass(frozen=True, slots=True)
+class _WindowResult:
+    # What a window gives for its pair: spans counted in tokens of the whole context.
+    pair: int
+    spans: list[TokenSpan]
+    null_score: float
+
+
+@contextmanager
+def _single_threaded_workers(n_threads: int) -> Iterator[ThreadPoolExecutor]:
+    # Threads that each calculate alone never wait for one another. Torch's own way, all threads
+    # inside each operation, is no faster on an idle machine, and several times slower where
+    # another program keeps one of its cores busy.
+    before = torch.get_num_threads()
+    workers = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield workers
+    finally:
+        # On Ctrl-C what hasn't begun must not hold us up.
+        workers.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
 def _load_parts(path: Path) -> tuple[TokenizerSpec, QuestionAnsweringModel]:

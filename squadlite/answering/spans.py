@@ -129,14 +129,6 @@ def _band_of_sums(
     return sums
 
 
-def null_scores(
-    start_logits: NDArray[np.float32], end_logits: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Start + end logit of [CLS], which stands first in each of the B windows: (B,) float32."""
-    scores: NDArray[np.float32] = start_logits[:, 0] + end_logits[:, 0]
-    return scores
-
-
 def span_score(margin: float) -> float:
     """
     Turn a margin (`Span.margin`) into a score in 0..1: the logistic function of it.

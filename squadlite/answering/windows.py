@@ -43,7 +43,7 @@ class Batch:
     Args:
         windows: the B windows.
         input_ids: (B, T) int64.
-        token_type_ids: (B, T) int64; 0: [CLS], question, [SEP] and padding; 1: context and its [SEP].
+        token_type_ids: (B, T) int64, 1 on the context and the [SEP] after it, else 0.
         attention_mask: (B, T) bool; False on padding.
         context_mask: (B, T) bool; True on the context's tokens alone.
     """
