@@ -1,8 +1,13 @@
 """Fixtures that several test modules share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Before any test imports torch. Threads that wait for one another cost the tiny models of the tests
+# far more time than they save, most of all where other work runs on the same cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -12,5 +17,7 @@ def shared() -> Path:
     """The folder of real books, data and checkpoints that stands beside the checkout."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
-        pytest.skip("needs ../shared (real books, data and checkpoints), which a plain clone has not")
+        pytest.skip(
+            "needs ../shared (real books, data and checkpoints), which a plain clone has not"
+        )
     return folder

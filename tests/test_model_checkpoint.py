@@ -1,6 +1,5 @@
 import json
 import pickle
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from tiny_models import padded_batch, random_model, tiny_config
+from tiny_models import padded_batch, random_model, randomize, tiny_config
 
 from squadlite.errors import CheckpointError
 from squadlite.model import (
@@ -73,10 +72,7 @@ def change_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any
 
 
 def _randomized(reference: Any) -> Any:
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in reference.parameters():
-            parameter.normal_(std=0.3, generator=generator)
+    randomize(reference)
     return reference.eval()
 
 
@@ -92,11 +88,9 @@ def assert_parity(reference: Any, model: QuestionAnsweringModel, atol: float = 1
             [start_logits - expected.start_logits, end_logits - expected.end_logits]
         )
         assert difference[:, mask].abs().max() < atol
-        assert expected.start_logits.std() > 0.1
+        assert expected.start_logits.std() > 0.05
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(
     ("make", "changes"),
     [
@@ -108,10 +102,21 @@ def assert_parity(reference: Any, model: QuestionAnsweringModel, atol: float = 1
     ],
 )
 def test_logits_equal_those_of_transformers(
-    make: Callable[..., Any], changes: dict[str, Any], dtype: torch.dtype, file: str, tmp_path: Path
+    make: Callable[..., Any], changes: dict[str, Any], tmp_path: Path
 ) -> None:
-    reference = make(**changes).to(dtype)
+    reference = make(**changes)
+    assert_parity(reference, load_model(save(reference, tmp_path)))
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("make", [make_bert, make_distilbert])
+def test_every_kind_of_weight_file_is_read(
+    make: Callable[..., Any], dtype: torch.dtype, file: str, tmp_path: Path
+) -> None:
+    reference = make().to(dtype)
     model = load_model(save(reference, tmp_path, file=file))
+    assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
     assert_parity(reference.float(), model)
 
 
@@ -119,11 +124,6 @@ def test_logits_equal_those_of_transformers_on_the_real_checkpoint(shared: Path)
     folder = shared / "checkpoints" / "minilm-l6-squad2"
     reference = transformers.BertForQuestionAnswering.from_pretrained(folder, dtype=torch.float32)
     assert_parity(reference.eval(), load_model(folder))
-
-
-def test_everything_is_float32(tmp_path: Path) -> None:
-    tensors = load_checkpoint(save(make_bert().half(), tmp_path)).tensors
-    assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     torch.save({"qa_outputs.bias": Attack()}, folder / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin: can't be read as tensors"):
         load_checkpoint(folder)
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Attack()))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Attack(), protocol=2))
     with pytest.raises(CheckpointError):
         load_checkpoint(folder)
     assert not trap.exists()
@@ -305,25 +305,29 @@ def test_a_pickle_of_something_else_is_refused(content: Any, tmp_path: Path) -> 
         load_checkpoint(folder)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@pytest.fixture(scope="module", params=["model.safetensors", "pytorch_model.bin"])
+def weight_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = save(make_bert(), tmp_path_factory.mktemp("whole"), file=request.param)
+    return folder / request.param
+
+
+@settings(max_examples=40, deadline=None)
 @given(
-    file=st.sampled_from(["model.safetensors", "pytorch_model.bin"]),
-    cut=st.floats(0, 1),
+    kept=st.just(1.0) | st.floats(0, 1),
     flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), max_size=3),
 )
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # torch's, on a damaged pickle
 def test_damaged_weights_load_or_are_refused(
-    file: str, cut: float, flips: list[tuple[float, int]], tmp_path_factory: pytest.TempPathFactory
+    kept: float, flips: list[tuple[float, int]], weight_file: Path
 ) -> None:
-    folder = save(make_bert(), tmp_path_factory.mktemp("damaged"), file=file)
-    content = bytearray((folder / file).read_bytes())
+    whole = weight_file.read_bytes()
+    content = bytearray(whole)
     for place, mask in flips:
         content[int(place * (len(content) - 1))] ^= mask
-    (folder / file).write_bytes(content[: round(len(content) * max(cut, 0.5) * 1.5)])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            load_checkpoint(folder)
-        except CheckpointError as error:
-            assert file in str(error) or str(folder) in str(error)
+    try:
+        weight_file.write_bytes(content[: int(len(content) * kept)])
+        load_checkpoint(weight_file.parent)
+    except CheckpointError as error:
+        assert str(weight_file.parent) in str(error)
+    finally:
+        weight_file.write_bytes(whole)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 from squadlite.model import ModelConfig, QuestionAnsweringModel
 
@@ -28,12 +29,19 @@ def tiny_config(**changes: Any) -> ModelConfig:
 
 def random_model(config: ModelConfig, *, seed: int = 0) -> QuestionAnsweringModel:
     """A model whose every tensor is random, norms too; sketches stay sketches. Eval mode."""
-    generator = torch.Generator().manual_seed(seed)
     model = QuestionAnsweringModel(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.5, generator=generator)
+    randomize(model, seed=seed)
     return model
+
+
+def randomize(model: nn.Module, *, seed: int = 0) -> None:
+    """Draw every parameter anew, so that what goes in still shows in the logits of a few layers."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(std=0.5, generator=generator)
+            if "norm" in name.lower() and name.endswith("weight"):
+                parameter.add_(1)
 
 
 def padded_batch(config: ModelConfig, *, seed: int = 0) -> tuple[torch.Tensor, ...]:

@@ -103,6 +103,19 @@ _FAMILIES = {"bert": _BERT, "distilbert": _DISTILBERT}
 # What the first BERT checkpoints call a norm's weight and bias.
 _OLD_ENDINGS = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
 
+# Damaged bytes make torch's restricted unpickler stumble in many ways, all of them harmless.
+_PICKLE_ERRORS = (
+    OSError,
+    EOFError,
+    pickle.UnpicklingError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+)
+
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
     """
@@ -127,6 +140,21 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     stored = _read_weights(folder)
     tensors = _rename(folder, family, config, stored)
     return Checkpoint(config, tensors)
+
+
+def find_weights(folder: Path) -> Path:
+    """
+    The file that holds the weights of a checkpoint folder.
+
+    Raises:
+        CheckpointError: there is none, or there are several.
+    """
+    for name in WEIGHT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    several = (folder / "model.safetensors.index.json").is_file()
+    found = "weights in several files" if several else "no weights"
+    raise CheckpointError(f"{folder}: found {found}, expected {' or '.join(WEIGHT_FILES)}")
 
 
 def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
@@ -214,15 +242,8 @@ def _unshared(num_layers: object) -> list[int]:
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    for name in WEIGHT_FILES:
-        path = folder / name
-        if path.is_file():
-            return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-    if (folder / "model.safetensors.index.json").is_file():
-        found = "weights in several files"
-    else:
-        found = "no weights"
-    raise CheckpointError(f"{folder}: found {found}, expected {' or '.join(WEIGHT_FILES)}")
+    path = find_weights(folder)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -233,15 +254,13 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
-    # Damaged bytes make torch's restricted unpickler stumble in many ways, all of them harmless.
-    stumbles = (OSError, EOFError, pickle.UnpicklingError, ValueError, TypeError, LookupError)
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (*stumbles, AttributeError, RuntimeError) as error:
+    except _PICKLE_ERRORS as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path}: can't be read as tensors ({reason})") from error
-    if not isinstance(tensors, dict):
-        raise CheckpointError(f"{path}: found {type(tensors).__name__}, expected a dict of tensors")
+    if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
+        raise CheckpointError(f"{path}: found {type(tensors).__name__}, expected named tensors")
     return tensors
 
 
@@ -256,7 +275,7 @@ def _rename(
             raise CheckpointError(f"{folder}: tensor '{theirs}' is missing, expected shape {shape}")
         tensor = by_their_name.pop(theirs)
         tensors[name] = _checked(folder, theirs, tensor, shape)
-    extra = [name for name in by_their_name if not str(name).startswith(family.ignored)]
+    extra = [name for name in by_their_name if not name.startswith(family.ignored)]
     if extra:
         raise CheckpointError(f"{folder}: tensor '{extra[0]}' is unknown to this model")
     return tensors

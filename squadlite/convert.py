@@ -1,0 +1,257 @@
+"""A checkpoint folder becomes a .sqz file: quantized, and with a smaller vocabulary if asked."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from squadlite import __version__
+from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
+from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, write_sqz
+from squadlite.errors import CheckpointError
+from squadlite.model import Checkpoint, load_checkpoint
+from squadlite.model.checkpoint import CONFIG_FILE, find_weights
+
+Progress = Callable[[int, int], None]
+
+_WORD_EMBEDDINGS = "embeddings.word.weight"
+_OWN_METADATA = ("source", "recipe", "squadlite")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of a model costs."""
+
+    name: str  # "word embeddings", "layer 0 attention", "tokenizer", ...
+    num_values: int
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """
+    What a .sqz file costs, part by part.
+
+    Attributes:
+        path: the file.
+        parts: in file order; the last one, "header and padding", is what no tensor takes.
+        metadata: as the file holds it.
+    """
+
+    path: Path
+    parts: tuple[Part, ...]
+    metadata: dict[str, Any]
+
+    @property
+    def num_values(self) -> int:
+        """Values in all tensors, those of the tokenizer included."""
+        return sum(part.num_values for part in self.parts)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        return sum(part.n_bytes for part in self.parts)
+
+
+def convert(
+    checkpoint_folder: str | Path,
+    output: str | Path,
+    *,
+    bits: int = 10,
+    per: str = "tensor",
+    group_size: int = 64,
+    vocab_size: int | None = None,
+    vocab_corpus: str | Path | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """
+    Write the model and the tokenizer of a checkpoint folder to a .sqz file.
+
+    The same folder and settings give the same bytes, whenever and wherever that is.
+
+    Args:
+        checkpoint_folder: BERT or DistilBERT with a span head, in Hugging Face's layout.
+        output: the file to write or replace; its folder must exist.
+        bits: width of a quantized value, 1..16.
+        per: "tensor": every tensor is quantized over one range, as in the paper. "row", "group":
+            matrices have a range for each row or for each `group_size` values in one, which the
+            encoder narrows where that lowers the error; norms, biases and the span head keep
+            16 bits, or 32 where they need them. Sketches take one bit an entry in any case.
+        group_size: values in a group; not looked at unless `per` is "group".
+        vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
+        vocab_corpus: the text, or SQuAD file, whose most frequent word pieces are kept.
+        metadata: facts to write into the file, such as "name", "licence" and "provenance"; to
+            these come the source with its digests, the settings and the version of squadlite.
+        progress: called with (done, total): texts of the corpus, then tensors written.
+
+    Raises:
+        CheckpointError, TokenizerError: the folder can't be loaded.
+        DatasetError: the corpus can't be read.
+        CodecError: bad settings, or a tensor with NaN or infinity.
+        HeaderError: metadata that a header can't hold.
+        ValueError: `vocab_size` without `vocab_corpus` or the reverse, or metadata with a name
+            that the conversion itself writes.
+        OSError: a file can't be read or written.
+
+    Source: Deng & Looi 2020, sections 3.4 (vocabulary), 3.5 (quantization) and 3.6 (sketches).
+    """
+    folder, output = Path(checkpoint_folder), Path(output)
+    if (vocab_size is None) != (vocab_corpus is None):
+        raise ValueError("vocab_size and vocab_corpus: found one alone, expected both or neither")
+    quantization = Quantization(bits, per, group_size if per == "group" else None)
+    facts = _all_metadata(folder, metadata or {}, quantization, vocab_size, vocab_corpus)
+    spec = TokenizerSpec.from_folder(folder)
+    checkpoint = _fit_to_vocab(folder, load_checkpoint(folder), spec)
+    if vocab_size is not None and vocab_corpus is not None:
+        checkpoint, spec = _prune(checkpoint, spec, vocab_size, Path(vocab_corpus), progress)
+
+    pieces = spec.to_tensors()
+    total = len(checkpoint.tensors) + len(pieces)
+    written: list[TensorInfo] = []
+
+    def count(info: TensorInfo) -> None:
+        written.append(info)
+        if progress is not None:
+            progress(len(written), total)
+
+    write_sqz(
+        output,
+        model=checkpoint.config.to_dict(),
+        tokenizer=spec.to_header(),
+        metadata=facts,
+        tensors=_encoded(checkpoint, pieces, quantization),
+        progress=count,
+    )
+    return ConversionReport(output, _count_parts(written, output.stat().st_size), facts)
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """
+    How the tensors of a model become codes.
+
+    Raises:
+        CodecError: settings that no linear codec has.
+    """
+
+    bits: int
+    per: str
+    group_size: int | None
+
+    def __post_init__(self) -> None:
+        Linear(self.bits, per=self.per, group_size=self.group_size)
+
+    def codec(self, name: str, values: np.ndarray) -> Codec:
+        """The codec for one tensor of a model."""
+        if name.endswith(".sketch"):
+            return Rademacher()
+        if self.per == "tensor":
+            return Linear(self.bits)
+        if values.ndim == 2 and not name.startswith("span_head."):
+            return Linear(self.bits, per=self.per, group_size=self.group_size, search_range=True)
+        fits_half = np.abs(values).max() <= np.finfo(np.float16).max
+        return Raw("f16" if fits_half else "f32")
+
+
+def _encoded(
+    checkpoint: Checkpoint, pieces: dict[str, np.ndarray], quantization: Quantization
+) -> Iterator[tuple[str, np.ndarray, Codec]]:
+    for name, tensor in checkpoint.tensors.items():
+        values = tensor.numpy()
+        yield name, values, quantization.codec(name, values)
+    for name, values in pieces.items():
+        yield name, values, Raw(f"u{8 * values.itemsize}")
+
+
+def _fit_to_vocab(folder: Path, checkpoint: Checkpoint, spec: TokenizerSpec) -> Checkpoint:
+    rows, num_pieces = checkpoint.config.vocab_size, len(spec.vocab)
+    if rows < num_pieces:
+        raise CheckpointError(
+            f"{folder}: found {num_pieces} word pieces, expected at most {rows}, "
+            "as many as there are word embeddings"
+        )
+    # Some checkpoints pad their embeddings to a round number; no text ever reaches those rows.
+    return _keep_rows(checkpoint, list(range(num_pieces))) if rows > num_pieces else checkpoint
+
+
+def _prune(
+    checkpoint: Checkpoint,
+    spec: TokenizerSpec,
+    vocab_size: int,
+    corpus: Path,
+    progress: Progress | None,
+) -> tuple[Checkpoint, TokenizerSpec]:
+    texts = read_corpus(corpus)
+
+    def report(done: int) -> None:
+        if progress is not None:
+            progress(done, len(texts))
+
+    kept_ids = choose_pieces(spec, count_pieces(spec, texts, progress=report), vocab_size)
+    return _keep_rows(checkpoint, kept_ids), spec.keep(kept_ids)
+
+
+def _keep_rows(checkpoint: Checkpoint, kept_ids: list[int]) -> Checkpoint:
+    words = checkpoint.tensors[_WORD_EMBEDDINGS][kept_ids]
+    config = replace(checkpoint.config, vocab_size=len(kept_ids))
+    return Checkpoint(config, checkpoint.tensors | {_WORD_EMBEDDINGS: words})
+
+
+def _all_metadata(
+    folder: Path,
+    metadata: Mapping[str, Any],
+    quantization: Quantization,
+    vocab_size: int | None,
+    vocab_corpus: str | Path | None,
+) -> dict[str, Any]:
+    taken = [name for name in _OWN_METADATA if name in metadata]
+    if taken:
+        raise ValueError(f"metadata: {taken[0]!r} is written by the conversion itself")
+    recipe: dict[str, Any] = {"bits": quantization.bits, "per": quantization.per}
+    if quantization.group_size is not None:
+        recipe["group_size"] = quantization.group_size
+    if vocab_corpus is not None:
+        path = Path(vocab_corpus)
+        recipe["vocab_size"] = vocab_size
+        recipe["vocab_corpus"] = {"name": path.name, "sha256": _digest(path)}
+    vocab = folder / "vocab.txt"
+    sources = [folder / CONFIG_FILE, find_weights(folder)]
+    sources.append(vocab if vocab.is_file() else folder / "tokenizer.json")
+    name = folder.resolve().name
+    return {
+        "name": name,
+        **metadata,
+        "source": {"name": name, "sha256": {path.name: _digest(path) for path in sources}},
+        "recipe": recipe,
+        "squadlite": __version__,
+    }
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _count_parts(written: list[TensorInfo], file_bytes: int) -> tuple[Part, ...]:
+    parts: dict[str, Part] = {}
+    for info in written:
+        name = _part_name(info.name)
+        part = parts.get(name, Part(name, 0, 0))
+        num_values = part.num_values + int(np.prod(info.shape))
+        parts[name] = Part(name, num_values, part.n_bytes + info.n_bytes)
+    rest = file_bytes - sum(part.n_bytes for part in parts.values())
+    return (*parts.values(), Part("header and padding", 0, rest))
+
+
+def _part_name(tensor: str) -> str:
+    if tensor == _WORD_EMBEDDINGS:
+        return "word embeddings"
+    first, second, *rest = tensor.split(".")
+    if first == "layers":
+        return f"layer {second} {rest[0].replace('_', '-')}"
+    return {"embeddings": "other embeddings", "span_head": "span head"}.get(first, first)
