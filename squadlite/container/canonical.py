@@ -40,6 +40,7 @@ def dumps(value: object) -> bytes:
     _check_value(value, "header", MAX_HEADER_DEPTH)
     text = _encode(value)
     _check_size(text)
+    _check_nesting(text)
     return text
 
 
@@ -117,28 +118,34 @@ def _check_nesting(text: bytes) -> None:
 
 def _check_value(value: object, where: str, depth: int) -> None:
     """Refuse what json.dumps would change in silence, say wrongly, or recurse on without end."""
+    if depth < 0:
+        raise HeaderError(f"{where}: nested deeper than {MAX_HEADER_DEPTH}")
+    match value:
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str) or not _is_unicode(key):
+                    raise HeaderError(f"{where}: key {key!r}, expected a string of Unicode")
+                _check_value(item, f"{where}.{key}", depth - 1)
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _check_value(item, f"{where}[{index}]", depth - 1)
+        case _:
+            _check_scalar(value, where)
+
+
+def _check_scalar(value: object, where: str) -> None:
     match value:
         case None | bool():
             pass
         case str():
             if not _is_unicode(value):
-                raise HeaderError(f"{where}: string with a lone surrogate")
+                raise HeaderError(f"{where}: a string with a lone surrogate, expected Unicode")
         case int():
             if abs(value) > MAX_INTEGER:
-                raise HeaderError(f"{where}: integer {value}, expected at most 2**53 - 1 in size")
+                raise HeaderError(f"{where}: an integer beyond 2**53 - 1 in size")
         case float():
             if not math.isfinite(value):
-                raise HeaderError(f"{where}: {value} is not a finite number")
-        case dict() | list() | tuple() if depth == 0:
-            raise HeaderError(f"{where}: nested deeper than {MAX_HEADER_DEPTH}")
-        case dict():
-            for key, item in value.items():
-                if not isinstance(key, str) or not _is_unicode(key):
-                    raise HeaderError(f"{where}: key {key!r}, expected a string")
-                _check_value(item, f"{where}.{key}", depth - 1)
-        case list() | tuple():
-            for index, item in enumerate(value):
-                _check_value(item, f"{where}[{index}]", depth - 1)
+                raise HeaderError(f"{where}: {value}, expected a finite number")
         case _:
             raise HeaderError(f"{where}: a {type(value).__name__}, which JSON can't hold")
 

@@ -188,7 +188,8 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
         count *= max(dimension, 1)
     if count > MAX_VALUES:
         raise TensorError(
-            f"tensor {name!r}: shape {list(shape)} makes {count} values, expected at most {MAX_VALUES}"
+            f"tensor {name!r}: shape {list(shape)} makes {count} values, "
+            f"expected at most {MAX_VALUES}"
         )
     return tuple(shape)
 

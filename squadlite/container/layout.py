@@ -16,7 +16,7 @@ from typing import Self
 
 from squadlite.errors import PreambleError, TruncatedFileError, VersionError
 
-# A byte above 127, CR LF, ctrl-Z and a lone LF: a transfer that takes the file for text changes one.
+# A byte above 127, CR LF, ctrl-Z and LF: a transfer that takes the file for text changes one.
 MAGIC = b"\x89SQZ\r\n\x1a\n"
 MAJOR_VERSION = 1
 MINOR_VERSION = 0

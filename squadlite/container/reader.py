@@ -1,8 +1,8 @@
 """
 Reading a .sqz file: open, list, read one tensor, verify.
 
-Opening maps the file and touches its preamble and header alone; a tensor's bytes are touched when it
-is read. Any bytes give a result or a FormatError.
+Opening maps the file and touches its preamble and header alone; a tensor's bytes are touched when
+it is read. Any bytes give a result or a FormatError.
 
 Source: format_spec.md, "Reading".
 """
@@ -193,7 +193,7 @@ def open_sqz(path: str | Path) -> SqzFile:
 
 
 def _map_file(path: Path) -> mmap.mmap:
-    # Before opening: a pipe would wait for a writer, and a folder gives another error on each system.
+    # Before opening: a pipe would wait for a writer, a folder gives another error on each system.
     if not stat.S_ISREG(path.stat().st_mode):
         raise PreambleError("not a regular file")
     with path.open("rb") as file:

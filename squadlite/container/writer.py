@@ -1,5 +1,5 @@
 """
-Writing a .sqz file: one tensor in memory at a time, the same bytes for the same input, all or nothing.
+Writing a .sqz file: a tensor at a time, the same bytes for the same input, all or nothing.
 
 The header follows the data, so that tensors can be written as they come and a codec may decide how
 many bytes it takes while it encodes.

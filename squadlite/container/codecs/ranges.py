@@ -219,14 +219,17 @@ class _Best:
 
     def _decoded(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         codes = quantized(self._values, low[:, None], high[:, None], self._levels)
-        return codes * ((high - low) / self._levels)[:, None] + low[:, None]
+        codes *= ((high - low) / self._levels)[:, None]
+        codes += low[:, None]
+        return codes
 
 
 def _row_sums(matrix: np.ndarray) -> np.ndarray:
     """Sums over the last axis by halving: the same additions in the same order everywhere."""
+    folded: np.ndarray = matrix
     while matrix.shape[1] > 1:
         half = matrix.shape[1] // 2
         folded = matrix[:, :half] + matrix[:, half : 2 * half]
         folded[:, 0] += matrix[:, -1] if matrix.shape[1] % 2 else 0.0
         matrix = folded
-    return matrix.reshape(-1)
+    return matrix[:, 0]

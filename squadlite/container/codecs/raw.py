@@ -14,7 +14,7 @@ from squadlite.container.codecs.base import (
 )
 from squadlite.errors import CodecError
 
-_STORED = {
+_STORED: dict[str, np.dtype[Any]] = {
     "f32": np.dtype("<f4"),
     "f16": np.dtype("<f2"),
     "bf16": np.dtype("<u2"),

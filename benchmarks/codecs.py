@@ -1,0 +1,130 @@
+"""
+How fast each codec encodes and decodes on one core: `python -m benchmarks.codecs`.
+
+Decoding is to float32 into an array that is there already, as a reader does it tensor after tensor.
+MB are millions of stored bytes. A table, then the same as one line of JSON.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import click
+import numpy as np
+from bitarray import bitarray
+from rich.console import Console
+from rich.table import Table
+
+from squadlite.container import Codec, Linear, Rademacher, Raw
+
+_COLUMNS = 1536
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One row of the table."""
+
+    codec: str
+    bits_per_value: float
+    encode_mvalues: float
+    encode_mb: float
+    decode_mvalues: float
+    decode_mb: float
+
+
+@click.command()
+@click.option("--values", default=2**24, show_default=True, help="Values in the tensor.")
+@click.option("--repeats", default=3, show_default=True, help="The best of so many runs counts.")
+@click.option("--only", default="", help="Only codecs whose label contains this.")
+def main(values: int, repeats: int, only: str) -> None:
+    """
+    Time the codecs of a .sqz file.
+
+    Example: python -m benchmarks.codecs --only "linear 10"
+    """
+    shape = (values // _COLUMNS, _COLUMNS)
+    weights = np.random.default_rng(0).normal(0, 0.05, shape).astype(np.float32)
+    timings = [
+        measure(label, codec, weights, repeats=repeats)
+        for label, codec in codecs().items()
+        if only in label
+    ]
+    signs = measure_signs(shape, repeats=repeats)
+    Console(file=sys.stderr).print(as_table(timings))
+    print(json.dumps({"timings": [asdict(t) for t in timings], "signs_mvalues": signs}))
+
+
+def codecs() -> dict[str, Codec]:
+    """What is timed, by label."""
+    result: dict[str, Codec] = {f"raw {dtype}": Raw(dtype) for dtype in ("f32", "f16", "bf16")}
+    for bits in range(1, 17):
+        result[f"linear {bits} tensor"] = Linear(bits)
+        result[f"linear {bits} row"] = Linear(bits, "row")
+        result[f"linear {bits} group 64"] = Linear(bits, "group", 64)
+    result["linear 4 group 100"] = Linear(4, "group", 100)
+    result["linear 4 group 64 searched"] = Linear(4, "group", 64, search_range=True)
+    result["rademacher"] = Rademacher()
+    result["rademacher seed"] = Rademacher(seed=1)
+    return result
+
+
+def measure(label: str, codec: Codec, weights: np.ndarray, *, repeats: int) -> Timing:
+    """Time one codec on one matrix."""
+    if isinstance(codec, Rademacher):
+        weights = Rademacher(seed=1).decode(b"", weights.shape)
+    out = np.zeros(weights.shape, codec.decoded_dtype)
+    data = codec.encode(weights)
+    encode_s = best_time(lambda: codec.encode(weights), 1)
+    decode_s = best_time(lambda: codec.decode(data, weights.shape, out=out), repeats)
+    return Timing(
+        codec=label,
+        bits_per_value=round(8 * len(data) / weights.size, 3),
+        encode_mvalues=round(weights.size / encode_s / 1e6, 1),
+        encode_mb=round(len(data) / encode_s / 1e6, 1),
+        decode_mvalues=round(weights.size / decode_s / 1e6, 1),
+        decode_mb=round(len(data) / decode_s / 1e6, 1),
+    )
+
+
+def measure_signs(shape: tuple[int, int], *, repeats: int) -> dict[str, float]:
+    """Unpack one bit an entry into bytes, with numpy and with bitarray: millions of values a second."""
+    packed = np.random.default_rng(0).bytes(shape[0] * shape[1] // 8)
+
+    def with_bitarray() -> bytes:
+        bits = bitarray(endian="little")
+        bits.frombytes(packed)
+        return bits.unpack()
+
+    def with_numpy() -> np.ndarray:
+        return np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
+
+    return {
+        "bitarray": round(8 * len(packed) / best_time(with_bitarray, repeats) / 1e6, 1),
+        "numpy": round(8 * len(packed) / best_time(with_numpy, repeats) / 1e6, 1),
+    }
+
+
+def best_time(work: Callable[[], object], repeats: int) -> float:
+    """Seconds that the fastest of `repeats` runs took."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def as_table(timings: list[Timing]) -> Table:
+    """The timings for people."""
+    table = Table("codec", "bits/value", title="One core, float32 to bytes and back")
+    for column in ("encode Mvalues/s", "encode MB/s", "decode Mvalues/s", "decode MB/s"):
+        table.add_column(column, justify="right")
+    for timing in timings:
+        table.add_row(*(str(value) for value in asdict(timing).values()))
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Files that must load for ever, and the second reader that only knows the spec."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reference_reader
+from sqz_files import GOLDEN, exact_tensors, write_codecs, write_tiny
+
+from squadlite.container import open_sqz, write_sqz
+from squadlite.container.codecs import CODECS, Linear, splitmix64
+
+SPEC = (Path(__file__).parent.parent / "format_spec.md").read_text(encoding="utf-8")
+DIGESTS = {
+    "tiny": "0da36f9f7ee55e8c97d9f7a4666cfa9dce1b9065d666fbb94d975eeee530e2ea",
+    "codecs": "9e79fd413489be9d88053e900060321480fe00d21cc7f5255e3fc0e4068a5c80",
+}
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_golden_files_are_what_they_were(name):
+    content = (GOLDEN / f"{name}.sqz").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == DIGESTS[name]
+
+
+@pytest.mark.parametrize(("name", "write"), [("tiny", write_tiny), ("codecs", write_codecs)])
+def test_the_same_input_gives_the_same_bytes_as_ever(name, write, tmp_path):
+    write(tmp_path / "new.sqz")
+    assert (tmp_path / "new.sqz").read_bytes() == (GOLDEN / f"{name}.sqz").read_bytes()
+
+
+def test_the_tiny_file_holds_what_the_spec_says():
+    with open_sqz(GOLDEN / "tiny.sqz") as file:
+        file.verify()
+        assert file.version == (1, 0)
+        assert file.model == {"hidden_size": 2}
+        assert file.metadata == {"name": "tiny"}
+        assert file.read("a.weight").tolist() == [[-1, 0, 1], [2, 3, 6]]
+        assert file.read("b").tolist() == [1, 2]
+
+
+def test_every_codec_loads_with_the_values_stated():
+    with open_sqz(GOLDEN / "codecs.sqz") as file:
+        file.verify()
+        assert list(file.tensors) == [name for name, _, _ in exact_tensors()]
+        assert {info.codec.name for info in file.tensors.values()} == set(CODECS)
+        for name, values, codec in exact_tensors():
+            loaded = file.read(name)
+            assert file.tensors[name].codec == codec
+            assert (loaded.shape, loaded.dtype) == (values.shape, file.tensors[name].dtype)
+            np.testing.assert_array_equal(loaded, values, err_msg=name)
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_the_second_reader_reads_the_same(name):
+    header, tensors = reference_reader.read_file((GOLDEN / f"{name}.sqz").read_bytes())
+    with open_sqz(GOLDEN / f"{name}.sqz") as file:
+        assert header["metadata"] == file.metadata
+        assert {key: file.read(key).ravel().tolist() for key in file.tensors} == tensors
+
+
+@pytest.mark.parametrize("per", ["tensor", "row", "group"])
+@pytest.mark.parametrize("bits", [1, 3, 4, 8, 10, 13, 16])
+def test_the_second_reader_decodes_real_weights_to_the_same_bits(bits, per, tmp_path):
+    weights = np.random.default_rng(bits).normal(0, 0.05, (9, 37)).astype(np.float32)
+    codec = Linear(bits, per, 8 if per == "group" else None)
+    write_sqz(tmp_path / "a", model={}, tokenizer={}, metadata={}, tensors=[("w", weights, codec)])
+    _, tensors = reference_reader.read_file((tmp_path / "a").read_bytes())
+    with open_sqz(tmp_path / "a") as file:
+        assert file.read("w").ravel().tolist() == tensors["w"]
+
+
+def test_the_dump_in_the_spec_is_the_tiny_file():
+    dump = re.search(r"```\n(00000000  .*?)```", SPEC, re.DOTALL)
+    lines = [line.split("  ") for line in dump.group(1).splitlines()]
+    content = b""
+    for position, octets, *_ in lines:
+        assert int(position, 16) == len(content)
+        content += bytes.fromhex(octets)
+    assert content == (GOLDEN / "tiny.sqz").read_bytes()
+
+
+def test_the_generator_gives_the_vectors_of_the_spec():
+    rows = re.findall(r"^\| (\d+) \| `([0-9a-f]{16})` `([0-9a-f]{16})` `([0-9a-f]{16})` \|$", SPEC, re.M)
+    assert len(rows) == 3
+    for seed, *outputs in rows:
+        expected = [int(output, 16) for output in outputs]
+        assert splitmix64(int(seed), 3).tolist() == expected
+        assert [reference_reader.splitmix64(int(seed), k) for k in range(3)] == expected
