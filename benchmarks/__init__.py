@@ -1,0 +1,1 @@
+"""Measurements: each prints a table, then one JSON line."""

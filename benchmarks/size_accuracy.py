@@ -1,0 +1,149 @@
+"""
+What each conversion setting costs in bytes and in SQuAD 2.0 scores: tables 3 and 4 of the paper.
+
+    python -m benchmarks.size_accuracy ../shared/checkpoints/minilm-l6-squad2 \\
+        --data ../shared/data/cs224n-dev-v2.0.json --corpus ../shared/data/train-mix-v2.0.json
+
+Converts the checkpoint once for each setting, evaluates the file that came of it on all of the data
+and keeps the row in --results, so that a run that was stopped goes on where it was. Rows of
+another checkpoint, data set or compute type are measured again.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from squadlite.answering.evaluate import evaluate
+from squadlite.answering.reader import Reader
+from squadlite.answering.squad import SquadExample, load_squad
+from squadlite.atomic import atomic_write
+from squadlite.cli.output import print_json, print_table, progress_bar
+from squadlite.convert import convert
+
+RESULTS = Path(__file__).with_name("results") / "size_accuracy.json"
+GROUP_SIZE = 64
+
+Per = Literal["tensor", "row", "group"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table; no bits: the checkpoint itself."""
+
+    bits: int | None = None
+    per: Per = "tensor"
+    vocab_share: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """As the table shows it."""
+        if self.bits is None:
+            return "checkpoint"
+        share = "" if self.vocab_share == 1.0 else f", {self.vocab_share:.0%} of the vocabulary"
+        return f"{self.bits} bit per {self.per}{share}"
+
+
+def settings() -> Iterator[Setting]:
+    """Every setting measured, the paper's first."""
+    yield Setting()
+    for bits in (16, 10, 8, 6, 4):
+        yield Setting(bits)
+    for share in (0.5, 0.25, 0.161, 0.1):
+        yield Setting(10, vocab_share=share)
+    for per in ("row", "group"):
+        for bits in (8, 6, 5, 4):
+            yield Setting(bits, per)
+    for bits in (6, 5, 4):
+        yield Setting(bits, "group", 0.5)
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--corpus", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--compute", type=click.Choice(["f32", "bf16"]), default="bf16", show_default=True)
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS)
+@click.option("--threads", type=int)
+def main(
+    checkpoint: Path,
+    data: Path,
+    corpus: Path,
+    compute: Literal["f32", "bf16"],
+    results: Path,
+    threads: int | None,
+) -> None:
+    """Measure every setting on CHECKPOINT that RESULTS doesn't hold yet."""
+    inputs = {
+        "checkpoint": _digest(checkpoint / "model.safetensors"),
+        "data": _digest(data),
+        "corpus": _digest(corpus),
+        "compute": compute,
+    }
+    known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
+    rows = known.get("rows", []) if known.get("inputs") == inputs else []
+    examples = load_squad(data)
+    for setting in settings():
+        if any(row["name"] == setting.name for row in rows):
+            continue
+        rows.append(_measure(setting, checkpoint, corpus, examples, compute, threads))
+        results.parent.mkdir(exist_ok=True)
+        with atomic_write(results) as file:
+            file.write(json.dumps({"inputs": inputs, "rows": rows}, indent=1).encode())
+    _print_rows(rows)
+    print_json({"benchmark": "size_accuracy", "inputs": inputs, "rows": rows})
+
+
+def _measure(
+    setting: Setting,
+    checkpoint: Path,
+    corpus: Path,
+    examples: list[SquadExample],
+    compute: Literal["f32", "bf16"],
+    threads: int | None,
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, progress_bar(setting.name) as progress:
+        if setting.bits is None:
+            model, size = checkpoint, (checkpoint / "model.safetensors").stat().st_size
+        else:
+            model = Path(folder) / "model.sqz"
+            size = _convert(checkpoint, model, corpus, setting, setting.bits)
+        reader = Reader.load(model, threads=threads, compute=compute)
+        result = evaluate(reader, examples, progress=progress)
+    return {"name": setting.name, **asdict(setting), "bytes": size, **result.scores}
+
+
+def _convert(checkpoint: Path, output: Path, corpus: Path, setting: Setting, bits: int) -> int:
+    pruned: dict[str, Any] = {}
+    if setting.vocab_share < 1.0:
+        vocab_size = len((checkpoint / "vocab.txt").read_text(encoding="utf-8").splitlines())
+        pruned = {"vocab_size": round(vocab_size * setting.vocab_share), "vocab_corpus": corpus}
+    convert(checkpoint, output, bits=bits, per=setting.per, group_size=GROUP_SIZE, **pruned)
+    return output.stat().st_size
+
+
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    print_table(
+        ["Setting", "MB", "EM", "F1", "HasAns F1", "NoAns F1"],
+        [
+            [
+                row["name"],
+                f"{row['bytes'] / 1e6:.2f}",
+                *(f"{row[key]:.2f}" for key in ("exact", "f1", "HasAns_f1", "NoAns_f1")),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    main()

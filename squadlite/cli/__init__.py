@@ -1,0 +1,69 @@
+"""The `squadlite` command: one module per group of commands, one place where errors end."""
+
+import os
+import sys
+
+import click
+
+from squadlite import __version__
+from squadlite.cli.ask import ask
+from squadlite.cli.evaluate import evaluate
+from squadlite.cli.model_files import convert, inspect, verify
+from squadlite.cli.text import text
+from squadlite.errors import SquadliteError
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, package_name="squadlite")
+def squadlite() -> None:
+    """
+    Answer questions from your e-books, offline.
+
+    \b
+    Example:
+      squadlite ask book.epub "Who keeps the lighthouse?"
+    """
+
+
+for command in (ask, text, convert, inspect, verify, evaluate):
+    squadlite.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 our errors, 2 usage errors, 130 Ctrl-C."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        squadlite.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as exit_request:
+        return exit_request.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); what is left to flush has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+    except (SquadliteError, OSError, MemoryError) as error:
+        click.echo(f"Error: {_one_line(error)}", err=True)
+        return EXIT_ERROR
+    return 0
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return " ".join(str(error).split())

@@ -1,0 +1,220 @@
+"""`squadlite convert`, `inspect` and `verify`: .sqz files made and looked at."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from squadlite.cli.output import (
+    existing_file,
+    existing_path,
+    format_bytes,
+    json_option,
+    output_file,
+    print_json,
+    print_table,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from squadlite.container import TensorInfo
+
+
+@click.command()
+@click.argument("checkpoint", type=existing_path)
+@click.option("-o", "--output", type=output_file, required=True, help="The .sqz file to write.")
+@click.option(
+    "--bits",
+    type=click.IntRange(1, 16),
+    default=10,
+    show_default=True,
+    help="Bits of a quantized value.",
+)
+@click.option(
+    "--per",
+    type=click.Choice(["tensor", "row", "group"]),
+    default="tensor",
+    show_default=True,
+    help="What shares one range of values: a tensor (as in the paper), a row, or a group.",
+)
+@click.option(
+    "--group-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Values in a group, with --per group.",
+)
+@click.option(
+    "--vocab-size",
+    type=click.IntRange(min=1),
+    help="Prune the vocabulary to this many word pieces; needs --vocab-corpus.",
+)
+@click.option(
+    "--vocab-corpus",
+    type=existing_file,
+    help="Text, or a SQuAD file, whose most frequent word pieces stay.",
+)
+@click.option(
+    "--metadata",
+    type=existing_file,
+    help="A JSON object to keep in the file: name, licence, provenance, scores.",
+)
+@json_option
+def convert(
+    checkpoint: Path,
+    output: Path,
+    bits: int,
+    per: str,
+    group_size: int,
+    vocab_size: int | None,
+    vocab_corpus: Path | None,
+    metadata: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    Convert CHECKPOINT, a Hugging Face folder of a BERT or DistilBERT question-answering model, to a
+    .sqz file.
+
+    \b
+    Examples:
+      squadlite convert checkpoint -o model.sqz --bits 10
+      squadlite convert checkpoint -o small.sqz --bits 5 --per group \\
+          --vocab-size 15000 --vocab-corpus corpus.txt
+    """
+    if (vocab_size is None) != (vocab_corpus is None):
+        raise click.UsageError("--vocab-size and --vocab-corpus go together.")
+
+    from squadlite.convert import convert as convert_checkpoint
+
+    with progress_bar("Converting") as progress:
+        report = convert_checkpoint(
+            checkpoint,
+            output,
+            bits=bits,
+            per=per,
+            group_size=group_size,
+            vocab_size=vocab_size,
+            vocab_corpus=vocab_corpus,
+            metadata=_load_metadata(metadata) if metadata is not None else None,
+            progress=progress,
+        )
+    if as_json:
+        print_json(
+            {
+                "file": str(output),
+                "bytes": report.n_bytes,
+                "values": report.num_values,
+                "parts": [asdict(part) for part in report.parts],
+                "metadata": report.metadata,
+            }
+        )
+        return
+    rows = [
+        [
+            part.name,
+            f"{part.num_values:,}",
+            f"{part.n_bytes:,}",
+            f"{part.n_bytes / report.n_bytes:.1%}",
+        ]
+        for part in report.parts
+    ]
+    rows.append(["total", f"{report.num_values:,}", f"{report.n_bytes:,}", "100.0%"])
+    print_table(["Part", "Values", "Bytes", "Share"], rows)
+    click.echo(f"\nWrote {output}, {format_bytes(report.n_bytes)}.")
+
+
+def _load_metadata(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"--metadata {path}: {error}, expected JSON") from None
+    if not isinstance(value, dict):
+        raise click.UsageError(
+            f"--metadata {path}: found {type(value).__name__}, expected an object"
+        )
+    return value
+
+
+@click.command()
+@click.argument("file", type=existing_file)
+@click.option("--tensors", is_flag=True, help="List every tensor.")
+@json_option
+def inspect(file: Path, tensors: bool, as_json: bool) -> None:
+    """
+    Show what the .sqz FILE holds. Reads its header only.
+
+    \b
+    Example:
+      squadlite inspect model.sqz --tensors
+    """
+    from squadlite.container import open_sqz
+
+    with open_sqz(file) as sqz:
+        summary: dict[str, Any] = {
+            "file": str(file),
+            "version": ".".join(map(str, sqz.version)),
+            "bytes": file.stat().st_size,
+            "values": sum(math.prod(info.shape) for info in sqz.tensors.values()),
+            "model": sqz.model,
+            "tokenizer": sqz.tokenizer,
+            "metadata": sqz.metadata,
+        }
+        infos = list(sqz.tensors.values())
+    if as_json:
+        if tensors:
+            summary["tensors"] = [info.to_header() for info in infos]
+        print_json(summary)
+        return
+    click.echo(f"{file}: .sqz version {summary['version']}, {format_bytes(file.stat().st_size)}")
+    for name in ("model", "tokenizer", "metadata"):
+        click.secho(f"\n{name}", bold=True)
+        for line in _describe(summary[name]):
+            click.echo(f"  {line}")
+    click.secho("\ntensors", bold=True)
+    if tensors:
+        rows = [
+            [info.name, "x".join(map(str, info.shape)), _codec_name(info), f"{info.n_bytes:,}"]
+            for info in infos
+        ]
+        print_table(["Name", "Shape", "Codec", "Bytes"], rows)
+    else:
+        click.echo(f"  {len(infos)}, {summary['values']:,} values; --tensors lists them")
+
+
+def _describe(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from _describe(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}: {item if isinstance(item, str) else json.dumps(item)}"
+
+
+def _codec_name(info: "TensorInfo") -> str:
+    settings = info.codec.to_header()
+    return " ".join([settings.pop("name"), *(f"{key}={value}" for key, value in settings.items())])
+
+
+@click.command()
+@click.argument("file", type=existing_file)
+@json_option
+def verify(file: Path, as_json: bool) -> None:
+    """
+    Check every digest of the .sqz FILE; exit 1 where one doesn't match.
+
+    \b
+    Example:
+      squadlite verify model.sqz
+    """
+    from squadlite.container import open_sqz
+
+    with open_sqz(file) as sqz:
+        sqz.verify()
+        count = len(sqz.tensors)
+    if as_json:
+        print_json({"file": str(file), "tensors": count, "intact": True})
+    else:
+        click.echo(f"{file}: intact, {count} tensors, every digest matches")

@@ -1,0 +1,81 @@
+"""What the commands share: JSON lines, progress bars, tables, sizes."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+Progress = Callable[[int, int], None]
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one object a line, instead of text."
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads for the model.  [default: one per core]",
+)
+existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+existing_path = click.Path(exists=True, path_type=Path)
+output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+def print_json(value: object) -> None:
+    """Print `value` as one line of JSON, and let a waiting reader have it at once."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Progress]:
+    """
+    Show a progress bar on stderr, where a person can see it.
+
+    Yields:
+        A function `progress(done, total)`. The bar appears with its first call and goes away at
+        the end; where stderr isn't a terminal it does nothing.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    # rich costs a tenth of a second to import, which a command without a terminal needn't pay.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of text under headings: numbers aligned right, words left."""
+    columns = [_align(column) for column in zip(headings, *rows, strict=True)]
+    heading, *lines = ("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
+    click.secho(heading, bold=True)
+    for line in lines:
+        click.echo(line)
+
+
+def _align(column: tuple[str, ...]) -> list[str]:
+    width = max(map(len, column))
+    heading, *cells = column
+    numbers = all(cell[:1].isdigit() or cell[:1] in "-" for cell in cells)
+    return [cell.rjust(width) if numbers else cell.ljust(width) for cell in (heading, *cells)]
+
+
+def format_bytes(count: int) -> str:
+    """Bytes as a person reads them, in decimal units as disks and the paper count: '28.3 MB'."""
+    if count < 1000:
+        return f"{count} B"
+    if count < 1_000_000:
+        return f"{count / 1000:.1f} kB"
+    return f"{count / 1_000_000:.2f} MB"

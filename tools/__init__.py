@@ -1,0 +1,1 @@
+"""The compressor: training code, never needed at run time."""
