@@ -1,8 +1,8 @@
 """
-A second reader of .sqz files, written from format_spec.md alone: plain Python, no numpy, no squadlite.
+A second reader of .sqz files, from format_spec.md alone: plain Python, no numpy, no squadlite.
 
-Slow and simple on purpose. The tests hold it and squadlite.container to the same answers, so that the
-spec, not the code, is what both follow.
+Slow and simple on purpose. The tests hold it and squadlite.container to the same answers, so that
+the spec, not the code, is what both follow.
 """
 
 import hashlib

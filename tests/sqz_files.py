@@ -1,4 +1,4 @@
-"""Small .sqz files for the container's tests: the golden ones, and files that break a chosen rule."""
+"""Small .sqz files for the container's tests: golden ones, and ones that break a chosen rule."""
 
 import copy
 import hashlib

@@ -83,7 +83,9 @@ def test_the_dump_in_the_spec_is_the_tiny_file():
 
 
 def test_the_generator_gives_the_vectors_of_the_spec():
-    rows = re.findall(r"^\| (\d+) \| `([0-9a-f]{16})` `([0-9a-f]{16})` `([0-9a-f]{16})` \|$", SPEC, re.M)
+    rows = re.findall(
+        r"^\| (\d+) \| `([0-9a-f]{16})` `([0-9a-f]{16})` `([0-9a-f]{16})` \|$", SPEC, re.M
+    )
     assert len(rows) == 3
     for seed, *outputs in rows:
         expected = [int(output, 16) for output in outputs]

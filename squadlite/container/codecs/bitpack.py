@@ -69,8 +69,8 @@ def unpack(data: np.ndarray, bits: int, out: np.ndarray) -> None:
     elif bits == 16:
         out[:] = data[: 2 * out.size].view("<u2")
     else:
-        octets = _whole_octets(data.size, bits, out.size)
-        _unpack_octets(data, bits, out[: octets * 8].reshape(octets, 8))
+        if octets := _whole_octets(data.size, bits, out.size):
+            _unpack_octets(data, bits, out[: octets * 8].reshape(octets, 8))
         if rest := out.size - octets * 8:
             _unpack_rest(data[octets * bits :], bits, out[-rest:])
 

@@ -226,10 +226,11 @@ class _Best:
 
 def _row_sums(matrix: np.ndarray) -> np.ndarray:
     """Sums over the last axis by halving: the same additions in the same order everywhere."""
-    folded: np.ndarray = matrix
-    while matrix.shape[1] > 1:
-        half = matrix.shape[1] // 2
-        folded = matrix[:, :half] + matrix[:, half : 2 * half]
-        folded[:, 0] += matrix[:, -1] if matrix.shape[1] % 2 else 0.0
-        matrix = folded
-    return matrix[:, 0]
+    sums = matrix
+    while (width := sums.shape[1]) > 1:
+        half = width // 2
+        folded = sums[:, :half] + sums[:, half : 2 * half]
+        if width % 2:
+            folded[:, 0] += sums[:, -1]
+        sums = folded
+    return sums.reshape(len(matrix))
