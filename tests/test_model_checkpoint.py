@@ -205,6 +205,13 @@ def test_what_we_save_loads_as_it_was(changes: dict[str, Any], tmp_path: Path) -
     torch.testing.assert_close(loaded.tensors, dict(tensors), rtol=0, atol=0)
 
 
+def test_what_no_checkpoint_can_say_is_not_saved(tmp_path: Path) -> None:
+    config = tiny_config(type_vocab_size=0, layer_norm_eps=1e-5)
+    checkpoint = Checkpoint(config, random_model(config).state_dict())
+    with pytest.raises(CheckpointError, match="found layer_norm_eps 1e-05, expected 1e-12"):
+        save_checkpoint(tmp_path, checkpoint)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -212,6 +219,7 @@ def test_what_we_save_loads_as_it_was(changes: dict[str, Any], tmp_path: Path) -
         ({"model_type": None}, "found model_type None"),
         ({"model_type": ["bert"]}, "found model_type"),
         ({"position_embedding_type": "relative_key"}, "'relative_key', expected 'absolute'"),
+        ({"is_decoder": True}, "found is_decoder True, expected False"),
         ({"num_hidden_layers": 10**15}, "num_layers"),
         ({"num_hidden_layers": "2"}, "num_layers"),
         ({"hidden_act": "silu"}, "hidden_act.*'silu'"),

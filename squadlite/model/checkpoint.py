@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,93 +14,15 @@ from squadlite.atomic import atomic_write
 from squadlite.errors import CheckpointError, ConfigError
 from squadlite.model.config import MAX_LAYERS, ModelConfig
 from squadlite.model.encoder import tensor_shapes
+from squadlite.model.families import FAMILIES, Family, modern_name
 
 CONFIG_FILE = "config.json"
-_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
 
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained model: its configuration, and every tensor of its `state_dict()` in float32."""
-
-    config: ModelConfig
-    tensors: dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class _Family:
-    """How one model type of Hugging Face names what we have."""
-
-    fields: Mapping[str, str]  # our config field -> the field in config.json
-    defaults: Mapping[str, object]  # our config field -> what transformers takes when it is absent
-    modules: Mapping[str, str]  # our module -> theirs; "layers.{}" is written once for all
-    ignored: tuple[str, ...]  # beginnings of tensors that a question-answering model never uses
-
-
-_BERT = _Family(
-    fields={
-        "vocab_size": "vocab_size",
-        "hidden_size": "hidden_size",
-        "num_layers": "num_hidden_layers",
-        "num_heads": "num_attention_heads",
-        "intermediate_size": "intermediate_size",
-        "max_position_embeddings": "max_position_embeddings",
-        "type_vocab_size": "type_vocab_size",
-        "layer_norm_eps": "layer_norm_eps",
-        "hidden_act": "hidden_act",
-    },
-    defaults={"type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu"},
-    modules={
-        "embeddings.word": "bert.embeddings.word_embeddings",
-        "embeddings.position": "bert.embeddings.position_embeddings",
-        "embeddings.token_type": "bert.embeddings.token_type_embeddings",
-        "embeddings.norm": "bert.embeddings.LayerNorm",
-        "layers.{}.attention.query": "bert.encoder.layer.{}.attention.self.query",
-        "layers.{}.attention.key": "bert.encoder.layer.{}.attention.self.key",
-        "layers.{}.attention.value": "bert.encoder.layer.{}.attention.self.value",
-        "layers.{}.attention.output": "bert.encoder.layer.{}.attention.output.dense",
-        "layers.{}.attention.norm": "bert.encoder.layer.{}.attention.output.LayerNorm",
-        "layers.{}.feed_forward.intermediate": "bert.encoder.layer.{}.intermediate.dense",
-        "layers.{}.feed_forward.output": "bert.encoder.layer.{}.output.dense",
-        "layers.{}.feed_forward.norm": "bert.encoder.layer.{}.output.LayerNorm",
-        "span_head": "qa_outputs",
-    },
-    ignored=("bert.embeddings.position_ids", "bert.embeddings.token_type_ids", "bert.pooler."),
-)
-
-_DISTILBERT = _Family(
-    fields={
-        "vocab_size": "vocab_size",
-        "hidden_size": "dim",
-        "num_layers": "n_layers",
-        "num_heads": "n_heads",
-        "intermediate_size": "hidden_dim",
-        "max_position_embeddings": "max_position_embeddings",
-        "hidden_act": "activation",
-    },
-    defaults={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "hidden_act": "gelu"},
-    modules={
-        "embeddings.word": "distilbert.embeddings.word_embeddings",
-        "embeddings.position": "distilbert.embeddings.position_embeddings",
-        "embeddings.norm": "distilbert.embeddings.LayerNorm",
-        "layers.{}.attention.query": "distilbert.transformer.layer.{}.attention.q_lin",
-        "layers.{}.attention.key": "distilbert.transformer.layer.{}.attention.k_lin",
-        "layers.{}.attention.value": "distilbert.transformer.layer.{}.attention.v_lin",
-        "layers.{}.attention.output": "distilbert.transformer.layer.{}.attention.out_lin",
-        "layers.{}.attention.norm": "distilbert.transformer.layer.{}.sa_layer_norm",
-        "layers.{}.feed_forward.intermediate": "distilbert.transformer.layer.{}.ffn.lin1",
-        "layers.{}.feed_forward.output": "distilbert.transformer.layer.{}.ffn.lin2",
-        "layers.{}.feed_forward.norm": "distilbert.transformer.layer.{}.output_layer_norm",
-        "span_head": "qa_outputs",
-    },
-    ignored=("distilbert.embeddings.position_ids",),
-)
-
-_FAMILIES = {"bert": _BERT, "distilbert": _DISTILBERT}
-
-# What the first BERT checkpoints call a norm's weight and bias.
-_OLD_ENDINGS = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
+# Fields of config.json that would ask for another kind of attention.
+_EXPECTED_FIELDS = {"position_embedding_type": "absolute", "is_decoder": False}
 
 # Damaged bytes make torch's restricted unpickler stumble in many ways, all of them harmless.
 _PICKLE_ERRORS = (
@@ -115,6 +36,14 @@ _PICKLE_ERRORS = (
     AttributeError,
     AssertionError,
 )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model: its configuration, and every tensor of its `state_dict()` in float32."""
+
+    config: ModelConfig
+    tensors: dict[str, torch.Tensor]
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
@@ -169,14 +98,20 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
         checkpoint: what to write.
 
     Raises:
+        CheckpointError: a model that neither can be.
         OSError: the folder can't be written to.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = checkpoint.config
     model_type = "bert" if config.type_vocab_size else "distilbert"
-    family = _FAMILIES[model_type]
+    family = FAMILIES[model_type]
     ours = config.to_dict()
+    for name, fixed in family.defaults.items():
+        if name not in family.fields and ours[name] != fixed:
+            raise CheckpointError(
+                f"{folder}: found {name} {ours[name]}, expected {fixed}, as every {model_type} has"
+            )
     architecture = {"bert": "Bert", "distilbert": "DistilBert"}[model_type]
     values: dict[str, Any] = {
         "model_type": model_type,
@@ -188,7 +123,7 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     if config.sketch_dims:
         values["sketch_dims"] = ours["sketch_dims"]
     tensors = {
-        _their_name(family, name): tensor.detach().float().contiguous()
+        family.name_of(name): tensor.detach().float().contiguous()
         for name, tensor in checkpoint.tensors.items()
     }
     with atomic_write(folder / WEIGHT_FILES[0]) as file:
@@ -210,22 +145,21 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return values
 
 
-def _find_family(folder: Path, values: dict[str, Any]) -> _Family:
+def _find_family(folder: Path, values: dict[str, Any]) -> Family:
     path = folder / CONFIG_FILE
     model_type = values.get("model_type")
-    if not isinstance(model_type, str) or model_type not in _FAMILIES:
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise CheckpointError(
-            f"{path}: found model_type {model_type!r}, expected one of {', '.join(_FAMILIES)}"
+            f"{path}: found model_type {model_type!r}, expected one of {', '.join(FAMILIES)}"
         )
-    positions = values.get("position_embedding_type", "absolute")
-    if positions != "absolute":
-        raise CheckpointError(
-            f"{path}: found position_embedding_type {positions!r}, expected 'absolute'"
-        )
-    return _FAMILIES[model_type]
+    for name, expected in _EXPECTED_FIELDS.items():
+        found = values.get(name, expected)
+        if found != expected:
+            raise CheckpointError(f"{path}: found {name} {found!r}, expected {expected!r}")
+    return FAMILIES[model_type]
 
 
-def _make_config(folder: Path, family: _Family, values: dict[str, Any]) -> ModelConfig:
+def _make_config(folder: Path, family: Family, values: dict[str, Any]) -> ModelConfig:
     ours = dict(family.defaults)
     ours |= {name: values[theirs] for name, theirs in family.fields.items() if theirs in values}
     ours["layer_map"] = values.get("layer_map", _unshared(ours.get("num_layers")))
@@ -265,12 +199,12 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _rename(
-    folder: Path, family: _Family, config: ModelConfig, stored: dict[str, torch.Tensor]
+    folder: Path, family: Family, config: ModelConfig, stored: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    by_their_name = {_modern_name(name): tensor for name, tensor in stored.items()}
+    by_their_name = {modern_name(name): tensor for name, tensor in stored.items()}
     tensors = {}
     for name, shape in tensor_shapes(config).items():
-        theirs = _their_name(family, name)
+        theirs = family.name_of(name)
         if theirs not in by_their_name:
             raise CheckpointError(f"{folder}: tensor '{theirs}' is missing, expected shape {shape}")
         tensor = by_their_name.pop(theirs)
@@ -290,19 +224,3 @@ def _checked(folder: Path, name: str, tensor: object, shape: tuple[int, ...]) ->
         found = tuple(tensor.shape)
         raise CheckpointError(f"{folder}: tensor '{name}': found shape {found}, expected {shape}")
     return tensor.float()
-
-
-def _their_name(family: _Family, name: str) -> str:
-    # "layers.3.attention.query.weight" is module "layers.{}.attention.query" of layer 3, "weight".
-    module, _, leaf = name.rpartition(".")
-    if not module.startswith("layers."):
-        return f"{family.modules[module]}.{leaf}"
-    _, stored_layer, rest = module.split(".", 2)
-    return f"{family.modules[f'layers.{{}}.{rest}'].format(stored_layer)}.{leaf}"
-
-
-def _modern_name(name: str) -> str:
-    for old, new in _OLD_ENDINGS.items():
-        if name.endswith(old):
-            return name.removesuffix(old) + new
-    return name
