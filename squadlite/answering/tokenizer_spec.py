@@ -141,6 +141,8 @@ class TokenizerSpec:
             TensorError: the vocabulary or kept_ids break one.
         """
         settings = _header_settings(file.tokenizer)
+        if VOCAB_TENSOR not in file.tensors:
+            raise TensorError(f"tensor {VOCAB_TENSOR!r} is missing")
         vocab = _decode_vocab(file.read(VOCAB_TENSOR))
         kept_ids = None
         if KEPT_IDS_TENSOR in file.tensors:
@@ -276,7 +278,8 @@ def _read_vocab_txt(path: Path) -> tuple[str, ...]:
 def _tokenizer_json_vocab(whole: dict[str, Any], folder: Path) -> tuple[str, ...]:
     model = whole.get("model")
     vocab = model.get("vocab") if isinstance(model, dict) else None
-    if not isinstance(vocab, dict) or sorted(vocab.values()) != list(range(len(vocab))):
+    ids = [i for i in vocab.values() if type(i) is int] if isinstance(vocab, dict) else []
+    if not isinstance(vocab, dict) or sorted(ids) != list(range(len(vocab))):
         raise CheckpointError(
             f"{folder / 'tokenizer.json'}: model.vocab doesn't give each id from 0 on to one piece"
         )
