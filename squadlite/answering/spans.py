@@ -122,9 +122,10 @@ def _band_of_sums(
     # (B, T, L): the logits of the span that begins at a token and has 1..L tokens; -inf where it
     # leaves the context.
     n_lengths = min(max_answer_length, start_logits.shape[1])
-    starts = np.where(context_mask, start_logits, -np.inf)
-    ends = np.where(context_mask, end_logits, -np.inf)
-    ends = np.pad(ends, ((0, 0), (0, n_lengths - 1)), constant_values=-np.inf)
+    outside = np.float32(-np.inf)
+    starts = np.where(context_mask, start_logits, outside)
+    ends = np.where(context_mask, end_logits, outside)
+    ends = np.pad(ends, ((0, 0), (0, n_lengths - 1)), constant_values=outside)
     sums: NDArray[np.float32] = starts[:, :, None] + sliding_window_view(ends, n_lengths, axis=1)
     return sums
 
