@@ -10,6 +10,7 @@ import json
 import math
 import re
 import struct
+from fractions import Fraction
 
 RAW = {"f32": "f", "f16": "e", "u8": "B", "i8": "b", "u16": "H", "i16": "h"}
 RAW |= {"u32": "I", "i32": "i", "u64": "Q", "i64": "q", "bf16": "H"}
@@ -133,12 +134,10 @@ def write_character(character):
 
 
 def write_float(value):
-    """The rule of the spec, on the digits of the shortest "%.{k}e" that comes back the same."""
+    """The rule of the spec."""
     if value == 0:
         return "-0.0" if math.copysign(1, value) < 0 else "0.0"
-    text = next(t for k in range(17) if float(t := f"{abs(value):.{k}e}") == abs(value))
-    mantissa, exponent = text.split("e")
-    digits, e = mantissa.replace(".", ""), int(exponent)
+    digits, e = shortest_digits(abs(value))
     if -4 <= e < 0:
         text = "0." + "0" * (-e - 1) + digits
     elif 0 <= e < 16:
@@ -146,6 +145,22 @@ def write_float(value):
     else:
         text = f"{digits[0]}{'.' + digits[1:] if digits[1:] else ''}e{e:+03d}"
     return ("-" if value < 0 else "") + text
+
+
+def shortest_digits(value):
+    """The fewest digits d1d2...dk, and e, so that d1.d2...dk times 10**e comes back as value."""
+    for k in range(17):
+        mantissa, e = f"{value:.{k}e}".split("e")
+        middle = int(mantissa.replace(".", ""))
+        # At a power of two the numbers below lie closer than those above: where the nearest k + 1
+        # digits don't come back, the next may.
+        candidates = [n for n in (middle - 1, middle, middle + 1) if len(str(n)) == k + 1]
+        candidates = [n for n in candidates if float(f"{n}e{int(e) - k}") == value]
+        if candidates:
+            exact = Fraction(value)
+            scale = Fraction(10) ** (int(e) - k)
+            return str(min(candidates, key=lambda n: (abs(n * scale - exact), n % 2))), int(e)
+    raise AssertionError("17 digits are always enough")
 
 
 def check_entry(entry, expected_offset):

@@ -18,6 +18,8 @@ from squadlite.errors import PreambleError, TruncatedFileError, VersionError
 
 # A byte above 127, CR LF, ctrl-Z and LF: a transfer that takes the file for text changes one.
 MAGIC = b"\x89SQZ\r\n\x1a\n"
+# What becomes of it: line ends changed, the high bit dropped, taken for Latin-1 or bad UTF-8.
+_MAGIC_AS_TEXT = (b"\x89SQZ", b"\tSQZ", b"\xc2\x89SQZ", b"\xef\xbf\xbdSQZ")
 MAJOR_VERSION = 1
 MINOR_VERSION = 0
 
@@ -159,7 +161,7 @@ def _refuse_magic(data: bytes) -> None:
         raise TruncatedFileError(
             f"preamble: file ends after {len(found)} bytes, expected {PREAMBLE_BYTES}"
         )
-    if found.translate(None, b"\r\n").startswith((b"\x89SQZ", b"\tSQZ", b"\xc2\x89SQZ")):
+    if found.startswith(_MAGIC_AS_TEXT):
         raise PreambleError(
             "preamble: line ends or high bytes were changed; the file was copied as text, "
             "copy it again as binary"

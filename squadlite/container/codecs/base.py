@@ -133,7 +133,7 @@ def finite_float32(values: np.ndarray) -> np.ndarray:
     """
     if values.dtype.kind != "f":
         raise CodecError(f"values are {values.dtype}, expected floats")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         rounded = np.ascontiguousarray(values, dtype=np.float32).reshape(values.shape)
     check_finite(rounded, values)
     return rounded

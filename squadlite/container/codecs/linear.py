@@ -138,9 +138,11 @@ class Linear(Codec):
         out = self._output(shape, out)
         groups = self._groups(shape)
         stored = np.frombuffer(data, self._stored, count=2 * groups.count)
+        if not np.isfinite(stored).all():
+            raise CodecError("a stored range is not finite")
         low, high = stored.astype(np.float64).reshape(-1, 2).T
-        if not (np.isfinite(stored).all() and (low <= high).all()):
-            raise CodecError("a stored range is not finite or has its min above its max")
+        if (low > high).any():
+            raise CodecError("a stored range has its min above its max")
         codes = np.frombuffer(data, np.uint8, offset=stored.nbytes)
         bitpack.check_padding(codes, self.bits, out.size)
         self._dequantize(codes, groups, low, (high - low) / self._levels, out.reshape(-1))

@@ -76,8 +76,9 @@ class Rademacher(Codec):
         scale = _scale(values.shape)
         if values.dtype.kind != "f":
             raise CodecError(f"values are {values.dtype}, expected floats")
-        wrong = ~(np.abs(np.abs(values) - scale) <= _TOLERANCE * scale)
-        positive = values > 0
+        with np.errstate(invalid="ignore"):
+            wrong = ~(np.abs(np.abs(values) - scale) <= _TOLERANCE * scale)
+            positive = values > 0
         if self.seed is not None:
             wrong |= positive != _seeded_signs(self.seed, values.size).reshape(values.shape)
         if wrong.any():

@@ -83,10 +83,12 @@ class Raw(Codec):
         if self.dtype == "bf16":
             # A bfloat16 is the upper half of a float32.
             np.left_shift(stored, np.uint32(16), out=out.view(np.uint32), dtype=np.uint32)
-        else:
-            out[...] = stored
-        if self.dtype in _FLOATS and not np.isfinite(out).all():
+            stored = out
+        # Before any cast: casting a signaling NaN warns.
+        if self.dtype in _FLOATS and not np.isfinite(stored).all():
             raise CodecError("a stored value is NaN or infinite, expected finite values")
+        if stored is not out:
+            out[...] = stored
         return out
 
     def _encode_integers(self, values: np.ndarray) -> bytes:
