@@ -14,15 +14,15 @@ from squadlite.errors import BrokenBookError
 MiB = 1 << 20
 MAX_DIRECTORY_BYTES = 4 * MiB
 MAX_ENTRIES = 20_000
-MAX_ITEM_BYTES = 64 * MiB
-MAX_TOTAL_BYTES = 256 * MiB
+MAX_ITEM_BYTES = 32 * MiB
+MAX_TOTAL_BYTES = 128 * MiB
 MAX_RATIO = 150
 # Small items of one repeated character are harmless, whatever their ratio.
 RATIO_FREE_BYTES = 1 * MiB
 CHUNK_BYTES = 64 * 1024
 
 # What zipfile and its decompressors raise on damaged bytes.
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -34,10 +34,11 @@ _DAMAGE = (
 )
 
 
-class _BoundedReader(io.BufferedReader):
+class BoundedReader(io.BufferedReader):
     """A file that refuses the one huge read by which zipfile loads a central directory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Read as any file does, at most MAX_DIRECTORY_BYTES."""
         if size is not None and size > MAX_DIRECTORY_BYTES:
             raise zipfile.BadZipFile(f"directory of {size} bytes, at most {MAX_DIRECTORY_BYTES}")
         return super().read(size)
@@ -60,10 +61,10 @@ class BookArchive:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._remaining = MAX_TOTAL_BYTES
-        self._file = _BoundedReader(io.FileIO(path))
+        self._file = BoundedReader(io.FileIO(path))
         try:
             self._zip = zipfile.ZipFile(self._file)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._file.close()
             raise BrokenBookError(
                 f"{path.name}: damaged or cut off, not a whole ZIP archive ({error})"
@@ -103,12 +104,13 @@ class BookArchive:
             )
         try:
             return self._inflate(info)
-        except (*_DAMAGE, RuntimeError) as error:
+        except (*DAMAGE, RuntimeError) as error:
             raise self._broken(name, f"damaged ({error})") from error
 
     def _inflate(self, info: zipfile.ZipInfo) -> bytes:
         limit = min(MAX_ITEM_BYTES, self._remaining)
-        ratio_limit = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
+        packed = min(info.compress_size, self._path.stat().st_size)
+        ratio_limit = max(RATIO_FREE_BYTES, MAX_RATIO * packed)
         content = bytearray()
         with self._zip.open(info) as member:
             while chunk := member.read(CHUNK_BYTES):
@@ -118,7 +120,7 @@ class BookArchive:
                 if len(content) > ratio_limit:
                     raise self._broken(
                         info.filename,
-                        f"{info.compress_size} bytes unpack to more than {len(content)}: "
+                        f"{packed} bytes unpack to more than {len(content)}: "
                         f"a zip bomb, expected at most {MAX_RATIO} to 1",
                     )
         self._remaining -= len(content)

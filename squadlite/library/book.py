@@ -7,10 +7,47 @@ from squadlite.library.structure import Book, Chapter
 
 __all__ = ["Book", "Chapter", "check_book_file", "open_book"]
 
+MAX_TEXT_BYTES = 128 << 20
+
+
+def open_book(path: str | Path) -> Book:
+    """
+    Read a book: EPUB, plain text, HTML or Markdown, told apart by content, then by extension.
+
+    Raises:
+        BookError: no such file, or it can't be read.
+        UnsupportedBookError: a kind of file we don't read.
+        ProtectedBookError: locked by DRM.
+        BrokenBookError: damaged, hostile or without text.
+    """
+    # The readers are imported here, because an indexed book is opened without any of them.
+    from squadlite.library.epub import read_epub  # noqa: PLC0415
+    from squadlite.library.html import read_html  # noqa: PLC0415
+    from squadlite.library.kinds import Kind, detect_kind  # noqa: PLC0415
+    from squadlite.library.markdown import read_markdown  # noqa: PLC0415
+    from squadlite.library.text import read_text  # noqa: PLC0415
+
+    path = check_book_file(path)
+    try:
+        kind = detect_kind(path)
+        if kind is Kind.EPUB:
+            return read_epub(path)
+        read = {Kind.HTML: read_html, Kind.MARKDOWN: read_markdown, Kind.TEXT: read_text}[kind]
+        return read(path, _read_bounded(path))
+    except OSError as error:
+        raise BookError(f"{path}: can't be read ({error})") from error
+
+
+def _read_bounded(path: Path) -> bytes:
+    size = path.stat().st_size
+    if size > MAX_TEXT_BYTES:
+        raise BrokenBookError(f"{path.name}: {size} bytes of text, at most {MAX_TEXT_BYTES}")
+    return path.read_bytes()
+
 
 def check_book_file(path: str | Path) -> Path:
     """
-    The path of a book, if it is one of a file with something in it.
+    The path of a book, if there is a file with something in it.
 
     Raises:
         BookError: there is no such file, or it can't be read.
@@ -22,15 +59,8 @@ def check_book_file(path: str | Path) -> Path:
     try:
         with path.open("rb") as file:
             first = file.read(1)
-    except OSError as error:
-        raise BookError(f"{path}: can't be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        raise BookError(f"{path}: can't be read ({error})") from error
     if not first:
         raise BrokenBookError(f"{path.name}: an empty file, expected a book")
     return path
-
-
-def open_book(path: str | Path) -> Book:
-    """Read a book."""
-    from squadlite.library.epub import read_epub
-
-    return read_epub(check_book_file(path))

@@ -18,8 +18,8 @@ _DECLARATION_BYTES = 2048
 _PAGE_ENCODINGS = re.compile(
     r"utf|iso8859|cp\d|windows|koi8|mac|gb|big5|euc|shift|iso2022|ascii|latin|tis|hz|johab"
 )
-# Bytes that CP1252 leaves undefined; Latin-1 says what they are.
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+# Lone surrogates come from UTF-7 alone; they can't be encoded again.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def decode(data: bytes, *, declared: bool = False) -> str:

@@ -1,6 +1,7 @@
 """EPUB 2 and 3: a ZIP archive of XHTML pages in the order of a spine."""
 
 import posixpath
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -99,12 +100,12 @@ def _refuse_locked(archive: BookArchive, path: Path) -> None:
             raise ProtectedBookError(
                 f"{path.name}: locked by DRM ({name}); squadlite can't read it"
             )
-    name = archive.find(_ENCRYPTION)
-    if name is None:
+    encryption = archive.find(_ENCRYPTION)
+    if encryption is None:
         return
-    root = parse_xml(archive.read(name))
+    root = parse_xml(archive.read(encryption))
     if root is None:
-        raise BrokenBookError(f"{path.name}: {name}: not XML, expected a list of encrypted files")
+        raise BrokenBookError(f"{path.name}: {_ENCRYPTION}: not XML, expected what is encrypted")
     for method in root.iterfind(".//{*}EncryptionMethod"):
         if method.get("Algorithm", "") not in _FONT_OBFUSCATION:
             raise ProtectedBookError(
@@ -342,8 +343,8 @@ def _split_page(page: _Page, entries: list[_Entry]) -> list[tuple[str, str, list
     if len(found) < 2:
         title = entries[0].title if entries else ""
         return [(title, "", page.blocks)]
-    levels = [entry.depth for entry in found]
-    depth = min((level for level in levels if levels.count(level) > 1), default=max(levels))
+    depths = Counter(entry.depth for entry in found)
+    depth = min((depth for depth, number in depths.items() if number > 1), default=max(depths))
     cuts = {starts[entry.anchor]: entry for entry in reversed(found) if entry.depth <= depth}
     positions = sorted(cuts)
     parts = []

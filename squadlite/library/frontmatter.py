@@ -6,11 +6,11 @@ import re
 from squadlite.library.structure import Block
 
 # epub:type, ARIA roles without "doc-", and the reference types of EPUB 2's guide.
-_PUBLISHERS_TYPES = frozenset(
-    """titlepage title-page halftitlepage halftitle imprint imprimatur colophon copyright-page
-    copyright cover frontispiece z3998:frontispiece toc landmarks page-list loi lot loa lov index
-    z3998:publisher-logo""".split()
-)
+_TYPE_NAMES = """
+titlepage title-page halftitlepage halftitle imprint imprimatur colophon copyright-page copyright
+cover frontispiece z3998:frontispiece toc landmarks page-list loi lot loa lov index
+"""
+_PUBLISHERS_TYPES = frozenset(_TYPE_NAMES.split())
 _PUBLISHERS_NAMES = re.compile(
     r"(half)?-?_?title-?_?page|cover|imprint|colophon|(un)?copyright(-?_?page)?|toc|nav|contents"
     r"|table-?_?of-?_?contents|loi|license|licence|wrap\d+",
@@ -19,6 +19,10 @@ _PUBLISHERS_NAMES = re.compile(
 _COPYRIGHT = re.compile(
     r"\ball rights reserved\b|\bISBN[\s:-]*[\dX]|\bcopyright ©|©", re.IGNORECASE
 )
+_CONTENTS = re.compile(
+    r"(?:table of )?contents|inhalt(?:sverzeichnis)?|table des matières|índice|indice"
+)
+MAX_CONTENTS_WORDS = 20
 MAX_PUBLISHERS_WORDS = 1000
 MAX_COPYRIGHT_WORDS = 500
 MIN_LINK_SHARE = 0.6
@@ -53,3 +57,19 @@ def _mostly_links(blocks: list[Block]) -> bool:
     characters = sum(len(block.text) for block in blocks)
     linked = sum(len(block.text) * block.link_share for block in blocks)
     return linked > MIN_LINK_SHARE * characters
+
+
+def is_contents(blocks: list[Block]) -> bool:
+    """Whether a part of a book is its table of contents: links, or short lines so headed."""
+    if _mostly_links(blocks):
+        return True
+    first = _plain_heading(blocks[0].text)
+    return _CONTENTS.fullmatch(first) is not None and all(
+        len(line.split()) <= MAX_CONTENTS_WORDS
+        for block in blocks
+        for line in block.text.split("\n")
+    )
+
+
+def _plain_heading(text: str) -> str:
+    return " ".join(text.split()).strip(" .:").lower()

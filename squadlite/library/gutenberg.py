@@ -1,6 +1,7 @@
 """Project Gutenberg's header and licence, set apart from the book between them."""
 
 import re
+from dataclasses import dataclass
 
 from squadlite.library.structure import Block
 
@@ -15,6 +16,54 @@ _CREDIT = re.compile(
 )
 # The credit stands among the first paragraphs.
 _CREDIT_BLOCKS = 4
+_FIELD = re.compile(r"^[ \t]*(Title|Author|Language):[ \t]*(.+)$", re.MULTILINE)
+_PAGE_TITLE = re.compile(
+    r"(?:The )?Project Gutenberg(?:'s|’s)? ?(?:e-?book|e-?text)? ?(?:of)?,? (.+?)"
+    r"(?:,? by (.+?))?(?: [—-] Project Gutenberg)?",
+    re.IGNORECASE,
+)
+_LANGUAGES = {
+    "english": "en",
+    "french": "fr",
+    "german": "de",
+    "spanish": "es",
+    "italian": "it",
+    "portuguese": "pt",
+    "dutch": "nl",
+    "finnish": "fi",
+    "swedish": "sv",
+    "latin": "la",
+}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header says of the book; "" where it says nothing."""
+
+    title: str = ""
+    author: str = ""
+    language: str = ""
+
+
+def read_header(blocks: list[Block]) -> Header:
+    """Title, author and language from the header; all "" where there is none."""
+    start = _first(_START, blocks)
+    if start is None:
+        return Header()
+    text = "\n".join(block.text for block in blocks[:start])
+    fields = {name.lower(): value.strip() for name, value in reversed(_FIELD.findall(text))}
+    language = fields.get("language", "").lower()
+    return Header(
+        title=fields.get("title", ""),
+        author=fields.get("author", ""),
+        language=_LANGUAGES.get(language, ""),
+    )
+
+
+def split_title(title: str) -> tuple[str, str]:
+    """Title and author from a page's title, without “The Project Gutenberg eBook of”."""
+    found = _PAGE_TITLE.fullmatch(title)
+    return (found[1], found[2] or "") if found else (title, "")
 
 
 def without_licence(blocks: list[Block]) -> list[Block]:

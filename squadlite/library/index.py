@@ -134,7 +134,9 @@ class BookIndex:
             IndexError: no chapter of this number.
         """
         if not 0 <= index < len(self.chapters):
-            raise IndexError(f"chapter {index}: the book has chapters 0 to {len(self.chapters) - 1}")
+            raise IndexError(
+                f"chapter {index}: the book has chapters 0 to {len(self.chapters) - 1}"
+            )
         info = self.chapters[index]
         (text,) = self._connection.execute(
             "SELECT text FROM chapters WHERE id = ?", (index,)
@@ -197,7 +199,9 @@ class BookIndex:
 
     @cached_property
     def _passages(self) -> PassageTable:
-        rows = self._connection.execute("SELECT chapter, words FROM passages ORDER BY id").fetchall()
+        rows = self._connection.execute(
+            "SELECT chapter, words FROM passages ORDER BY id"
+        ).fetchall()
         return PassageTable([chapter for chapter, _ in rows], [words for _, words in rows])
 
     @cached_property
@@ -299,7 +303,9 @@ def _build(book: Book, progress: Progress | None) -> sqlite3.Connection:
         connection.executescript(_SCHEMA)
     except sqlite3.OperationalError as error:
         raise BookIndexError(f"this Python's SQLite can't index books: {error}") from error
-    connection.execute("INSERT INTO book VALUES (?, ?, ?)", (book.title, book.author, book.language))
+    connection.execute(
+        "INSERT INTO book VALUES (?, ?, ?)", (book.title, book.author, book.language)
+    )
     total = sum(len(chapter.text) for chapter in book.chapters)
     done = 0
     for chapter in book.chapters:

@@ -12,22 +12,24 @@ from squadlite.library.structure import Block
 
 EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
 
-_SKIPPED = frozenset(
-    """head script style nav template iframe object embed applet audio video canvas img svg map
-    button select textarea noscript rt rp annotation annotation-xml""".split()
-)
-_BLOCKS = frozenset(
-    """html body p div section article aside header footer main hgroup address blockquote figure
-    figcaption center form fieldset details summary ul ol dl li dt dd table caption thead tbody
-    tfoot tr pre hr h1 h2 h3 h4 h5 h6""".split()
-)
+_SKIPPED_NAMES = """
+head script style nav template iframe object embed applet audio video canvas img svg map button
+select textarea noscript rt rp annotation annotation-xml
+"""
+_BLOCK_NAMES = """
+html body p div section article aside header footer main hgroup address blockquote figure figcaption
+center form fieldset details summary ul ol dl li dt dd table caption thead tbody tfoot tr pre hr
+h1 h2 h3 h4 h5 h6
+"""
+_SKIPPED = frozenset(_SKIPPED_NAMES.split())
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CELLS = frozenset(["td", "th"])
 _SKIPPED_TYPES = frozenset(
-    "noteref backlink pagebreak doc-noteref doc-backlink doc-pagebreak".split()
+    ["noteref", "backlink", "pagebreak", "doc-noteref", "doc-backlink", "doc-pagebreak"]
 )
 # Class names of Project Gutenberg's page numbers, licence header and licence footer.
-_SKIPPED_CLASSES = frozenset("pagenum pageno pg-boilerplate".split())
+_SKIPPED_CLASSES = frozenset(["pagenum", "pageno", "pg-boilerplate"])
 _NOTE_MARK = re.compile(r"\s*[\[(]?\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*[\])]?\s*")
 _BRACKETED_MARK = re.compile(r"\s*\[\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*\]\s*|\s*↩\ufe0e?\s*")
 

@@ -2,27 +2,28 @@
 
 import re
 
-# A stop, what may close after it, and the space before the next sentence.
-_STOP = re.compile(r"""(?:[.!?…]+["'”’»)\]]*(?=\s)|[。！？]+[」』”’）]*)""")
+_CLOSERS = "\"'”’»)]"
+# A stop, what closes after it, and the space before the next sentence.
+_STOP = re.compile(rf"[.!?…]+[{re.escape(_CLOSERS)}]*(?=\s)|[。！？]+[」』”’）]*")
 _PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
-_NEXT_WORD = re.compile(r"\s+[\"'“”‘’«(\[—–-]*(\w)?")
-_LAST_WORD = re.compile(r"(\w[\w.]*)$")
-_ABBREVIATIONS = frozenset(
-    """mr mrs ms messrs mme mlle mlles dr st ste prof rev revd hon capt col gen lt lieut sgt serjt
-    maj cpl adm esq sr jr bros co corp inc ltd vs viz cf no nos vol vols ch chap fig figs pp ed eds
-    mt ft jan feb mar apr jun jul aug sept sep oct nov dec e.g i.e etc""".split()
-)
-# Abbreviations that also end sentences: the next word decides, and after these a capital does.
-_OFTEN_LAST = frozenset(["etc", "esq", "jr", "sr", "co", "inc", "ltd"])
-_WORD_WINDOW = 24
+_NEXT = re.compile(r"\s+[\"'“”‘’«(\[—–-]*(\w)?")
+_LAST_WORD = re.compile(r"\w[\w.]*$")
+_LAST_WORD_CHARACTERS = 24
+_INITIALS = re.compile(r"[^\W\d_]|(?:[^\W\d_]\.)+[^\W\d_]")
+_ABBREVIATED = """
+mr mrs ms messrs mme mmes mlle mlles dr st ste prof rev revd hon capt col gen lt lieut sgt serjt maj
+cpl adm gov pres sen bros mt ft vs viz cf ed eds jan feb aug sept oct nov dec
+"""
+_ABBREVIATIONS = frozenset(_ABBREVIATED.split())
+_BEFORE_NUMBERS = frozenset(["no", "nos", "vol", "ch", "chap", "fig", "p", "pp", "art", "op"])
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
     """
     Find the sentences of a text.
 
-    A stop after an abbreviation or an initial, or one that a small letter follows (“What?” said
-    he), ends nothing; a blank line always ends a sentence.
+    A stop after an abbreviation or an initial ends nothing, and neither does one that a small
+    letter follows (“What?” said he); a blank line always ends a sentence.
 
     Returns:
         (start, end) pairs in order, without the space between them; text[start:end] is never
@@ -47,21 +48,21 @@ def _borders(text: str) -> list[int]:
 
 
 def _ends_sentence(text: str, stop: re.Match[str]) -> bool:
-    following = _NEXT_WORD.match(text, stop.end())
-    if following is None:
-        return True
-    letter = following[1]
-    if letter is not None and letter.islower():
+    following = _NEXT.match(text, stop.end())
+    letter = (following[1] or "") if following else ""
+    if letter.islower():
         return False
-    if not stop[0].startswith(".") or len(stop[0].rstrip("\"'”’»)]")) > 1:
-        return True
-    before = text[max(0, stop.start() - _WORD_WINDOW) : stop.start()]
-    word = _LAST_WORD.search(before)
-    if word is None:
-        return True
-    if len(word[1]) == 1 and word[1].isupper() and word[1] != "I":
+    return stop[0] != "." or not _is_abbreviated(text, stop.start(), before_number=letter.isdigit())
+
+
+def _is_abbreviated(text: str, end: int, *, before_number: bool) -> bool:
+    """Whether the word that ends at `end`, before its stop, is one that a stop abbreviates."""
+    found = _LAST_WORD.search(text[max(0, end - _LAST_WORD_CHARACTERS) : end])
+    if found is None:
         return False
-    abbreviation = word[1].lower()
-    if "." in abbreviation and all(len(part) == 1 for part in abbreviation.split(".")):
-        return abbreviation not in ("e.g", "i.e") and len(stop[0]) > 1
-    return abbreviation not in _ABBREVIATIONS or abbreviation in _OFTEN_LAST
+    word = found[0]
+    if _INITIALS.fullmatch(word):
+        return word[0].isupper() and word != "I"
+    if word.lower() in _BEFORE_NUMBERS:
+        return before_number
+    return word.lower() in _ABBREVIATIONS

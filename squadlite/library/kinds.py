@@ -1,0 +1,125 @@
+"""Telling what kind of book a file is: by its content, and by its name where content can't tell."""
+
+import io
+import re
+import zipfile
+from enum import Enum
+from pathlib import Path
+
+from squadlite.errors import BrokenBookError, UnsupportedBookError
+from squadlite.library.archive import DAMAGE, BoundedReader
+
+_READ = "squadlite reads EPUB, plain text, HTML and Markdown"
+
+# How files begin that are books, or are taken for them, but not of a kind we read.
+_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"%PDF-", "a PDF file"),
+    (60, b"BOOKMOBI", "a Kindle book (MOBI or AZW)"),
+    (60, b"TEXtREAd", "a PalmDOC book"),
+    (0, b"TPZ0", "a Kindle book (Topaz)"),
+    (0, b"CONT\x02\0", "a Kindle book (KFX)"),
+    (0, b"\xeaDRMION\xee", "a Kindle book (KFX)"),
+    (0, b"{\\rtf", "an RTF document"),
+    (0, b"\xd0\xcf\x11\xe0", "a Word document (DOC)"),
+    (0, b"ITSF\x03\0", "a help file (CHM)"),
+    (0, b"AT&TFORM", "a DjVu file"),
+    (0, b"L\0R\0F\0", "a Sony book (LRF)"),
+    (0, b"\x1f\x8b", "a gzip archive"),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive"),
+    (0, b"Rar!", "a RAR archive"),
+    (0, b"\x89PNG", "a PNG image"),
+    (0, b"\xff\xd8\xff", "a JPEG image"),
+    (0, b"SQLite format 3\0", "a SQLite database"),
+)
+_ZIP_KINDS: tuple[tuple[str, str], ...] = (
+    ("word/", "a Word document (DOCX)"),
+    ("content.xml", "an OpenDocument text (ODT)"),
+    (".fb2", "a zipped FictionBook"),
+    (".kfx", "a Kindle book (KFX)"),
+)
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_EPUB_START = b"mimetypeapplication/epub+zip"
+_HTML = re.compile(rb"<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>]", re.IGNORECASE)
+_TAG = re.compile(rb"<(?:p|div|h[1-6]|br)\b[^>]*>", re.IGNORECASE)
+_CONTROL_BYTES = bytes(set(range(32)) - {7, 8, 9, 10, 11, 12, 13, 26, 27})
+_MAX_CONTROL_SHARE = 0.02
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_HTML_EXTENSIONS = frozenset([".html", ".htm", ".xhtml"])
+_MARKDOWN_EXTENSIONS = frozenset([".md", ".markdown", ".mdown", ".mkd"])
+HEAD_BYTES = 4096
+
+
+class Kind(Enum):
+    """The kinds of book that squadlite reads."""
+
+    EPUB = "EPUB"
+    HTML = "HTML"
+    MARKDOWN = "Markdown"
+    TEXT = "plain text"
+
+
+def detect_kind(path: Path) -> Kind:
+    """
+    Tell what kind of book a file is.
+
+    Raises:
+        UnsupportedBookError: a kind of file we don't read, by name where we know it.
+        BrokenBookError: an .epub that is no archive.
+        OSError: the file can't be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if head.startswith(_ZIP_STARTS):
+        if _EPUB_START not in head:
+            _refuse_other_archives(path)
+        return Kind.EPUB
+    for position, signature, name in _SIGNATURES:
+        if head.startswith(signature, position):
+            raise UnsupportedBookError(f"{path.name}: {name}; {_READ}")
+    if path.suffix.lower() == ".epub":
+        raise BrokenBookError(f"{path.name}: not a ZIP archive, expected an EPUB")
+    if _looks_binary(head):
+        raise UnsupportedBookError(f"{path.name}: not text, and no book we know; {_READ}")
+    return _text_kind(path, head)
+
+
+def _text_kind(path: Path, head: bytes) -> Kind:
+    if b"<FictionBook" in head:
+        raise UnsupportedBookError(f"{path.name}: a FictionBook; {_READ}")
+    extension = path.suffix.lower()
+    if extension in _MARKDOWN_EXTENSIONS:
+        return Kind.MARKDOWN
+    text = head.replace(b"\0", b"")  # UTF-16, as far as tags go
+    if _HTML.search(text) or (extension in _HTML_EXTENSIONS and _TAG.search(text)):
+        return Kind.HTML
+    return Kind.TEXT
+
+
+def _looks_binary(head: bytes) -> bool:
+    if head.startswith(_WIDE_MARKS):
+        return False
+    controls = len(head) - len(head.translate(None, _CONTROL_BYTES))
+    zeros = head.count(0)
+    if zeros and zeros == controls and head[::2].count(0) in (0, zeros):
+        return False  # UTF-16 without a mark
+    return controls > _MAX_CONTROL_SHARE * len(head)
+
+
+def _refuse_other_archives(path: Path) -> None:
+    """Name the other kinds of file that are ZIP archives too; damaged ones pass."""
+    try:
+        with BoundedReader(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except DAMAGE:
+        return
+    if "META-INF/container.xml" in names or path.suffix.lower() == ".epub":
+        return
+    known = next(
+        (
+            known
+            for part, known in _ZIP_KINDS
+            if any(name.startswith(part) or name.endswith(part) for name in names)
+        ),
+        "a ZIP archive",
+    )
+    raise UnsupportedBookError(f"{path.name}: {known}; {_READ}")

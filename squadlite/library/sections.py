@@ -1,0 +1,114 @@
+"""Books of one file cut into chapters at their headings."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from squadlite.library.frontmatter import is_contents
+from squadlite.library.structure import Block, Chapter, join_blocks
+
+# A heading with fewer words under it is a title page's, or the next heading's first line.
+MIN_CHAPTER_WORDS = 60
+MIN_PROSE_WORDS = 30
+
+
+@dataclass(frozen=True)
+class _Section:
+    heading: Block | None
+    blocks: list[Block]
+
+
+def split_chapters(blocks: list[Block], *, book_title: str) -> tuple[Chapter, ...]:
+    """
+    Cut a book's blocks into chapters at the headings of the level that divides it.
+
+    That is the highest level of which at least two headings have text under them; higher headings
+    cut too. What stands before the first chapter is one of its own if it holds prose, and left
+    out if it is only a title page or a table of contents.
+
+    Args:
+        blocks: the whole book; levels as the author or `text.py` set them.
+        book_title: the title of what has no heading of its own.
+
+    Returns:
+        Chapters in order; none if there is no text.
+    """
+    level = _dividing_level(blocks)
+    sections = [
+        section
+        for section in _merge_bare(_sections(blocks, level))
+        if not is_contents(section.blocks)
+    ]
+    if len(sections) > 1 and sections[0].heading is None and not _has_prose(sections[0].blocks):
+        del sections[0]
+    if not sections and blocks:
+        sections = [_Section(None, blocks)]
+    return tuple(
+        Chapter(
+            index,
+            title=_title(section.heading) or book_title,
+            href=_href(section.heading),
+            text=join_blocks(section.blocks),
+        )
+        for index, section in enumerate(sections)
+    )
+
+
+def _words(blocks: list[Block]) -> int:
+    return sum(len(block.text.split()) for block in blocks)
+
+
+def _dividing_level(blocks: list[Block]) -> int:
+    """The highest heading level that divides the book; 0 if none does."""
+    for level in range(1, 7):
+        filled = Counter(
+            section.heading is not None
+            and section.heading.level == level
+            and _words(section.blocks) >= MIN_CHAPTER_WORDS
+            and not is_contents(section.blocks)
+            for section in _sections(blocks, level)
+        )
+        if filled[True] >= 2:
+            return level
+    return 0
+
+
+def _sections(blocks: list[Block], level: int) -> list[_Section]:
+    """Cut before each heading of this level or a higher one."""
+    sections = [_Section(None, [])]
+    for block in blocks:
+        if 0 < block.level <= level:
+            sections.append(_Section(block, []))
+        sections[-1].blocks.append(block)
+    return [section for section in sections if section.blocks]
+
+
+def _merge_bare(sections: list[_Section]) -> list[_Section]:
+    """Give headings with nothing but headings under them to the section that follows."""
+    merged: list[_Section] = []
+    waiting: list[Block] = []
+    for section in sections:
+        if section.heading is not None and all(block.level for block in section.blocks):
+            waiting += section.blocks
+            continue
+        merged.append(_Section(section.heading, waiting + section.blocks))
+        waiting = []
+    if waiting and merged:
+        merged[-1].blocks.extend(waiting)
+    return merged
+
+
+def _has_prose(blocks: list[Block]) -> bool:
+    return any(
+        len(block.text.split()) >= MIN_PROSE_WORDS
+        and block.text.rstrip("\"'”’)»]").endswith((".", "!", "?", "…"))
+        for block in blocks
+        if not block.level
+    )
+
+
+def _title(heading: Block | None) -> str:
+    return "" if heading is None else " ".join(heading.text.split())
+
+
+def _href(heading: Block | None) -> str:
+    return f"#{heading.anchors[0]}" if heading is not None and heading.anchors else ""
