@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from squadlite.answering.spans import (
+    SCORE_TEMPERATURE,
     Reading,
     Span,
     TokenSpan,
@@ -143,4 +144,4 @@ def test_the_score_rises_with_the_margin_from_0_to_1(low: float, high: float) ->
 
 def test_the_score_is_a_half_at_threshold_0() -> None:
     assert span_score(0.0) == 0.5
-    assert span_score(2.0) == pytest.approx(1 / (1 + math.exp(-2.0)))
+    assert span_score(2.0) == pytest.approx(1 / (1 + math.exp(-2.0 / SCORE_TEMPERATURE)))
