@@ -52,7 +52,9 @@ def main(values: int, repeats: int, only: str) -> None:
         if only in label
     ]
     signs = measure_signs(shape, repeats=repeats)
-    Console(file=sys.stderr).print(as_table(timings))
+    console = Console(file=sys.stderr)
+    console.print(as_table(timings))
+    console.print("Unpacking signs, Mvalues/s:", signs)
     print(json.dumps({"timings": [asdict(t) for t in timings], "signs_mvalues": signs}))
 
 
@@ -89,7 +91,7 @@ def measure(label: str, codec: Codec, weights: np.ndarray, *, repeats: int) -> T
 
 
 def measure_signs(shape: tuple[int, int], *, repeats: int) -> dict[str, float]:
-    """Unpack one bit an entry into bytes, with numpy and with bitarray: millions of values a second."""
+    """Unpack one bit an entry into bytes, by numpy and by bitarray: millions of values a second."""
     packed = np.random.default_rng(0).bytes(shape[0] * shape[1] // 8)
 
     def with_bitarray() -> bytes:
@@ -118,8 +120,9 @@ def best_time(work: Callable[[], object], repeats: int) -> float:
 
 def as_table(timings: list[Timing]) -> Table:
     """The timings for people."""
-    table = Table("codec", "bits/value", title="One core, float32 to bytes and back")
-    for column in ("encode Mvalues/s", "encode MB/s", "decode Mvalues/s", "decode MB/s"):
+    table = Table(title="One core, float32 to bytes and back")
+    table.add_column("codec", no_wrap=True)
+    for column in ("bits", "encode Mvalues/s", "MB/s", "decode Mvalues/s", "MB/s"):
         table.add_column(column, justify="right")
     for timing in timings:
         table.add_row(*(str(value) for value in asdict(timing).values()))

@@ -142,7 +142,7 @@ def test_more_seeded_values_than_readers_take_are_refused(tmp_path):
         write(tmp_path / "x", [("s", matrix, Huge(seed=1))])
 
 
-def test_names_of_paths_stand_in_the_order_of_writing_not_of_the_alphabet(tmp_path):
+def test_tensors_stand_in_the_order_of_writing_not_of_the_alphabet(tmp_path):
     infos = write(tmp_path / "x", [(name, ZERO, Raw("f32")) for name in "zya"])
     assert [info.offset for info in infos] == [128, 192, 256]
 

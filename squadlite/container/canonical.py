@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections import Counter
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from squadlite.container.layout import MAX_HEADER_BYTES, MAX_HEADER_DEPTH, MAX_HEADER_NODES
@@ -20,7 +21,7 @@ from squadlite.errors import HeaderError
 MAX_INTEGER = 2**53 - 1
 
 # A string is matched to its end or to the end of the text, so that scanning stays linear.
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{},]', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 def dumps(value: object) -> bytes:
@@ -98,22 +99,12 @@ def _check_size(text: bytes) -> None:
 
 def _check_nesting(text: bytes) -> None:
     """Bound depth and number of values before anything is built from the text."""
-    depth = nodes = 0
-    for token in _TOKEN.finditer(text):
-        kind = token.group()[:1]
-        if kind in b"[{":
-            depth += 1
-        elif kind in b"]}":
-            depth -= 1
-        nodes += kind in b"[{,"
-        if depth > MAX_HEADER_DEPTH:
-            raise HeaderError(
-                f"header: nested deeper than {MAX_HEADER_DEPTH} at byte {token.start()}"
-            )
-        if nodes > MAX_HEADER_NODES:
-            raise HeaderError(
-                f"header: more than {MAX_HEADER_NODES} values at byte {token.start()}"
-            )
+    structure = _STRING.sub(b"", text)
+    if sum(map(structure.count, (b"[", b"{", b","))) > MAX_HEADER_NODES:
+        raise HeaderError(f"header: more than {MAX_HEADER_NODES} values")
+    steps = (1 if byte in b"[{" else -1 for byte in structure if byte in b"[{]}")
+    if max(accumulate(steps), default=0) > MAX_HEADER_DEPTH:
+        raise HeaderError(f"header: nested deeper than {MAX_HEADER_DEPTH}")
 
 
 def _check_value(value: object, where: str, depth: int) -> None:
