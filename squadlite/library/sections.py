@@ -32,12 +32,7 @@ def split_chapters(blocks: list[Block], *, book_title: str) -> tuple[Chapter, ..
     Returns:
         Chapters in order; none if there is no text.
     """
-    level = _dividing_level(blocks)
-    sections = [
-        section
-        for section in _merge_bare(_sections(blocks, level))
-        if not is_contents(section.blocks)
-    ]
+    sections = _join_bare(_sections(blocks, _dividing_level(blocks)))
     if len(sections) > 1 and sections[0].heading is None and not _has_prose(sections[0].blocks):
         del sections[0]
     if not sections and blocks:
@@ -82,11 +77,18 @@ def _sections(blocks: list[Block], level: int) -> list[_Section]:
     return [section for section in sections if section.blocks]
 
 
-def _merge_bare(sections: list[_Section]) -> list[_Section]:
-    """Give headings with nothing but headings under them to the section that follows."""
+def _join_bare(sections: list[_Section]) -> list[_Section]:
+    """
+    Give headings with nothing but headings under them to the section that follows.
+
+    A table of contents goes, and with it the bare headings before it: they are a title page.
+    """
     merged: list[_Section] = []
     waiting: list[Block] = []
     for section in sections:
+        if is_contents(section.blocks):
+            waiting = []
+            continue
         if section.heading is not None and all(block.level for block in section.blocks):
             waiting += section.blocks
             continue

@@ -49,7 +49,7 @@ _CONTENTS_RUN = 3
 _LONGEST_WRAP = 120
 # A line that left so much of the width free was broken on purpose.
 _FULL_SHARE = 0.8
-_EMPHASIS = re.compile(r"(?<![^\W_])_([^_]+)_(?![^\W_])")
+_EMPHASIS = re.compile(r"(?<!\w)_([^_]+)_(?!\w)")
 
 
 @dataclass(frozen=True)
