@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 SAMPLE   := tests/books/the-salt-road.epub
 QUESTION := Who keeps the lighthouse?
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench readme model clean
 
 demo: $(VENV)/runtime
 	$(BIN)/squadlite ask $(SAMPLE) "$(QUESTION)"
@@ -23,10 +23,22 @@ lint: $(VENV)/development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Needs ../shared: real books, their questions, the checkpoint and the data it is scored on.
+RESULTS    := benchmarks/results
+CHECKPOINT := ../shared/checkpoints/minilm-l6-squad2
+DATA       := ../shared/data
+
 bench: $(VENV)/development
-	$(BIN)/python -m benchmarks.codecs
-	$(BIN)/python -m benchmarks.books ../shared/books ../shared/data/book-questions
-	$(BIN)/python -m benchmarks.start_to_answer $(SAMPLE) "$(QUESTION)"
+	$(BIN)/python -m benchmarks.codecs | tee /dev/stderr | tail -n 1 > $(RESULTS)/codecs.json
+	$(BIN)/python -m benchmarks.books ../shared/books $(DATA)/book-questions \
+		| tee /dev/stderr | tail -n 1 > $(RESULTS)/books.json
+	$(BIN)/python -m benchmarks.start_to_answer ../shared/books/the-time-machine.epub \
+		"What colour is Filby's hair?" | tee /dev/stderr | tail -n 1 > $(RESULTS)/start_to_answer.json
+	$(BIN)/python -m benchmarks.size_accuracy $(CHECKPOINT) \
+		--data $(DATA)/cs224n-dev-v2.0.json --corpus $(DATA)/train-mix-v2.0.json
+
+readme: $(VENV)/development
+	$(BIN)/python -m benchmarks.report
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -30,6 +30,7 @@ RESULTS = Path(__file__).with_name("results") / "size_accuracy.json"
 GROUP_SIZE = 64
 
 Per = Literal["tensor", "row", "group"]
+OUR_GRANULARITIES: tuple[Per, ...] = ("row", "group")
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ def settings() -> Iterator[Setting]:
         yield Setting(bits)
     for share in (0.5, 0.25, 0.161, 0.1):
         yield Setting(10, vocab_share=share)
-    for per in ("row", "group"):
+    for per in OUR_GRANULARITIES:
         for bits in (8, 6, 5, 4):
             yield Setting(bits, per)
-    for bits in (6, 5, 4):
-        yield Setting(bits, "group", 0.5)
+    for per in OUR_GRANULARITIES:
+        for bits in (6, 5, 4):
+            yield Setting(bits, per, 0.5)
 
 
 @click.command()
@@ -88,10 +90,12 @@ def main(
     known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     rows = known.get("rows", []) if known.get("inputs") == inputs else []
     examples = load_squad(data)
+    order = [setting.name for setting in settings()]
     for setting in settings():
         if any(row["name"] == setting.name for row in rows):
             continue
         rows.append(_measure(setting, checkpoint, corpus, examples, compute, threads))
+        rows.sort(key=lambda row: order.index(row["name"]))
         results.parent.mkdir(exist_ok=True)
         with atomic_write(results) as file:
             file.write(json.dumps({"inputs": inputs, "rows": rows}, indent=1).encode())

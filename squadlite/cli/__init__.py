@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -34,14 +35,23 @@ for command in (ask, text, convert, inspect, verify, evaluate):
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 our errors, 2 usage errors, 130 Ctrl-C."""
-    sys.exit(_run())
+    sys.exit(run())
 
 
-def _run() -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run one command.
+
+    Args:
+        arguments: the command's words; None: those that the process was started with.
+
+    Returns:
+        The exit code. Nothing but a bug raises.
+    """
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        squadlite.main(standalone_mode=False)
+        squadlite.main(arguments, prog_name="squadlite", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as exit_request:
         return exit_request.exit_code

@@ -106,8 +106,8 @@ def convert(
         print_json(
             {
                 "file": str(output),
-                "bytes": report.n_bytes,
-                "values": report.num_values,
+                "n_bytes": report.n_bytes,
+                "num_values": report.num_values,
                 "parts": [asdict(part) for part in report.parts],
                 "metadata": report.metadata,
             }
@@ -157,8 +157,8 @@ def inspect(file: Path, tensors: bool, as_json: bool) -> None:
         summary: dict[str, Any] = {
             "file": str(file),
             "version": ".".join(map(str, sqz.version)),
-            "bytes": file.stat().st_size,
-            "values": sum(math.prod(info.shape) for info in sqz.tensors.values()),
+            "n_bytes": file.stat().st_size,
+            "num_values": sum(math.prod(info.shape) for info in sqz.tensors.values()),
             "model": sqz.model,
             "tokenizer": sqz.tokenizer,
             "metadata": sqz.metadata,
@@ -182,7 +182,7 @@ def inspect(file: Path, tensors: bool, as_json: bool) -> None:
         ]
         print_table(["Name", "Shape", "Codec", "Bytes"], rows)
     else:
-        click.echo(f"  {len(infos)}, {summary['values']:,} values; --tensors lists them")
+        click.echo(f"  {len(infos)}, {summary['num_values']:,} values; --tensors lists them")
 
 
 def _describe(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -1,0 +1,78 @@
+"""The house rules that no single module can hold: who imports whom, and when torch is loaded."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "squadlite"
+
+# Which rooms of squadlite a room may import; errors and atomic are open to all.
+MAY_IMPORT = {
+    "container": set(),
+    "model": {"container"},
+    "answering": {"container", "model"},
+    "library": set(),
+    "models": set(),
+    "ask": {"answering", "library"},
+    "convert": {"answering", "container", "model"},
+    "cli": {"answering", "ask", "container", "convert", "library", "models"},
+}
+OPEN_TO_ALL = {"atomic", "errors"}
+ROOMS_WITH_TORCH = {"answering", "model"}
+
+
+def imported_modules(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if room_of(path) in MAY_IMPORT]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    room = room_of(path)
+    allowed = MAY_IMPORT[room] | OPEN_TO_ALL | {room}
+    for name in imported_modules(path):
+        top, _, rest = name.partition(".")
+        if top == "squadlite" and rest:
+            assert rest.split(".")[0] in allowed, f"{path} imports {name}"
+        assert top not in {"tools", "benchmarks", "tests"}, f"{path} imports {name}"
+        assert top != "torch" or room in ROOMS_WITH_TORCH, f"{path} imports torch"
+
+
+def test_every_room_has_its_rules() -> None:
+    rooms = {room_of(path) for path in PACKAGE.rglob("*.py")}
+    assert rooms - {"__init__", "__main__"} == MAY_IMPORT.keys() | OPEN_TO_ALL
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import squadlite",
+        "from squadlite.cli import run; run(['--help'])",
+        "from squadlite.cli import run; run(['ask', '--help'])",
+        "from squadlite.cli import run; run(['inspect', 'tests/golden/tiny.sqz'])",
+        "from squadlite.cli import run; run(['verify', 'tests/golden/tiny.sqz'])",
+        "import squadlite.library.index, squadlite.container, squadlite.answering.tokenizer",
+    ],
+)
+def test_torch_is_not_loaded_by(statement: str) -> None:
+    check = f"import sys; {statement}; sys.exit('torch' in sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, capture_output=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr

@@ -1,0 +1,352 @@
+"""The command line as its users meet it: what is printed, exit codes, no traceback ever."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from tiny_models import random_model, tiny_config
+from tiny_tokenizers import tiny_spec
+
+from squadlite.cli import run, squadlite
+from squadlite.library.book import open_book
+from squadlite.model import Checkpoint, save_checkpoint
+
+BOOK = """# The Ivory Lever
+
+The traveller built a machine of white ivory. The lever was the only thing that moved, and it
+moved so easily that a child might have pressed it by mistake. He kept the machine in his
+laboratory under a sheet, and the key of the laboratory on a string about his neck, and nobody
+but the housekeeper had ever seen the one or the other before the evening of the dinner.
+
+# The Dinner
+
+At dinner the traveller was late. He asked for mutton, and for nothing else, until his plate
+was empty; then he asked what day it was. The doctor said that it was Thursday. The editor
+wished to know where he had been, and the traveller, who was limping, answered that he had been
+here the whole time, in this very house, and that none of them would believe a word of it.
+"""
+QUESTION = "What was the machine made of?"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("SQUADLITE_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    path = tmp_path / "ivory.md"
+    path.write_text(BOOK, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "tiny-squad2"
+    vocab = tiny_spec().vocab
+    config = tiny_config(vocab_size=len(vocab), max_position_embeddings=128)
+    save_checkpoint(folder, Checkpoint(config, random_model(config).state_dict()))
+    (folder / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> Path:
+    path = checkpoint.parent / "tiny.sqz"
+    assert run(["convert", str(checkpoint), "-o", str(path), "--json"]) == 0
+    return path
+
+
+def printed_json(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def all_commands() -> list[tuple[str, click.Command]]:
+    return sorted(squadlite.commands.items())
+
+
+@pytest.mark.parametrize(("name", "command"), all_commands())
+def test_every_command_has_help_with_an_example_and_json(name: str, command: click.Command) -> None:
+    assert command.help is not None
+    assert "Example" in command.help
+    assert f"squadlite {name}" in command.help
+    assert "--json" in {option for parameter in command.params for option in parameter.opts}
+    assert all(getattr(p, "help", "") for p in command.params if isinstance(p, click.Option))
+
+
+def test_ask_prints_one_object_whose_offsets_are_the_chapters_text(
+    book: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", str(book), QUESTION, "--model", str(model), "--json"]) == 0
+    (reply,) = printed_json(capsys)
+    assert list(reply) == [
+        "id", "question", "answer", "score", "answers", "null_score", "timing"
+    ]  # fmt: skip
+    assert reply["id"] is None
+    assert reply["question"] == QUESTION
+    assert reply["timing"].keys() == {"load_ms", "index_ms", "retrieve_ms", "read_ms"}
+    assert 1 <= len(reply["answers"]) <= 5
+    chapters = open_book(book).chapters
+    scores = [answer["score"] for answer in reply["answers"]]
+    assert scores == sorted(scores, reverse=True)
+    assert reply["answer"] in (None, reply["answers"][0]["text"])
+    for answer in reply["answers"]:
+        chapter = chapters[answer["chapter"]["index"]]
+        passage = answer["passage"]
+        assert answer["chapter"]["title"] == chapter.title
+        assert chapter.text[answer["start"] : answer["end"]] == answer["text"]
+        assert chapter.text[passage["start"] : passage["end"]] == passage["text"]
+        assert passage["start"] <= answer["start"] <= answer["end"] <= passage["end"]
+
+
+def test_ask_prints_the_place_for_a_person(
+    book: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", str(book), QUESTION, "--model", str(model), "--top-k", "2"]) == 0
+    output = capsys.readouterr().out
+    assert "doesn't say" in output or "score" in output
+    assert "The Ivory Lever" in output or "The Dinner" in output
+
+
+def test_top_k_bounds_the_answers(
+    book: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["ask", str(book), QUESTION, "--model", str(model), "--json", "--top-k", "1"]
+    assert run(arguments) == 0
+    (reply,) = printed_json(capsys)
+    assert len(reply["answers"]) == 1
+
+
+def test_a_file_of_questions_gives_a_line_for_each(
+    book: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"id": "a", "question": "Who?"}\n\n{"id": 2, "question": "?"}\n')
+    assert run(["ask", str(book), "--questions", str(questions), "--model", str(model)]) == 0
+    assert [reply["id"] for reply in printed_json(capsys)] == ["a", "2"]
+
+
+@pytest.mark.parametrize("line", ["{", '"text"', "{}", '{"question": 3}', "[" * 100_000])
+def test_a_broken_line_of_questions_is_named(
+    line: str, book: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "Who?"}\n' + line)
+    assert run(["ask", str(book), "--questions", str(questions), "--model", str(model)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"Error: {questions}: line 2: ")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask"],
+        ["ask", "{book}"],
+        ["ask", "{book}", "Who?", "--questions", "{book}"],
+        ["ask", "no such book", "Who?"],
+        ["ask", "{book}", "Who?", "--top-k", "0"],
+        ["convert", "{book}"],
+        ["convert", "{book}", "-o", "x.sqz", "--vocab-size", "5"],
+        ["convert", "{book}", "-o", "x.sqz", "--bits", "17"],
+        ["nonsense"],
+        ["--nonsense"],
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    arguments: list[str], book: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([argument.replace("{book}", str(book)) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Error: " in captured.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask", "{broken}", "Who?"],
+        ["ask", "{folder}", "Who?"],
+        ["ask", "{book}", "Who?", "--model", "{book}"],
+        ["ask", "{book}", "Who?", "--model", "{folder}"],
+        ["text", "{broken}"],
+        ["convert", "{folder}", "-o", "{folder}/x.sqz"],
+        ["convert", "{book}", "-o", "{folder}/x.sqz"],
+        ["convert", "{checkpoint}", "-o", "{folder}/no/such/folder/x.sqz"],
+        ["inspect", "{book}"],
+        ["verify", "{book}"],
+        ["eval", "{model}", "{book}"],
+        ["eval", "{book}", "{data}"],
+    ],
+)
+def test_errors_are_one_line_and_exit_1(  # noqa: PLR0917
+    arguments: list[str],
+    book: Path,
+    checkpoint: Path,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    broken = tmp_path / "broken.epub"
+    broken.write_bytes(b"PK\x03\x04 and then nothing")
+    places = {
+        "book": book,
+        "checkpoint": checkpoint,
+        "model": model,
+        "folder": folder,
+        "broken": broken,
+        "data": write_squad(tmp_path / "data.json"),
+    }
+    assert run([argument.format(**places) for argument in arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Error: ")
+    assert captured.err.count("\n") == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_text_prints_the_chapters_that_offsets_count_in(
+    book: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["text", str(book), "--json"]) == 0
+    chapters = printed_json(capsys)
+    assert [chapter["title"] for chapter in chapters] == ["The Ivory Lever", "The Dinner"]
+    assert [chapter["text"] for chapter in chapters] == [c.text for c in open_book(book).chapters]
+    assert run(["text", str(book)]) == 0
+    assert "The traveller built a machine" in capsys.readouterr().out
+
+
+def test_convert_says_what_each_part_costs(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.sqz"
+    arguments = ["convert", str(checkpoint), "-o", str(path), "--bits", "6", "--per", "row"]
+    assert run([*arguments, "--json"]) == 0
+    (report,) = printed_json(capsys)
+    assert report["n_bytes"] == path.stat().st_size == sum(p["n_bytes"] for p in report["parts"])
+    assert run(arguments) == 0
+    output = capsys.readouterr().out
+    assert "word embeddings" in output
+    assert f"{path.stat().st_size:,}" in output
+
+
+def test_convert_keeps_the_metadata_given(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = tmp_path / "facts.json"
+    facts.write_text('{"licence": "CC BY-SA 4.0"}')
+    path = tmp_path / "model.sqz"
+    assert run(["convert", str(checkpoint), "-o", str(path), "--metadata", str(facts)]) == 0
+    capsys.readouterr()
+    assert run(["inspect", str(path), "--json"]) == 0
+    (summary,) = printed_json(capsys)
+    assert summary["metadata"]["licence"] == "CC BY-SA 4.0"
+    assert summary["metadata"]["recipe"] == {"bits": 10, "per": "tensor"}
+
+
+def test_inspect_lists_every_tensor(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", str(model), "--tensors", "--json"]) == 0
+    (summary,) = printed_json(capsys)
+    names = [tensor["name"] for tensor in summary["tensors"]]
+    assert "layers.1.attention.query.weight" in names
+    assert run(["inspect", str(model), "--tensors"]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in names)
+    assert "linear" in output
+
+
+def test_verify_names_the_damage(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["verify", str(model)]) == 0
+    assert "intact" in capsys.readouterr().out
+    damaged = tmp_path / "damaged.sqz"
+    content = bytearray(model.read_bytes())
+    content[200] ^= 1
+    damaged.write_bytes(content)
+    assert run(["verify", str(damaged)]) == 1
+    assert "digest" in capsys.readouterr().err
+
+
+def write_squad(path: Path) -> Path:
+    context = "The traveller built a machine of white ivory."
+    questions = [
+        {
+            "id": "1",
+            "question": QUESTION,
+            "answers": [{"text": "white ivory", "answer_start": context.index("white ivory")}],
+            "is_impossible": False,
+        },
+        {"id": "2", "question": "Who fell?", "answers": [], "is_impossible": True},
+    ]
+    paragraphs = [{"context": context, "qas": questions}]
+    path.write_text(
+        json.dumps({"version": "v2.0", "data": [{"title": "", "paragraphs": paragraphs}]})
+    )
+    return path
+
+
+def test_eval_prints_the_official_scores_and_keeps_predictions(
+    checkpoint: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_squad(tmp_path / "data.json")
+    predictions = tmp_path / "predictions.json"
+    for path in (model, checkpoint):
+        arguments = ["eval", str(path), str(data), "--predictions", str(predictions), "--json"]
+        assert run(arguments) == 0
+        (scores,) = printed_json(capsys)
+        assert scores["total"] == 2
+        assert {"exact", "f1", "HasAns_f1", "NoAns_f1", "best_f1_thresh"} <= scores.keys()
+        assert json.loads(predictions.read_text()).keys() == {"1", "2"}
+    assert run(["eval", str(model), str(data)]) == 0
+    assert "HasAns_exact" in capsys.readouterr().out
+
+
+def test_the_module_is_the_command(book: Path) -> None:
+    command = [sys.executable, "-m", "squadlite", "text", str(book), "--json"]
+    finished = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+    assert len(finished.stdout.splitlines()) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_exits_with_130_and_one_line(book: Path, model: Path, tmp_path: Path) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "Who?"}\n' * 100_000)
+    command = [sys.executable, "-m", "squadlite", "ask", str(book), "--model", str(model)]
+    with subprocess.Popen(
+        [*command, "--questions", str(questions)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.stderr.read() == "\nInterrupted.\n"
+    assert process.returncode == 130
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly(book: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "squadlite", "text", str(book)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
