@@ -1,0 +1,140 @@
+"""How passages' readings become the answers of a whole book."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from squadlite.answering.reader import Reader
+from squadlite.answering.spans import Reading, Span, span_score
+from squadlite.ask import RELEVANCE_WEIGHT, Reply, ask
+from squadlite.library.index import BookIndex, Passage
+
+CHAPTER = "0123456789" * 10
+
+
+@dataclass(frozen=True)
+class Info:
+    index: int
+    title: str
+    href: str
+
+
+@dataclass
+class FakeIndex:
+    """A book of two chapters that always finds the same passages."""
+
+    passages: list[Passage]
+    title: str = "The Book"
+    chapters: tuple[Info, ...] = (Info(0, "One", "1.xhtml"), Info(1, "Two", "2.xhtml"))
+
+    def search(self, question: str, limit: int) -> list[Passage]:
+        return self.passages[:limit]
+
+
+@dataclass
+class FakeReader:
+    """Reads every passage as it was told to."""
+
+    readings: list[Reading]
+    read_contexts: list[str] = field(default_factory=list)
+
+    def read(self, question: str, contexts: Sequence[str], *, n_best: int) -> list[Reading]:
+        self.read_contexts = list(contexts)
+        return self.readings[: len(contexts)]
+
+
+def passage(start: int, end: int, *, chapter: int = 0, score: float = 1.0) -> Passage:
+    return Passage(chapter, start, end, CHAPTER[start:end], score)
+
+
+def reading(context: Passage, *spans: tuple[int, int, float]) -> Reading:
+    found = (
+        Span(context.text[start:end], start, end, span_score(margin), margin)
+        for start, end, margin in spans
+    )
+    return Reading(tuple(found), 0.0)
+
+
+def reply(found: list[Passage], readings: list[Reading], **settings: Any) -> Reply:
+    index, reader = FakeIndex(found), FakeReader(readings)
+    return ask("Who?", cast(BookIndex, index), cast(Reader, reader), **settings)
+
+
+def test_an_answer_cites_its_place_in_the_chapter() -> None:
+    place = passage(30, 60, chapter=1)
+    (answer,) = reply([place], [reading(place, (5, 8, 2.0))]).answers
+    assert (answer.start, answer.end) == (35, 38)
+    assert CHAPTER[answer.start : answer.end] == answer.text == "567"
+    assert (answer.book, answer.chapter.title, answer.chapter.href) == (
+        "The Book",
+        "Two",
+        "2.xhtml",
+    )
+    assert (answer.passage.start, answer.passage.end) == (30, 60)
+    assert answer.passage.text == place.text
+
+
+def test_the_book_does_not_say_when_the_model_prefers_no_answer() -> None:
+    place = passage(0, 20)
+    result = reply([place], [reading(place, (0, 3, -0.1))])
+    assert result.answer is None
+    assert len(result.answers) == 1
+    assert result.score < 0.5 < result.null_score
+    assert reply([place], [reading(place, (0, 3, 0.1))]).answer == "012"
+
+
+@pytest.mark.parametrize("passages", [[], [passage(0, 0)]])
+def test_a_book_without_anything_to_read_does_not_say(passages: list[Passage]) -> None:
+    result = reply(passages, [Reading((), 0.0)] * len(passages))
+    assert result.answer is None
+    assert result.answers == ()
+    assert result.score == 0.0
+
+
+def test_of_equal_margins_the_more_promising_passage_wins() -> None:
+    weak, strong = passage(0, 20, score=1.0), passage(40, 60, score=4.0)
+    readings = [reading(weak, (0, 3, 2.0)), reading(strong, (0, 4, 2.0))]
+    first, second = reply([weak, strong], readings).answers
+    assert (first.text, second.text) == ("0123", "012")
+    assert first.score == span_score(2.0)
+    assert second.score == span_score(2.0 - 0.75 * RELEVANCE_WEIGHT)
+
+
+def test_a_question_of_stop_words_is_judged_by_the_model_alone() -> None:
+    first, second = passage(0, 20, score=0.0), passage(40, 60, score=0.0)
+    readings = [reading(first, (0, 3, 1.0)), reading(second, (0, 4, 2.0))]
+    assert reply([first, second], readings).answer == "0123"
+
+
+def test_overlapping_passages_give_an_answer_once() -> None:
+    first, second = passage(0, 30), passage(20, 50)
+    readings = [reading(first, (22, 25, 1.0)), reading(second, (2, 5, 2.0))]
+    (answer,) = reply([first, second], readings).answers
+    assert (answer.start, answer.end) == (22, 25)
+    assert answer.passage.start == 20
+
+
+def test_only_as_many_passages_are_read_as_asked_for() -> None:
+    places = [passage(start, start + 10) for start in range(0, 90, 10)]
+    reader = FakeReader([Reading((), 0.0)] * len(places))
+    ask("Who?", cast(BookIndex, FakeIndex(places)), cast(Reader, reader), passages=3)
+    assert reader.read_contexts == [place.text for place in places[:3]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.floats(-20, 20)), max_size=30), st.integers(1, 6))
+def test_answers_come_best_first_and_never_overlap(
+    found: list[tuple[int, float]], top_k: int
+) -> None:
+    places = [passage(10 * number, 10 * number + 10) for number, _ in found]
+    readings = [
+        reading(place, (2, 6, margin)) for place, (_, margin) in zip(places, found, strict=True)
+    ]
+    result = reply(places, readings, top_k=top_k, passages=100)
+    scores = [answer.score for answer in result.answers]
+    assert scores == sorted(scores, reverse=True)
+    assert len(scores) == min(top_k, len({number for number, _ in found}))
+    assert len({answer.start for answer in result.answers}) == len(scores)
