@@ -266,3 +266,10 @@ def test_an_archive_without_a_container_is_a_broken_epub(tmp_path: Path) -> None
         archive.writestr("mimetype", "application/epub+zip")
     with pytest.raises(BrokenBookError, match=r"no META-INF/container\.xml"):
         open_book(path)
+
+
+def test_pages_that_are_not_linear_are_pages_all_the_same(tmp_path: Path) -> None:
+    path = book_of(tmp_path / "book.epub", {"one.xhtml": PROSE, "notes.xhtml": PROSE})
+    opf = package(["one.xhtml", "notes.xhtml"]).replace('idref="i1"', 'idref="i1" linear="no"')
+    files = {"OPS/book.opf": opf, "OPS/one.xhtml": page(PROSE), "OPS/notes.xhtml": page(PROSE)}
+    assert titles(write_epub(path, files)) == ["one", "notes"]

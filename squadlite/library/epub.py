@@ -56,9 +56,7 @@ class _Entry:
 class _Package:
     """The package document: what the book is and which pages it has."""
 
-    folder: str
     metadata: dict[str, str]
-    manifest: dict[str, _Item]
     spine: list[_Item]
     toc: str | None
     guide: dict[str, str]
@@ -140,9 +138,7 @@ def _read_package(archive: BookArchive, path: Path) -> _Package:
             f"{path.name}: none of the {len(references)} pages in its spine is in the archive"
         )
     return _Package(
-        folder=folder,
         metadata=_metadata(root),
-        manifest=manifest,
         spine=spine,
         toc=_toc_item(root, manifest),
         guide=_guide(archive, folder, root),

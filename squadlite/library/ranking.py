@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 # bm25's usual constants.
 TERM_SATURATION = 1.2
@@ -47,6 +48,11 @@ class PassageTable:
     chapters: Sequence[int]
     words: Sequence[int]
 
+    @cached_property
+    def average_words(self) -> float:
+        """The mean length of a passage."""
+        return sum(self.words) / len(self.words)
+
 
 def rank_passages(
     terms: Sequence[Term], passages: PassageTable, *, limit: int
@@ -86,11 +92,11 @@ def _rarity(holding: int, total: int) -> float:
 def _gains(term: Term, passages: PassageTable) -> dict[int, float]:
     """What a term adds to each passage that holds it or stands near one that does."""
     total = len(passages.words)
-    average = sum(passages.words) / total
     weight = term.weight * _rarity(len(term.positions), total)
     own = {}
     for passage, positions in term.positions.items():
-        length = 1 - LENGTH_WEIGHT + LENGTH_WEIGHT * passages.words[passage - 1] / average
+        relative = passages.words[passage - 1] / passages.average_words
+        length = 1 - LENGTH_WEIGHT + LENGTH_WEIGHT * relative
         count = len(positions)
         own[passage] = weight * count * (TERM_SATURATION + 1) / (count + TERM_SATURATION * length)
     gains = dict(own)
