@@ -106,7 +106,7 @@ def convert(
     quantization = Quantization(bits, per, group_size if per == "group" else None)
     facts = _all_metadata(folder, metadata or {}, quantization, vocab_size, vocab_corpus)
     spec = TokenizerSpec.from_folder(folder)
-    checkpoint = _fit_to_vocab(folder, load_checkpoint(folder), spec)
+    checkpoint = fit_to_vocab(folder, load_checkpoint(folder), spec)
     if vocab_size is not None and vocab_corpus is not None:
         checkpoint, spec = _prune(checkpoint, spec, vocab_size, Path(vocab_corpus), progress)
 
@@ -168,7 +168,18 @@ def _encoded(
         yield name, values, Raw(f"u{8 * values.itemsize}")
 
 
-def _fit_to_vocab(folder: Path, checkpoint: Checkpoint, spec: TokenizerSpec) -> Checkpoint:
+def fit_to_vocab(folder: Path, checkpoint: Checkpoint, spec: TokenizerSpec) -> Checkpoint:
+    """
+    Drop the word embeddings that no piece of the vocabulary has.
+
+    Args:
+        folder: where both come from, for the error.
+        checkpoint: a model, perhaps with more word embeddings than pieces.
+        spec: its tokenizer.
+
+    Raises:
+        CheckpointError: more pieces than word embeddings.
+    """
     rows, num_pieces = checkpoint.config.vocab_size, len(spec.vocab)
     if rows < num_pieces:
         raise CheckpointError(
@@ -176,7 +187,7 @@ def _fit_to_vocab(folder: Path, checkpoint: Checkpoint, spec: TokenizerSpec) -> 
             "as many as there are word embeddings"
         )
     # Some checkpoints pad their embeddings to a round number; no text ever reaches those rows.
-    return _keep_rows(checkpoint, list(range(num_pieces))) if rows > num_pieces else checkpoint
+    return keep_rows(checkpoint, list(range(num_pieces))) if rows > num_pieces else checkpoint
 
 
 def _prune(
@@ -193,10 +204,11 @@ def _prune(
             progress(done, len(texts))
 
     kept_ids = choose_pieces(spec, count_pieces(spec, texts, progress=report), vocab_size)
-    return _keep_rows(checkpoint, kept_ids), spec.keep(kept_ids)
+    return keep_rows(checkpoint, kept_ids), spec.keep(kept_ids)
 
 
-def _keep_rows(checkpoint: Checkpoint, kept_ids: list[int]) -> Checkpoint:
+def keep_rows(checkpoint: Checkpoint, kept_ids: list[int]) -> Checkpoint:
+    """The same model with the word embeddings `kept_ids` alone, in that order."""
     words = checkpoint.tensors[_WORD_EMBEDDINGS][kept_ids]
     config = replace(checkpoint.config, vocab_size=len(kept_ids))
     return Checkpoint(config, checkpoint.tensors | {_WORD_EMBEDDINGS: words})

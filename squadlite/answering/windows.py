@@ -1,12 +1,15 @@
 """Token ids -> windows that the model can read, batched by length."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 N_SPECIAL = 3  # [CLS] question [SEP] context [SEP]
+
+AnyWindow = TypeVar("AnyWindow", bound=Sized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +95,19 @@ def split_into_windows(
 
 
 def batches_by_length(
-    windows: Iterable[Window], max_batch_tokens: int
-) -> Iterator[Sequence[Window]]:
+    windows: Iterable[AnyWindow], max_batch_tokens: int
+) -> Iterator[Sequence[AnyWindow]]:
     """
     Group windows of like length, so that little is padded.
 
     Args:
-        windows: any number of them.
+        windows: any number of them, or of what else has a length in tokens.
         max_batch_tokens: tokens in a batch, padding included; a longer window is a batch alone.
 
     Yields:
         The batches, longest windows first: a machine too small for them fails at once.
     """
-    batch: list[Window] = []
+    batch: list[AnyWindow] = []
     for window in sorted(windows, key=len, reverse=True):
         if batch and (len(batch) + 1) * len(batch[0]) > max_batch_tokens:
             yield batch
