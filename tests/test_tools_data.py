@@ -1,0 +1,138 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_training import NAMES, PIECES, PLACES, WORDS, write_squad
+
+from squadlite.answering.reader import ReaderSettings
+from squadlite.answering.squad import GoldAnswer, SquadExample, load_squad
+from squadlite.answering.tokenizer import Tokenizer
+from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.errors import DatasetError
+from tools.data import Feature, count_batches, epoch_batches, make_features, passes
+
+TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
+WIDE = ReaderSettings(max_seq_length=48, max_question_length=16)
+NARROW = ReaderSettings(max_seq_length=20, max_question_length=8, doc_stride=4)
+
+
+def example(context: str, answer: GoldAnswer | None) -> SquadExample:
+    answers = () if answer is None else (answer,)
+    return SquadExample("q", "who keeps the lighthouse?", context, answers, "")
+
+
+def text_of(feature: Feature) -> str:
+    first, last = (place - feature.window.context_start for place in (feature.start, feature.end))
+    return " ".join(PIECES[i] for i in feature.window.context_ids[first : last + 1])
+
+
+@given(
+    words=st.lists(st.sampled_from(PLACES + NAMES + WORDS[:9]), min_size=1, max_size=60),
+    places=st.tuples(st.integers(0, 59), st.integers(0, 3)),
+)
+def test_a_window_with_the_whole_answer_points_at_it_and_any_other_at_cls(
+    words: list[str], places: tuple[int, int]
+) -> None:
+    first = places[0] % len(words)
+    last = min(first + places[1], len(words) - 1)
+    start = len(" ".join(words[:first])) + (first > 0)
+    answer = " ".join(words[first : last + 1])
+    features = make_features(
+        [example(" ".join(words), GoldAnswer(answer, start))], TOKENIZER, NARROW
+    )
+    for feature in features:
+        window = feature.window
+        held = window.first_token <= first
+        held &= last < window.first_token + len(window.context_ids)
+        assert feature.has_answer == held
+        if held:
+            assert text_of(feature) == answer
+        else:
+            assert (feature.start, feature.end) == (0, 0)
+    assert any(feature.has_answer for feature in features) or last - first + 1 > 4
+
+
+def test_an_answer_inside_a_word_takes_the_whole_word() -> None:
+    (feature,) = make_features([example("the lighthouse", GoldAnswer("light", 4))], TOKENIZER, WIDE)
+    assert text_of(feature) == "lighthouse"
+
+
+def test_an_unanswerable_question_points_at_cls() -> None:
+    (feature,) = make_features([example("ada keeps the lighthouse", None)], TOKENIZER, WIDE)
+    assert (feature.start, feature.end) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("context", "answer", "message"),
+    [
+        ("ada keeps", GoldAnswer("bo", 0), "expected 'bo'"),
+        ("ada keeps", GoldAnswer("ada", -1), "expected 'ada'"),
+        ("ada \u200b keeps", GoldAnswer("\u200b", 4), "no token"),
+        ("\u200b", None, "no context with words"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_is_refused(
+    context: str, answer: GoldAnswer | None, message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        make_features([example(context, answer)], TOKENIZER, WIDE)
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> list[Feature]:
+    path = write_squad(tmp_path_factory.mktemp("data") / "squad.json", 50)
+    return make_features(load_squad(path), TOKENIZER, NARROW)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_an_epoch_holds_every_feature_once(features: list[Feature], batch_size: int) -> None:
+    batches = epoch_batches(features, batch_size=batch_size, seed=1, epoch=0)
+    assert len(batches) == count_batches(len(features), batch_size)
+    assert all(len(batch) <= batch_size for batch in batches)
+    numbers = sorted(feature.number for batch in batches for feature in batch)
+    assert numbers == list(range(len(features)))
+
+
+def test_the_order_follows_from_seed_and_epoch_alone(features: list[Feature]) -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        batches = epoch_batches(features, batch_size=4, seed=seed, epoch=epoch)
+        return [feature.number for batch in batches for feature in batch]
+
+    assert order(1, 0) == order(1, 0)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
+
+
+def test_passes_hold_a_batch_within_the_budget(features: list[Feature]) -> None:
+    seen = []
+    for part in passes(features, 100, TOKENIZER):
+        assert part.input_ids.numel() <= 100
+        assert part.input_ids.shape == part.attention_mask.shape == part.token_type_ids.shape
+        for row, feature in enumerate(part.features):
+            assert part.attention_mask[row].sum() == len(feature)
+            window = feature.window
+            place = window.context_start
+            ids = part.input_ids[row, place : place + len(window.context_ids)]
+            np.testing.assert_array_equal(ids.numpy(), window.context_ids)
+            assert (part.starts[row], part.ends[row]) == (feature.start, feature.end)
+            seen.append(feature.number)
+    assert sorted(seen) == [feature.number for feature in features]
+
+
+def test_a_batch_moves_as_a_whole(features: list[Feature]) -> None:
+    (part,) = passes(features[:2], 1000, TOKENIZER)
+    moved = part.to(torch.device("meta"))
+    tensors = [getattr(moved, field.name) for field in dataclasses.fields(moved)[1:]]
+    assert all(tensor.device.type == "meta" for tensor in tensors)
+
+
+def test_the_real_training_data_has_a_token_for_every_answer(shared: Path) -> None:
+    examples = load_squad(shared / "data" / "cs224n-dev-v2.0.json")[::10]
+    folder = shared / "checkpoints" / "minilm-l6-squad2"
+    tokenizer = Tokenizer(TokenizerSpec.from_folder(folder))
+    features = make_features(examples, tokenizer, ReaderSettings())
+    answered = {feature.window.pair for feature in features if feature.has_answer}
+    assert answered == {pair for pair, e in enumerate(examples) if e.has_answer}

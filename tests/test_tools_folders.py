@@ -1,0 +1,84 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_training import write_checkpoint
+
+from squadlite.errors import CheckpointError
+from tools.folders import (
+    atomic_folder,
+    digest_folder,
+    load_input,
+    restore_folder,
+    write_output,
+)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_stage_hands_model_and_tokenizer_on(tmp_path: Path) -> None:
+    source = write_checkpoint(tmp_path / "in")
+    (source / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    start = load_input(source)
+    with write_output(tmp_path / "out", start.checkpoint, source, {"stage": "none"}) as folder:
+        (folder / "more.txt").write_text("more")
+    end = load_input(tmp_path / "out")
+    assert end.spec == start.spec
+    assert not end.spec.lowercase
+    assert end.checkpoint.config == start.checkpoint.config
+    for name, tensor in start.checkpoint.tensors.items():
+        assert torch.equal(end.checkpoint.tensors[name], tensor)
+    assert names(tmp_path / "out") >= {"stage.json", "more.txt"}
+    assert digest_folder(tmp_path / "out") == digest_folder(source)
+
+
+def test_word_embeddings_without_a_piece_are_dropped(tmp_path: Path) -> None:
+    start = load_input(write_checkpoint(tmp_path / "in", vocab_size=64))
+    assert start.checkpoint.config.vocab_size == len(start.spec.vocab) < 64
+
+
+def test_pieces_without_an_embedding_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="word pieces"):
+        load_input(write_checkpoint(tmp_path / "in", vocab_size=20))
+
+
+def test_a_digest_changes_with_weights_and_tokenizer(tmp_path: Path) -> None:
+    one = digest_folder(write_checkpoint(tmp_path / "one", seed=1))
+    two = digest_folder(write_checkpoint(tmp_path / "two", seed=2))
+    again = digest_folder(write_checkpoint(tmp_path / "again", seed=1))
+    assert one == again != two
+    (tmp_path / "one" / "tokenizer_config.json").write_text("{}")
+    assert digest_folder(tmp_path / "one") != again
+
+
+def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for name in ("old", "new"):
+        with atomic_folder(target) as folder:
+            (folder / name).touch()
+    assert names(target) == {"new"}
+    assert names(tmp_path) == {"folder"}
+
+
+def test_an_error_leaves_the_old_folder(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target) as folder:
+        (folder / "new").touch()
+        raise KeyboardInterrupt
+    assert names(target) == {"old"}
+    assert names(tmp_path) == {"folder"}
+
+
+def test_a_replacement_that_was_cut_off_is_undone(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    # As a kill between the two renames leaves it.
+    shutil.move(target, tmp_path / ".folder.replaced")
+    restore_folder(target)
+    assert names(target) == {"old"}

@@ -1,0 +1,62 @@
+"""Scores of a model wherever it is, also in the middle of its training."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from squadlite.answering.evaluate import evaluate
+from squadlite.answering.reader import Reader, ReaderSettings
+from squadlite.answering.squad import SquadExample
+from squadlite.answering.tokenizer import Tokenizer
+from squadlite.model import QuestionAnsweringModel
+
+# Big batches keep a GPU busy; a CPU's caches like those of the reader's own settings.
+_GPU_BATCH_TOKENS = 65_536
+
+
+def evaluate_model(
+    model: QuestionAnsweringModel,
+    tokenizer: Tokenizer,
+    examples: Sequence[SquadExample],
+    *,
+    limit: int | None = None,
+    settings: ReaderSettings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, float]:
+    """
+    Score a model on SQuAD examples, on the device where it is.
+
+    Args:
+        model: in any mode, and left in it.
+        tokenizer: of the model.
+        examples: as from `load_squad`.
+        limit: take this many, spread evenly; None: all.
+        settings: of the reader; None: its own.
+        progress: called with the windows read and their total.
+
+    Returns:
+        The official scores: "exact", "f1" and so on.
+    """
+    device = next(model.parameters()).device
+    settings = settings or ReaderSettings()
+    was_training = model.training
+    with ExitStack() as undo:
+        if device.type != "cpu":
+            settings = ReaderSettings(**vars(settings) | {"max_batch_tokens": _GPU_BATCH_TOKENS})
+            undo.callback(model.register_forward_pre_hook(_moved_to(device)).remove)
+            undo.callback(model.register_forward_hook(_moved_back).remove)
+        undo.callback(model.train, was_training)
+        model.eval()
+        threads = None if device.type == "cpu" else 1
+        reader = Reader(model, tokenizer, settings, threads=threads)
+        return evaluate(reader, examples, limit=limit, progress=progress).scores
+
+
+def _moved_to(device: torch.device) -> Callable[[Any, tuple[torch.Tensor, ...]], Any]:
+    return lambda module, inputs: tuple(tensor.to(device) for tensor in inputs)
+
+
+def _moved_back(module: Any, inputs: Any, logits: tuple[torch.Tensor, ...]) -> Any:
+    return tuple(part.cpu() for part in logits)

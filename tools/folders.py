@@ -1,0 +1,151 @@
+"""Checkpoint folders between stages: read whole, replaced whole."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.convert import fit_to_vocab
+from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
+from squadlite.model.checkpoint import CONFIG_FILE, find_weights
+
+# What a tokenizer may be made of; a stage that changes nothing in it hands these on as they are.
+TOKENIZER_FILES = (
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "kept_ids.json",
+)
+# How sketches were drawn, for those who want to store a seed in place of its signs.
+SKETCH_SEEDS_FILE = "sketch_seeds.json"
+STAGE_FILE = "stage.json"  # what a stage says of itself
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """A checkpoint folder, loaded: the model with as many word embeddings as there are pieces."""
+
+    folder: Path
+    checkpoint: Checkpoint
+    spec: TokenizerSpec
+
+
+def load_input(folder: str | Path) -> StageInput:
+    """
+    Load the checkpoint folder that a stage begins with.
+
+    Raises:
+        CheckpointError, TokenizerError: the folder can't be loaded.
+    """
+    folder = Path(folder)
+    restore_folder(folder)
+    spec = TokenizerSpec.from_folder(folder)
+    return StageInput(folder, fit_to_vocab(folder, load_checkpoint(folder), spec), spec)
+
+
+@contextmanager
+def write_output(
+    output: str | Path, checkpoint: Checkpoint, source: Path, stage: dict[str, Any]
+) -> Iterator[Path]:
+    """
+    Write the checkpoint folder that a stage ends with, the tokenizer's files of `source` in it.
+
+    Args:
+        output: the folder to make or replace.
+        checkpoint: what the stage made.
+        source: the folder that the stage began with.
+        stage: what the stage did, written as stage.json.
+
+    Yields:
+        The folder under a name of its own, complete but for what the stage adds; it becomes
+        `output` when the block ends well.
+    """
+    with atomic_folder(Path(output)) as folder:
+        save_checkpoint(folder, checkpoint)
+        for name in (*TOKENIZER_FILES, SKETCH_SEEDS_FILE):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, folder / name)
+        write_json(folder / STAGE_FILE, stage)
+        yield folder
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """
+    Make a temporary folder beside `path` and rename it to `path` when the block ends well.
+
+    Killed at any moment, `path` is the old folder or the new one, both whole, once
+    `restore_folder(path)` has run. An exception in the block leaves `path` as it was.
+
+    Yields:
+        The temporary folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    restore_folder(path)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        _sync_files(temporary)
+        if path.exists():
+            path.rename(_replaced(path))
+        temporary.rename(path)
+        shutil.rmtree(_replaced(path), ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        restore_folder(path)
+        raise
+
+
+def restore_folder(path: Path) -> None:
+    """Undo a replacement of the folder `path` that was cut off between its two renames."""
+    if not path.exists() and _replaced(path).is_dir():
+        _replaced(path).rename(path)
+
+
+def digest_folder(folder: str | Path) -> str:
+    """
+    Name the contents of a checkpoint folder: configuration, weights, tokenizer, sketches.
+
+    Returns:
+        A SHA-256 in hex; what a stage says of itself, and times, are not part of it.
+    """
+    folder = Path(folder)
+    names = (CONFIG_FILE, find_weights(folder).name, *TOKENIZER_FILES, SKETCH_SEEDS_FILE)
+    digests = {name: digest_file(folder / name) for name in names if (folder / name).is_file()}
+    return digest_values(digests)
+
+
+def digest_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with Path(path).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def digest_values(values: Any) -> str:
+    """SHA-256 of anything that JSON can hold, in hex; the order of an object's names is nothing."""
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write readable JSON. Not atomic: for folders that are."""
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _replaced(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _sync_files(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,284 @@
+"""The training loop: batches, gradients, steps, and all that lets it stop and go on."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from squadlite.answering.tokenizer import Tokenizer
+from squadlite.model import Checkpoint, QuestionAnsweringModel
+from tools.data import Feature, TrainingBatch, count_batches, epoch_batches, passes
+from tools.dropout import dropout
+from tools.errors import TrainingError
+from tools.losses import span_loss
+from tools.processes import Processes
+from tools.settings import Precision, Rhythm, TrainingSettings
+from tools.state import TrainingState, WorkFolder
+
+# (model, a pass of a batch on the model's device) -> the loss, summed over the pass's windows.
+Objective = Callable[[QuestionAnsweringModel, TrainingBatch], torch.Tensor]
+
+
+def hard_objective(model: QuestionAnsweringModel, batch: TrainingBatch) -> torch.Tensor:
+    """The loss of the gold positions."""
+    return span_loss(model(*batch.inputs), batch.attention_mask, (batch.starts, batch.ends))
+
+
+class Trainer:
+    """
+    Trains one model.
+
+    Args:
+        model: on the device of `processes`; trained in place.
+        features: all of them, in every process.
+        tokenizer: knows the special tokens.
+        settings: how to train.
+        rhythm: how often to log, save and evaluate.
+        processes: this process among its like.
+        work: where state, log and best checkpoint are kept.
+        objective: what is made small.
+        quantized: a context in which the model has the weights that gradients are taken at;
+            None: its own.
+        evaluate: scores the model as it is, higher is better; None: the last weights are kept.
+        report: called after each step with the share done, the loss, the rate and tokens/s.
+    """
+
+    def __init__(
+        self,
+        model: QuestionAnsweringModel,
+        features: Sequence[Feature],
+        tokenizer: Tokenizer,
+        settings: TrainingSettings,
+        *,
+        rhythm: Rhythm,
+        processes: Processes,
+        work: WorkFolder,
+        objective: Objective = hard_objective,
+        quantized: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        evaluate: Callable[[], float] | None = None,
+        report: Callable[[float, float, float, float], None] | None = None,
+    ) -> None:
+        self.model = model
+        self.features = features
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.rhythm = rhythm
+        self.processes = processes
+        self.work = work
+        self.objective = objective
+        self.quantized = quantized
+        self.evaluate = evaluate
+        self.report = report
+        self.steps_per_epoch = count_batches(len(features), settings.batch_size)
+        self.schedule = settings.schedule(self.steps_per_epoch)
+        self.optimizer = _make_optimizer(model, settings)
+        self.best_score: float | None = None
+        self.step = 0
+        self.tokens = 0  # read in this run
+        self._recent_losses: list[float] = []  # since the last line of the log
+        self._seconds_before = 0.0
+        self._epoch: tuple[int, list[Sequence[Feature]]] = (-1, [])
+
+    def train(self, state: TrainingState | None = None) -> Checkpoint:
+        """
+        Train to the end of the schedule.
+
+        Args:
+            state: where an earlier run stopped; None: begin.
+
+        Returns:
+            The best checkpoint where there are evaluations, else the last.
+
+        Raises:
+            TrainingError: a loss or gradient that isn't a number.
+        """
+        if state is not None:
+            self._restore(state)
+        self._started = self._saved = time.monotonic()
+        with dropout(self.model.train(), self.settings.dropout):
+            while self.schedule.progress(self.step, seconds := self._seconds()) < 1:
+                rate = self.schedule.rate(self.step, seconds)
+                loss = self._take_step(rate)
+                self.step += 1
+                self._tell(loss, rate)
+                if self.step % self.rhythm.evaluate_steps == 0:
+                    self._keep_best()
+                self._save_now_and_then()
+        if self.step % self.rhythm.evaluate_steps:
+            self._keep_best()
+        if self.best_score is not None:
+            self.processes.wait()
+            return self.work.load_best()
+        return self._checkpoint()
+
+    def summary(self) -> dict[str, float | int | None]:
+        """What the training took and gave."""
+        return {
+            "steps": self.step,
+            "seconds": round(self.seconds, 1),
+            "tokens_per_second": round(self.tokens / (time.monotonic() - self._started), 1),
+            "best_score": self.best_score,
+        }
+
+    @property
+    def seconds(self) -> float:
+        """Time spent, over all runs."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _seconds(self) -> float:
+        # Processes must agree when the budget ends; without one the time decides nothing.
+        if self.settings.max_seconds is None:
+            return self.seconds
+        return self.processes.agree(self.seconds)
+
+    def _take_step(self, rate: float) -> float:
+        settings, processes = self.settings, self.processes
+        batch = self._batch(self.step)
+        self._seed_step()
+        loss = torch.zeros((), device=processes.device)
+        with self.quantized():
+            for part in passes(processes.share(batch), settings.max_pass_tokens, self.tokenizer):
+                with _autocast(processes.device, settings.precision):
+                    part_loss = self.objective(self.model, part.to(processes.device)) / len(batch)
+                part_loss.backward()  # type: ignore[no-untyped-call]
+                loss += part_loss.detach()
+        gradients = self._gradients()
+        processes.add_up([loss, *gradients])
+        norm = nn.utils.clip_grad_norm_(self._parameters(), settings.max_gradient_norm)
+        self._check(float(loss), float(norm))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.tokens += sum(map(len, batch))
+        return float(loss)
+
+    def _batch(self, step: int) -> Sequence[Feature]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if self._epoch[0] != epoch:
+            batches = epoch_batches(
+                self.features,
+                batch_size=self.settings.batch_size,
+                seed=self.settings.seed,
+                epoch=epoch,
+            )
+            self._epoch = epoch, batches
+        return self._epoch[1][place]
+
+    def _seed_step(self) -> None:
+        # A step's random numbers follow from its number, so that there is no generator to resume.
+        key = (self.settings.seed, self.step, self.processes.rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def _gradients(self) -> list[torch.Tensor]:
+        # A process whose share of a small batch is empty has no gradients yet.
+        gradients = []
+        for parameter in self._parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        return gradients
+
+    def _check(self, loss: float, norm: float) -> None:
+        for name, value in (("loss", loss), ("gradient norm", norm)):
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"step {self.step + 1}: found a {name} of {value}, expected a number; "
+                    "a lower learning rate may help"
+                )
+
+    def _tell(self, loss: float, rate: float) -> None:
+        if not self.processes.is_first:
+            return
+        self._recent_losses.append(loss)
+        seconds = self.seconds
+        if self.report is not None:
+            speed = self.tokens / (time.monotonic() - self._started)
+            self.report(self.schedule.progress(self.step, seconds), loss, rate, speed)
+        if self.step % self.rhythm.log_steps == 0:
+            self.work.log(
+                step=self.step,
+                epoch=self.step / self.steps_per_epoch,
+                loss=sum(self._recent_losses) / len(self._recent_losses),
+                rate=rate,
+                seconds=round(seconds, 3),
+            )
+            self._recent_losses.clear()
+
+    def _keep_best(self) -> None:
+        if self.evaluate is None:
+            return
+        if self.processes.is_first:
+            with self.quantized():
+                score = self.evaluate()
+            self.work.log(step=self.step, score=score, seconds=round(self.seconds, 3))
+            if self.best_score is None or score > self.best_score:
+                self.best_score = score
+                self.work.save_best(self._checkpoint())
+        self.best_score = self.processes.agree(self.best_score or 0.0)
+
+    def _save_now_and_then(self) -> None:
+        if self.processes.is_first and time.monotonic() - self._saved >= self.rhythm.save_seconds:
+            weights = {name: tensor.detach() for name, tensor in self.model.named_parameters()}
+            self.work.save(
+                TrainingState(
+                    step=self.step,
+                    seconds=self.seconds,
+                    weights=weights,
+                    optimizer=self.optimizer.state_dict(),
+                    best_score=self.best_score,
+                    recent_losses=self._recent_losses,
+                )
+            )
+            self._saved = time.monotonic()
+
+    def _restore(self, state: TrainingState) -> None:
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(state.weights[name])
+        self.optimizer.load_state_dict(state.optimizer)
+        self.step, self._seconds_before = state.step, state.seconds
+        self.best_score = state.best_score
+        self._recent_losses = list(state.recent_losses)
+        if self.processes.is_first:
+            self.work.cut_log(state.step)
+
+    def _checkpoint(self) -> Checkpoint:
+        with self.quantized():
+            tensors = {
+                name: tensor.detach().cpu().clone()
+                for name, tensor in self.model.state_dict().items()
+            }
+        return Checkpoint(self.model.config, tensors)
+
+
+def trainable_model(
+    model: QuestionAnsweringModel, device: torch.device, *, freeze_embeddings: bool
+) -> QuestionAnsweringModel:
+    """Make a loaded model ready to be trained: on its device, with gradients."""
+    model = model.to(device).requires_grad_(True)
+    model.embeddings.requires_grad_(not freeze_embeddings)
+    return model
+
+
+def _make_optimizer(
+    model: QuestionAnsweringModel, settings: TrainingSettings
+) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
