@@ -1,5 +1,6 @@
 """A checkpoint folder becomes a .sqz file: quantized, and with a smaller vocabulary if asked."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import file_digest
@@ -17,6 +18,9 @@ from squadlite.model import Checkpoint, load_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
 
 Progress = Callable[[int, int], None]
+
+# In a checkpoint folder: tensor name -> the seed that the signs of this sketch were made from.
+SKETCH_SEEDS_FILE = "sketch_seeds.json"
 
 _WORD_EMBEDDINGS = "embeddings.word.weight"
 _OWN_METADATA = ("source", "recipe", "squadlite")
@@ -81,7 +85,8 @@ def convert(
         per: "tensor": every tensor is quantized over one range, as in the paper. "row", "group":
             matrices have a range for each row or for each `group_size` values in one, which the
             encoder narrows where that lowers the error; norms, biases and the span head keep
-            16 bits, or 32 where they need them. Sketches take one bit an entry in any case.
+            16 bits, or 32 where they need them. Sketches take one bit an entry in any case, or
+            none where the folder's sketch_seeds.json says what seed their signs come from.
         group_size: values in a group; not looked at unless `per` is "group".
         vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
         vocab_corpus: the text, or SQuAD file, whose most frequent word pieces are kept.
@@ -113,6 +118,7 @@ def convert(
     pieces = spec.to_tensors()
     total = len(checkpoint.tensors) + len(pieces)
     written: list[TensorInfo] = []
+    seeds = load_sketch_seeds(folder)
 
     def count(info: TensorInfo) -> None:
         written.append(info)
@@ -124,7 +130,7 @@ def convert(
         model=checkpoint.config.to_dict(),
         tokenizer=spec.to_header(),
         metadata=facts,
-        tensors=_encoded(checkpoint, pieces, quantization),
+        tensors=_encoded(checkpoint, pieces, quantization, seeds),
         progress=count,
     )
     return ConversionReport(output, _count_parts(written, output.stat().st_size), facts)
@@ -159,13 +165,37 @@ class Quantization:
 
 
 def _encoded(
-    checkpoint: Checkpoint, pieces: dict[str, np.ndarray], quantization: Quantization
+    checkpoint: Checkpoint,
+    pieces: dict[str, np.ndarray],
+    quantization: Quantization,
+    seeds: Mapping[str, int],
 ) -> Iterator[tuple[str, np.ndarray, Codec]]:
     for name, tensor in checkpoint.tensors.items():
         values = tensor.numpy()
-        yield name, values, quantization.codec(name, values)
+        codec = Rademacher(seeds[name]) if name in seeds else quantization.codec(name, values)
+        yield name, values, codec
     for name, values in pieces.items():
         yield name, values, Raw(f"u{8 * values.itemsize}")
+
+
+def load_sketch_seeds(folder: Path) -> dict[str, int]:
+    """
+    Read from what seeds the sketches of a checkpoint folder come; without the file, from none.
+
+    Raises:
+        CheckpointError: the file isn't an object of whole numbers.
+        OSError: it can't be read.
+    """
+    path = folder / SKETCH_SEEDS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        seeds = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: found no JSON ({error}), expected an object") from error
+    if not isinstance(seeds, dict) or not all(type(seed) is int for seed in seeds.values()):
+        raise CheckpointError(f"{path}: expected an object of whole numbers")
+    return seeds
 
 
 def fit_to_vocab(folder: Path, checkpoint: Checkpoint, spec: TokenizerSpec) -> Checkpoint:

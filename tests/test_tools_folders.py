@@ -23,7 +23,7 @@ def test_a_stage_hands_model_and_tokenizer_on(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "in")
     (source / "tokenizer_config.json").write_text('{"do_lower_case": false}')
     start = load_input(source)
-    with write_output(tmp_path / "out", start.checkpoint, source, {"stage": "none"}) as folder:
+    with write_output(tmp_path / "out", start.checkpoint, {}, source=source) as folder:
         (folder / "more.txt").write_text("more")
     end = load_input(tmp_path / "out")
     assert end.spec == start.spec

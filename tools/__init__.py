@@ -3,16 +3,30 @@ The compressor: every stage is a command that reads a checkpoint folder and writ
 
     python -m tools.finetune CHECKPOINT OUTPUT --data train.json
 
+Stages:
+
+    add_span_head   a pre-trained encoder becomes a question-answering model
+    random_model    a random model and a vocabulary, for trying stages and for sizes
     finetune        fine-tuning on SQuAD data
+    share_layers    neighbouring layers become one
+    sketch          linear maps become random projections and smaller maps
+    prune_vocab     the most frequent word pieces stay
+
+What they are made of:
+
     data            examples -> windows with gold positions -> batches
     losses          what training makes small
+    settings        how a model is trained
     schedule        the learning rate, also under a time budget
+    dropout         for a model that has none of its own
     training        the loop
     state           what a training needs to go on after a kill, and its log
     processes       one training in several processes
     evaluation      scores of a model in training
+    progress        the progress bar
     folders         checkpoint folders, read whole and replaced whole
     command         what the command lines share
+    errors          what can go wrong
 
 Training code only: nothing here is needed to answer questions.
 """

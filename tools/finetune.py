@@ -114,7 +114,7 @@ def finetune(
             **trainer.summary(),
         }
         if processes.is_first:
-            with write_output(output, checkpoint, start.folder, stage) as folder:
+            with write_output(output, checkpoint, stage, source=start.folder) as folder:
                 if work.log_path.is_file():
                     shutil.copyfile(work.log_path, folder / work.log_path.name)
             work.remove()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.convert import fit_to_vocab
+from squadlite.convert import SKETCH_SEEDS_FILE, fit_to_vocab
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
 
@@ -24,8 +24,6 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "kept_ids.json",
 )
-# How sketches were drawn, for those who want to store a seed in place of its signs.
-SKETCH_SEEDS_FILE = "sketch_seeds.json"
 STAGE_FILE = "stage.json"  # what a stage says of itself
 
 
@@ -53,16 +51,21 @@ def load_input(folder: str | Path) -> StageInput:
 
 @contextmanager
 def write_output(
-    output: str | Path, checkpoint: Checkpoint, source: Path, stage: dict[str, Any]
+    output: str | Path,
+    checkpoint: Checkpoint,
+    stage: dict[str, Any],
+    *,
+    source: Path | None = None,
 ) -> Iterator[Path]:
     """
-    Write the checkpoint folder that a stage ends with, the tokenizer's files of `source` in it.
+    Write the checkpoint folder that a stage ends with.
 
     Args:
         output: the folder to make or replace.
         checkpoint: what the stage made.
-        source: the folder that the stage began with.
         stage: what the stage did, written as stage.json.
+        source: the folder that the stage began with, whose tokenizer is handed on; None: the
+            stage adds its own.
 
     Yields:
         The folder under a name of its own, complete but for what the stage adds; it becomes
@@ -71,7 +74,7 @@ def write_output(
     with atomic_folder(Path(output)) as folder:
         save_checkpoint(folder, checkpoint)
         for name in (*TOKENIZER_FILES, SKETCH_SEEDS_FILE):
-            if (source / name).is_file():
+            if source is not None and (source / name).is_file():
                 shutil.copyfile(source / name, folder / name)
         write_json(folder / STAGE_FILE, stage)
         yield folder

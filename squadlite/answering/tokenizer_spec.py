@@ -111,7 +111,8 @@ class TokenizerSpec:
 
         The pieces come from vocab.txt, else from tokenizer.json, whose truncation and padding are
         not looked at; the settings from tokenizer_config.json, else special_tokens_map.json, else
-        tokenizer.json, else they are BERT's own.
+        tokenizer.json, else they are BERT's own. A pruned vocabulary has its kept_ids in
+        kept_ids.json.
 
         Args:
             folder: the checkpoint folder.
@@ -129,7 +130,7 @@ class TokenizerSpec:
             vocab = _tokenizer_json_vocab(whole, folder)
         else:
             raise CheckpointError(f"{folder}: found neither vocab.txt nor tokenizer.json")
-        return cls(vocab=vocab, **settings)
+        return cls(vocab=vocab, kept_ids=_read_kept_ids(folder / "kept_ids.json"), **settings)
 
     @classmethod
     def from_sqz(cls, file: "SqzFile") -> Self:
@@ -254,13 +255,26 @@ def _decode_kept_ids(ids: np.ndarray) -> tuple[int, ...]:
     return tuple(ids.tolist())
 
 
+def _read_kept_ids(path: Path) -> tuple[int, ...] | None:
+    if not path.is_file():
+        return None
+    ids = _parse_json(path)
+    if not isinstance(ids, list) or not all(type(i) is int for i in ids):
+        raise CheckpointError(f"{path}: expected a list of whole numbers")
+    return tuple(ids)
+
+
+def _parse_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({error})") from error
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON ({error})") from error
+    content = _parse_json(path)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: found {type(content).__name__}, expected a JSON object")
     return content

@@ -66,7 +66,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     values = _read_config(folder)
     family = _find_family(folder, values)
     config = _make_config(folder, family, values)
-    stored = _read_weights(folder)
+    stored = read_weights(folder)
     tensors = _rename(folder, family, config, stored)
     return Checkpoint(config, tensors)
 
@@ -175,7 +175,13 @@ def _unshared(num_layers: object) -> list[int]:
     return list(range(num_layers)) if type(num_layers) is int and num_layers <= MAX_LAYERS else []
 
 
-def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """
+    Read the tensors of a checkpoint folder under the names that they are stored with.
+
+    Raises:
+        CheckpointError: a file missing or unreadable.
+    """
     path = find_weights(folder)
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
 

@@ -1,0 +1,295 @@
+"""The stages that change a model without training it."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_models import padded_batch, random_model, tiny_config
+from tiny_training import PIECES, run_stage, write_checkpoint, write_squad
+from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
+
+from squadlite.answering.reader import Reader
+from squadlite.answering.tokenizer import Tokenizer
+from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.container import Rademacher, open_sqz
+from squadlite.convert import convert
+from squadlite.errors import CheckpointError, CodecError
+from squadlite.model import Checkpoint, load_checkpoint, model_from_checkpoint
+from tools.add_span_head import main as add_span_head
+from tools.folders import load_input
+from tools.prune_vocab import main as prune_vocab
+from tools.random_model import main as new_random_model
+from tools.share_layers import Keep, share_layers
+from tools.share_layers import main as share
+from tools.sketch import PAPER_RATIOS, sketch
+from tools.sketch import main as sketch_main
+
+
+def checkpoint_of(**changes: object) -> Checkpoint:
+    model = random_model(tiny_config(**changes))
+    return Checkpoint(model.config, dict(model.state_dict()))
+
+
+# Sharing
+
+
+@pytest.mark.parametrize(
+    ("schedule", "layer_map"),
+    [
+        ((6,), (0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)),
+        ((6, 3), (0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2)),
+        ((6, 3, 2), (0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1)),
+        ((6, 3, 2, 1), (0,) * 12),
+    ],
+)
+def test_the_papers_schedule_shares_neighbours(
+    schedule: tuple[int, ...], layer_map: tuple[int, ...]
+) -> None:
+    checkpoint = checkpoint_of(num_layers=12)
+    for groups in schedule:
+        checkpoint = share_layers(checkpoint, groups)
+    assert checkpoint.config.layer_map == layer_map
+    assert checkpoint.config.num_layers == 12
+
+
+@given(num_layers=st.integers(1, 8), data=st.data())
+def test_groups_are_even_and_hold_neighbours(num_layers: int, data: st.DataObject) -> None:
+    groups = data.draw(st.integers(1, num_layers))
+    layer_map = share_layers(checkpoint_of(num_layers=num_layers), groups).config.layer_map
+    assert list(layer_map) == sorted(layer_map)
+    sizes = np.bincount(layer_map)
+    assert len(sizes) == groups
+    assert sizes.max() - sizes.min() <= 1
+
+
+@pytest.mark.parametrize("keep", ["upper", "lower", "mean"])
+def test_a_group_takes_the_parameters_chosen(keep: Keep) -> None:
+    before = checkpoint_of(num_layers=4)
+    after = share_layers(before, 2, keep)
+    for name, tensor in after.tensors.items():
+        if not name.startswith("layers."):
+            assert torch.equal(tensor, before.tensors[name])
+            continue
+        _, group, rest = name.split(".", 2)
+        lower, upper = (before.tensors[f"layers.{2 * int(group) + i}.{rest}"] for i in (0, 1))
+        expected = {"upper": upper, "lower": lower, "mean": (lower + upper) / 2}[keep]
+        torch.testing.assert_close(tensor, expected)
+
+
+def test_sharing_layers_that_are_equal_changes_no_answer() -> None:
+    shared = share_layers(checkpoint_of(num_layers=4), 2)
+    unshared = {
+        name.replace(f"layers.{group}.", f"layers.{layer}.", 1): tensor
+        for name, tensor in shared.tensors.items()
+        for layer, group in enumerate(shared.config.layer_map)
+        if not name.startswith("layers.") or name.startswith(f"layers.{group}.")
+    }
+    config = tiny_config(num_layers=4)
+    batch = padded_batch(config)
+    before = model_from_checkpoint(Checkpoint(config, unshared))(*batch)
+    for one, other in zip(before, model_from_checkpoint(shared)(*batch), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("groups", [0, 5])
+def test_more_groups_than_layers_are_refused(groups: int) -> None:
+    with pytest.raises(CheckpointError, match=f"found {groups}, expected 1 to 4"):
+        share_layers(checkpoint_of(num_layers=4), groups)
+
+
+def test_sketched_layers_are_not_shared() -> None:
+    sketched, _ = sketch(checkpoint_of(), PAPER_RATIOS, seed=0)
+    with pytest.raises(CheckpointError, match="sketch after sharing"):
+        share_layers(sketched, 1)
+
+
+# Sketching
+
+
+def test_sketches_have_the_papers_ratios_and_project_the_weights() -> None:
+    before = checkpoint_of(intermediate_size=24)
+    after, _ = sketch(before, PAPER_RATIOS, seed=3)
+    dims = {f"attention.{part}": 4 for part in ("query", "key", "value", "output")}
+    assert dict(after.config.sketch_dims) == {**dims, "feed_forward.output": 4}
+    for name in after.config.sketch_dims:
+        module = f"layers.1.{name}"
+        weight, signs = before.tensors[f"{module}.weight"], after.tensors[f"{module}.sketch"]
+        torch.testing.assert_close(after.tensors[f"{module}.sketched_weight"], weight @ signs.T)
+        assert torch.equal(after.tensors[f"{module}.bias"], before.tensors[f"{module}.bias"])
+    model_from_checkpoint(after)
+
+
+def test_many_sketches_on_average_give_the_weights_back() -> None:
+    before = checkpoint_of(num_layers=1)
+    name = "layers.0.attention.query"
+    total = torch.zeros(12, 12)
+    for seed in range(500):
+        after, _ = sketch(before, {"attention.query": Fraction(1, 3)}, seed=seed)
+        total += after.tensors[f"{name}.sketched_weight"] @ after.tensors[f"{name}.sketch"]
+    torch.testing.assert_close(total / 500, before.tensors[f"{name}.weight"], atol=0.3, rtol=0)
+
+
+def test_a_file_holds_seeds_in_place_of_signs(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    run_stage(sketch_main, tmp_path / "in", tmp_path / "out", "--seed", 5)
+    convert(tmp_path / "out", tmp_path / "seeds.sqz")
+    with open_sqz(tmp_path / "seeds.sqz") as file:
+        sketches = [info for name, info in file.tensors.items() if name.endswith(".sketch")]
+        assert [info.codec for info in sketches] == [Rademacher(5 + i) for i in range(10)]
+        assert sum(info.n_bytes for info in sketches) == 0
+        for info in sketches:
+            stored = load_checkpoint(tmp_path / "out").tensors[info.name].numpy()
+            np.testing.assert_array_equal(file.read(info.name), stored)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "message"),
+    [
+        ({"attention.nothing": Fraction(1, 2)}, "expected one of attention.query"),
+        ({"attention.query": Fraction(3, 2)}, "found ratio 3/2"),
+        ({"attention.query": Fraction(0)}, "found ratio 0"),
+    ],
+)
+def test_sketches_that_cannot_be_are_refused(ratios: dict[str, Fraction], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        sketch(checkpoint_of(), ratios, seed=0)
+
+
+def test_a_sketch_is_not_sketched_again() -> None:
+    sketched, _ = sketch(checkpoint_of(), PAPER_RATIOS, seed=0)
+    with pytest.raises(CheckpointError, match="sketched already"):
+        sketch(sketched, PAPER_RATIOS, seed=0)
+
+
+@pytest.mark.parametrize("ratio", ["attention.query", "attention.query=1/0", "=x"])
+def test_a_ratio_that_is_none_is_a_usage_error(tmp_path: Path, ratio: str) -> None:
+    write_checkpoint(tmp_path / "in")
+    result = run_stage(sketch_main, tmp_path / "in", tmp_path / "out", "--ratio", ratio)
+    assert result.exit_code == 2
+
+
+# Vocabulary
+
+
+def test_a_pruned_checkpoint_keeps_frequent_pieces_and_remembers_their_ids(tmp_path: Path) -> None:
+    before = load_input(write_checkpoint(tmp_path / "in"))
+    (tmp_path / "corpus.txt").write_text("ada keeps the north lighthouse\n")
+    result = run_stage(
+        prune_vocab,
+        *(tmp_path / "in", tmp_path / "out", "--corpus", tmp_path / "corpus.txt", "--size", 15),
+    )
+    assert result.exit_code == 0
+    after = load_input(tmp_path / "out")
+    assert {"ada", "keeps", "the", "north", "lighthouse"} <= set(after.spec.vocab)
+    assert after.spec.kept_ids == tuple(PIECES.index(piece) for piece in after.spec.vocab)
+    words = "embeddings.word.weight"
+    expected = before.checkpoint.tensors[words][list(after.spec.kept_ids)]
+    assert torch.equal(after.checkpoint.tensors[words], expected)
+    convert(tmp_path / "out", tmp_path / "out.sqz")
+    with open_sqz(tmp_path / "out.sqz") as file:
+        assert TokenizerSpec.from_sqz(file) == after.spec
+
+
+def test_a_pruned_tokenizer_json_still_works_in_transformers(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    hugging = BertTokenizerFast(vocab={p: i for i, p in enumerate(PIECES)})
+    hugging.save_pretrained(tmp_path / "in")
+    (tmp_path / "in" / "vocab.txt").unlink(missing_ok=True)
+    text = "ada keeps the north lighthouse"
+    (tmp_path / "corpus.txt").write_text(text)
+    arguments = (tmp_path / "in", tmp_path / "out", "--corpus", tmp_path / "corpus.txt")
+    assert run_stage(prune_vocab, *arguments, "--share", 0.5).exit_code == 0
+    pruned = Tokenizer(TokenizerSpec.from_folder(tmp_path / "out"))
+    hugging = BertTokenizerFast.from_pretrained(tmp_path / "out")
+    ids = [pruned.cls_id, *pruned.encode(text).ids.tolist(), pruned.sep_id]
+    assert hugging(text)["input_ids"] == ids
+
+
+def test_one_of_size_and_share_is_needed(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    corpus = write_squad(tmp_path / "corpus.json", 1)
+    arguments = (tmp_path / "in", tmp_path / "out", "--corpus", corpus)
+    assert run_stage(prune_vocab, *arguments).exit_code == 2
+    assert run_stage(prune_vocab, *arguments, "--size", 9, "--share", 0.5).exit_code == 2
+
+
+# Beginnings
+
+
+@pytest.mark.parametrize("kind", [BertModel, BertForMaskedLM])
+def test_a_pretrained_encoder_gets_a_span_head(tmp_path: Path, kind: type) -> None:
+    config = BertConfig(
+        vocab_size=len(PIECES),
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=20,
+        max_position_embeddings=48,
+    )
+    encoder = kind(config).eval()
+    encoder.save_pretrained(tmp_path / "in")
+    (tmp_path / "in" / "vocab.txt").write_text("\n".join(PIECES))
+    assert run_stage(add_span_head, tmp_path / "in", tmp_path / "out").exit_code == 0
+    checkpoint = load_checkpoint(tmp_path / "out")
+    name = "embeddings.word_embeddings.weight"
+    encoder_tensors = encoder.state_dict()
+    theirs = encoder_tensors.get(name, encoder_tensors.get(f"bert.{name}"))
+    assert torch.equal(checkpoint.tensors["embeddings.word.weight"], theirs)
+    assert 0 < checkpoint.tensors["span_head.weight"].std() < 0.1
+    assert not checkpoint.tensors["span_head.bias"].any()
+
+
+def test_what_is_no_encoder_gets_no_span_head(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    (tmp_path / "in" / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    with pytest.raises(CheckpointError, match="no BERT or DistilBERT"):
+        run_stage(add_span_head, tmp_path / "in", tmp_path / "out")
+
+
+def test_a_random_model_reads(tmp_path: Path) -> None:
+    corpus = write_squad(tmp_path / "corpus.json", 5)
+    arguments = (tmp_path / "out", "--corpus", corpus, "--vocab-size", 60, "--num-layers", 2)
+    assert run_stage(new_random_model, *arguments).exit_code == 0
+    reader = Reader.load(tmp_path / "out", threads=1)
+    (reading,) = reader.read("who keeps it?", ["ada keeps the north lighthouse"])
+    assert reading.spans
+
+
+def test_sharing_from_the_command_line(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in", num_layers=4)
+    result = run_stage(share, tmp_path / "in", tmp_path / "out", "--groups", 2, "--keep", "mean")
+    assert result.exit_code == 0
+    assert "0 0 1 1" in result.output
+    stage = json.loads((tmp_path / "out" / "stage.json").read_text())
+    assert stage == {"stage": "share_layers", "groups": 2, "keep": "mean"}
+
+
+# What stages leave in a folder, and conversion reads
+
+
+@pytest.mark.parametrize("content", ["", "{}", '["a"]', "[true]"])
+def test_kept_ids_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
+    (write_checkpoint(tmp_path / "in") / "kept_ids.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"kept_ids\.json"):
+        TokenizerSpec.from_folder(tmp_path / "in")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"layers.0.attention.query.sketch": 1.5}'])
+def test_sketch_seeds_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
+    (write_checkpoint(tmp_path / "in") / "sketch_seeds.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"sketch_seeds\.json"):
+        convert(tmp_path / "in", tmp_path / "out.sqz")
+
+
+def test_a_seed_that_did_not_make_the_signs_is_refused(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    run_stage(sketch_main, tmp_path / "in", tmp_path / "out")
+    seeds = json.loads((tmp_path / "out" / "sketch_seeds.json").read_text())
+    (tmp_path / "out" / "sketch_seeds.json").write_text(json.dumps(dict.fromkeys(seeds, 77)))
+    with pytest.raises(CodecError, match="seed 77"):
+        convert(tmp_path / "out", tmp_path / "out.sqz")

@@ -1,0 +1,107 @@
+"""
+A smaller vocabulary before fine-tuning: the most frequent word pieces of a corpus stay.
+
+    python -m tools.prune_vocab CHECKPOINT OUTPUT --corpus train.json --share 0.25
+
+`squadlite convert --vocab-size` does the same at the end, without training afterwards.
+
+Source: Deng & Looi 2020, section 3.4.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
+from squadlite.convert import keep_rows
+from tools.command import checkpoint_argument, existing_file, output_argument, run
+from tools.folders import digest_file, load_input, write_json, write_output
+
+
+@click.command()
+@checkpoint_argument
+@output_argument
+@click.option("--corpus", type=existing_file, required=True, help="Text, or a SQuAD file.")
+@click.option("--size", type=click.IntRange(min=1), help="Word pieces to keep.")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="The same as a share.")
+def main(
+    checkpoint: Path, output: Path, corpus: Path, size: int | None, share: float | None
+) -> None:
+    """
+    Prune the vocabulary of the model in CHECKPOINT and write it to OUTPUT.
+
+    \b
+    Example:
+      python -m tools.prune_vocab bert-base pruned --corpus train.json --share 0.25
+    """
+    if (size is None) == (share is None):
+        raise click.UsageError("One of --size and --share is needed.")
+    start = load_input(checkpoint)
+    if size is None:
+        size = round((share or 0) * len(start.spec.vocab))
+    kept = choose_pieces(start.spec, count_pieces(start.spec, read_corpus(corpus)), size)
+    stage = {"stage": "prune_vocab", "corpus": digest_file(corpus), "size": size}
+    with write_output(
+        output, keep_rows(start.checkpoint, kept), stage, source=start.folder
+    ) as folder:
+        write_pruned_tokenizer(folder, start.spec, kept)
+    click.echo(f"{output}: {len(start.spec.vocab):,} word pieces -> {size:,}")
+
+
+def write_pruned_tokenizer(folder: Path, spec: TokenizerSpec, kept: Sequence[int]) -> None:
+    """
+    Turn the tokenizer files in `folder` into those of a pruned vocabulary.
+
+    Args:
+        folder: holds the files of the tokenizer as it was.
+        spec: that tokenizer.
+        kept: its ids that stay, ascending.
+    """
+    pruned = spec.keep(kept)
+    (folder / "vocab.txt").write_text("\n".join(pruned.vocab) + "\n", encoding="utf-8", newline="")
+    write_json(folder / "kept_ids.json", pruned.kept_ids)
+    ids = {piece: new_id for new_id, piece in enumerate(pruned.vocab)}
+    for name, renumber in (
+        ("tokenizer.json", _renumber_tokenizer),
+        ("tokenizer_config.json", _renumber_config),
+    ):
+        path = folder / name
+        if path.is_file():
+            content = json.loads(path.read_bytes())
+            renumber(content, ids)
+            write_json(path, content)
+
+
+def _renumber_tokenizer(content: dict[str, Any], ids: dict[str, int]) -> None:
+    content["model"]["vocab"] = ids
+    content["added_tokens"] = [
+        {**token, "id": ids[token["content"]]}
+        for token in content.get("added_tokens") or []
+        if token["content"] in ids
+    ]
+    if content.get("padding"):
+        content["padding"]["pad_id"] = ids[content["padding"]["pad_token"]]
+    processor = content.get("post_processor") or {}
+    for token in processor.get("special_tokens", {}).values():
+        token["ids"] = [ids[piece] for piece in token["tokens"]]
+    for role in {"cls", "sep"} & processor.keys():
+        piece, _ = processor[role]
+        processor[role] = [piece, ids[piece]]
+
+
+def _renumber_config(content: dict[str, Any], ids: dict[str, int]) -> None:
+    decoder = content.get("added_tokens_decoder")
+    if decoder:
+        content["added_tokens_decoder"] = {
+            str(ids[token["content"]]): token
+            for token in decoder.values()
+            if token["content"] in ids
+        }
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,104 @@
+"""
+A random model and a vocabulary for it: for trying stages, and for sizes, which need no training.
+
+    python -m tools.random_model OUTPUT --corpus train.json --hidden-size 32
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import tokenizers
+import torch
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.trainers import WordPieceTrainer
+from torch import nn
+
+from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec
+from squadlite.answering.vocabulary import read_corpus
+from squadlite.model import Checkpoint, ModelConfig, QuestionAnsweringModel
+from tools.command import existing_file, output_argument, run
+from tools.folders import digest_file, write_output
+
+INITIAL_STD = 0.02
+
+
+def random_checkpoint(config: ModelConfig, *, seed: int) -> Checkpoint:
+    """
+    Make a model as BERT is before its training.
+
+    Args:
+        config: any.
+        seed: of the weights.
+
+    Source: Devlin et al. 2018; the code published with it.
+    """
+    torch.manual_seed(seed)
+    model = QuestionAnsweringModel(config)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                module.weight.normal_(std=INITIAL_STD)
+            if isinstance(module, nn.Linear):
+                module.bias.zero_()
+    return Checkpoint(config, dict(model.state_dict()))
+
+
+def learn_vocabulary(texts: Sequence[str], size: int) -> tuple[str, ...]:
+    """
+    Learn lower-cased word pieces.
+
+    Args:
+        texts: the corpus.
+        size: pieces at most, the special tokens included.
+    """
+    special = [TokenizerSpec.__dataclass_fields__[name].default for name in SPECIAL_FIELDS]
+    tokenizer = tokenizers.Tokenizer(WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    trainer = WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    vocab: dict[str, int] = tokenizer.get_vocab()
+    return tuple(sorted(vocab, key=vocab.__getitem__))
+
+
+@click.command()
+@output_argument
+@click.option("--corpus", type=existing_file, required=True, help="Text, or a SQuAD file.")
+@click.option("--vocab-size", type=int, default=500, show_default=True)
+@click.option("--hidden-size", type=int, default=32, show_default=True)
+@click.option("--num-layers", type=int, default=6, show_default=True)
+@click.option("--num-heads", type=int, default=4, show_default=True)
+@click.option("--intermediate-size", type=int, default=64, show_default=True)
+@click.option("--max-position-embeddings", type=int, default=128, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def main(output: Path, corpus: Path, vocab_size: int, seed: int, **sizes: Any) -> None:
+    """
+    Write a random model, and a vocabulary learned from a corpus, to OUTPUT.
+
+    \b
+    Example:
+      python -m tools.random_model tiny --corpus train.json --num-layers 4
+    """
+    vocab = learn_vocabulary(read_corpus(corpus), vocab_size)
+    config = ModelConfig(
+        vocab_size=len(vocab),
+        type_vocab_size=2,
+        layer_norm_eps=1e-12,
+        hidden_act="gelu",
+        layer_map=tuple(range(sizes["num_layers"])),
+        **sizes,
+    )
+    stage = {"stage": "random_model", "corpus": digest_file(corpus), "seed": seed}
+    checkpoint = random_checkpoint(config, seed=seed)
+    with write_output(output, checkpoint, stage) as folder:
+        text = "\n".join(vocab) + "\n"
+        (folder / "vocab.txt").write_text(text, encoding="utf-8", newline="")
+    click.echo(f"{output}: {config.num_parameters:,} values")
+
+
+if __name__ == "__main__":
+    run(main)
