@@ -28,7 +28,7 @@ import numpy as np
 
 from squadlite.answering.metrics import exact_match, normalize_answer, token_f1
 from squadlite.answering.reader import Reader
-from squadlite.ask import DEFAULT_PASSAGES, Reply, ask
+from squadlite.ask import DEFAULT_PASSAGES, Reply, ask, retrieve
 from squadlite.cli.output import print_json, print_table
 from squadlite.library.index import BookIndex, Passage
 from squadlite.models import DEFAULT_MODEL
@@ -173,7 +173,7 @@ def measure(index: BookIndex, reader: Reader, record: dict[str, Any], passages: 
     reply = ask(record["question"], index, reader, passages=passages)
     seconds = time.perf_counter() - started
     check_offsets(index, reply)
-    found = index.search(record["question"], max(*RECALL_DEPTHS, passages))
+    found = retrieve(record["question"], index, reader, max(*RECALL_DEPTHS, passages))
     gold = record["answers"]
     outcome = Outcome(
         record["id"], record["question"], gold, reply, seconds, evidence_rank(index, record, found)

@@ -1,6 +1,6 @@
 """How passages' readings become the answers of a whole book."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -30,8 +30,10 @@ class FakeIndex:
     passages: list[Passage]
     title: str = "The Book"
     chapters: tuple[Info, ...] = (Info(0, "One", "1.xhtml"), Info(1, "Two", "2.xhtml"))
+    related: Mapping[str, float] = field(default_factory=dict)
 
-    def search(self, question: str, limit: int) -> list[Passage]:
+    def search(self, question: str, limit: int, *, related: Mapping[str, float]) -> list[Passage]:
+        self.related = related
         return self.passages[:limit]
 
 
@@ -41,6 +43,13 @@ class FakeReader:
 
     readings: list[Reading]
     read_contexts: list[str] = field(default_factory=list)
+
+    @property
+    def related_words(self) -> "FakeReader":
+        return self
+
+    def of(self, words: Sequence[str]) -> dict[str, float]:
+        return {f"{word}like": 0.5 for word in words}
 
     def read(self, question: str, contexts: Sequence[str], *, n_best: int) -> list[Reading]:
         self.read_contexts = list(contexts)
@@ -123,6 +132,12 @@ def test_only_as_many_passages_are_read_as_asked_for() -> None:
     reader = FakeReader([Reading((), 0.0)] * len(places))
     ask("Who?", cast(BookIndex, FakeIndex(places)), cast(Reader, reader), passages=3)
     assert reader.read_contexts == [place.text for place in places[:3]]
+
+
+def test_the_search_is_told_the_words_that_the_model_takes_for_alike() -> None:
+    index = FakeIndex([])
+    ask("What did the lodger keep?", cast(BookIndex, index), cast(Reader, FakeReader([])))
+    assert index.related == {"lodgerlike": 0.5, "keeplike": 0.5}
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.floats(-20, 20)), max_size=30), st.integers(1, 6))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from squadlite.answering.related import RelatedWords
 from squadlite.answering.spans import (
     Reading,
     TokenSpan,
@@ -154,6 +156,12 @@ class Reader:
         if compute == "bf16":
             model = model.to(torch.bfloat16)
         return cls(model, Tokenizer(spec), settings, threads=threads)
+
+    @cached_property
+    def related_words(self) -> RelatedWords:
+        """The words that the model takes for alike."""
+        embeddings = self.model.embeddings.word.weight.detach().float().numpy()
+        return RelatedWords(self.tokenizer.spec.vocab, embeddings)
 
     def read(
         self, question: str, contexts: Sequence[str], *, n_best: int | None = None
