@@ -185,3 +185,17 @@ def test_two_processes_train_as_one(world: Path, tmp_path: Path) -> None:
         [line["loss"] for line in alone], abs=1e-3
     )
     assert json.loads((tmp_path / "pair" / "stage.json").read_text())["processes"] == 2
+
+
+def test_a_student_comes_nearer_to_its_teacher(world: Path, tmp_path: Path) -> None:
+    train(world, tmp_path / "teacher", "--epochs", 3)
+    options = ("--epochs", 2, "--teacher", tmp_path / "teacher", "--dropout", 0)
+    log = train(world, tmp_path / "student", *options, "--hard-weight", 0, "--hidden-weight", 1)
+    losses = [line["loss"] for line in log]
+    assert losses[-1] < 0.8 * losses[0]
+    (kept,) = (tmp_path / "teacher-logits").iterdir()
+    written = kept.stat().st_mtime_ns
+    train(world, tmp_path / "again", *options)
+    assert kept.stat().st_mtime_ns == written
+    stage = json.loads((tmp_path / "student" / "stage.json").read_text())
+    assert stage["teaching"]["hidden_weight"] == 1

@@ -15,7 +15,10 @@ Stages:
 What they are made of:
 
     data            examples -> windows with gold positions -> batches
+    plan            all that decides what a fine-tuning makes of a checkpoint
     losses          what training makes small
+    distill         a teacher's part in them
+    quantize        weights as a .sqz file will hold them
     settings        how a model is trained
     schedule        the learning rate, also under a time budget
     dropout         for a model that has none of its own

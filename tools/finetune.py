@@ -4,12 +4,15 @@ Fine-tuning on SQuAD data.
     python -m tools.finetune CHECKPOINT OUTPUT --data train-v2.0.json
     torchrun --nproc-per-node 2 -m tools.finetune CHECKPOINT OUTPUT --data train-v2.0.json
 
-Source: Deng & Looi 2020, section 3.1; the loop is in `tools.training`.
+Alone, from a teacher (`tools.distill`), at quantized weights (`tools.quantize`), or both.
+
+Source: Deng & Looi 2020, sections 3.1 and 3.3; the loop is in `tools.training`.
 """
 
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,88 +22,90 @@ import torch
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
+from squadlite.cli.output import progress_bar
+from squadlite.convert import Quantization
+from squadlite.errors import CodecError
 from squadlite.model import QuestionAnsweringModel, model_from_checkpoint
-from tools.command import checkpoint_argument, existing_file, output_argument, run
-from tools.data import make_features
+from tools.command import (
+    checkpoint_argument,
+    existing_file,
+    existing_folder,
+    new_folder,
+    output_argument,
+    run,
+)
+from tools.data import Feature, make_features
+from tools.distill import (
+    Distillation,
+    DistillationSettings,
+    ask_teacher,
+    cached_logits,
+    load_teacher,
+)
 from tools.evaluation import evaluate_model
-from tools.folders import digest_file, digest_folder, load_input, write_output
+from tools.folders import (
+    StageInput,
+    digest_file,
+    digest_folder,
+    digest_values,
+    load_input,
+    write_output,
+)
+from tools.plan import Evaluation, Plan, Teaching
 from tools.processes import Processes
 from tools.progress import training_bar
+from tools.quantize import QuantizedWeights
 from tools.settings import Precision, Rhythm, TrainingSettings, best_precision
 from tools.state import WorkFolder
-from tools.training import Trainer, trainable_model
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
-    """
-    What a model in training is scored on.
-
-    Args:
-        data: a SQuAD file.
-        limit: take this many of its questions, spread evenly; None: all.
-    """
-
-    data: Path
-    limit: int | None
+from tools.training import Objective, Trainer, hard_objective, trainable_model
 
 
 def finetune(
-    source: Path,
-    output: Path,
-    data: Path,
-    settings: TrainingSettings,
-    *,
-    windows: ReaderSettings | None = None,
-    rhythm: Rhythm | None = None,
-    evaluation: EvaluationSettings | None = None,
-    resume: bool = False,
-    device: str | None = None,
+    source: Path, output: Path, plan: Plan, *, resume: bool = False, device: str | None = None
 ) -> dict[str, Any]:
     """
     Train the model of a checkpoint folder.
 
     Args:
         source, output: checkpoint folders; `output` is replaced when the training is done.
-        data: a SQuAD file.
-        settings: how to train.
-        windows: lengths of windows, questions and strides; None: BERT's.
-        rhythm: how often to log, save and evaluate; None: its defaults.
-        evaluation: what to choose the best checkpoint by; None: the last one is kept.
+        plan: how to train, and on what.
         resume: go on with a training that was stopped.
         device: "cpu" or "cuda"; None: CUDA where there is one.
 
     Returns:
-        What `output`/stage.json says: settings, steps, seconds, tokens/s, the best score.
+        What `output`/stage.json says: the plan, steps, seconds, tokens/s, the best score.
 
     Raises:
-        CheckpointError, TokenizerError: the folder can't be loaded.
+        CheckpointError, TokenizerError: a folder can't be loaded.
         DatasetError: the data can't be trained on.
-        TrainingError: a loss that isn't a number, or a state of another training.
+        TrainingError: a loss that isn't a number, a state of another training, or a teacher that
+            doesn't fit.
     """
     with Processes.joined(device) as processes, training_bar() as report:
         start = load_input(source)
         model = trainable_model(
             model_from_checkpoint(start.checkpoint),
             processes.device,
-            freeze_embeddings=settings.freeze_embeddings,
+            freeze_embeddings=plan.training.freeze_embeddings,
         )
         tokenizer = Tokenizer(start.spec)
-        windows = (windows or ReaderSettings()).within(model.config.max_position_embeddings)
-        rhythm = rhythm or Rhythm()
-        work = WorkFolder(output, _inputs(source, data, settings, windows, rhythm, evaluation))
+        windows = plan.windows.within(model.config.max_position_embeddings)
+        features = make_features(load_squad(plan.data), tokenizer, windows)
+        work = WorkFolder(output, plan.inputs(source))
         if processes.is_first:
             work.prepare(resume=resume)
         processes.wait()
         trainer = Trainer(
             model,
-            make_features(load_squad(data), tokenizer, windows),
+            features,
             tokenizer,
-            settings,
-            rhythm=rhythm,
+            plan.training,
+            rhythm=plan.rhythm,
             processes=processes,
             work=work,
-            evaluate=_scorer(model, tokenizer, windows, evaluation),
+            objective=_objective(start, features, tokenizer, plan, processes),
+            quantized=_quantized(model, plan),
+            evaluate=_scorer(model, tokenizer, windows, plan.evaluation),
             report=report if processes.is_first else None,
         )
         checkpoint = trainer.train(work.load())
@@ -109,8 +114,8 @@ def finetune(
             **work.inputs,
             "processes": processes.size,
             "device": processes.device.type,
-            "num_windows": len(trainer.features),
-            "num_answerable": sum(feature.has_answer for feature in trainer.features),
+            "num_windows": len(features),
+            "num_answerable": sum(feature.has_answer for feature in features),
             **trainer.summary(),
         }
         if processes.is_first:
@@ -120,6 +125,69 @@ def finetune(
             work.remove()
         processes.wait()
     return stage
+
+
+def _objective(
+    start: StageInput,
+    features: Sequence[Feature],
+    tokenizer: Tokenizer,
+    plan: Plan,
+    processes: Processes,
+) -> Objective:
+    if plan.teaching is None:
+        return hard_objective
+    settings = plan.teaching.settings
+    teacher = load_teacher(load_input(plan.teaching.teacher), start, settings)
+    teacher = teacher.to(processes.device)
+    key = {
+        "teacher": digest_folder(plan.teaching.teacher),
+        "data": digest_file(plan.data),
+        "windows": asdict(plan.windows.within(start.checkpoint.config.max_position_embeddings)),
+    }
+    path = plan.teaching.cache / f"{digest_values(key)[:32]}.npy"
+    with progress_bar("Asking the teacher") as progress:
+
+        def ask() -> Any:
+            return ask_teacher(
+                teacher,
+                features,
+                tokenizer,
+                device=processes.device,
+                max_pass_tokens=plan.training.max_pass_tokens,
+                progress=progress,
+            )
+
+        if processes.is_first:
+            cached_logits(path, features, ask)
+        processes.wait()
+        logits = cached_logits(path, features, ask)
+    return Distillation(settings, logits, teacher if settings.hidden_weight > 0 else None)
+
+
+def _quantized(
+    model: QuestionAnsweringModel, plan: Plan
+) -> Callable[[], AbstractContextManager[Any]]:
+    if plan.quantization is None:
+        return nullcontext
+    return QuantizedWeights(model, plan.quantization)
+
+
+def _scorer(
+    model: QuestionAnsweringModel,
+    tokenizer: Tokenizer,
+    windows: ReaderSettings,
+    evaluation: Evaluation | None,
+) -> Callable[[], float] | None:
+    if evaluation is None:
+        return None
+    examples = load_squad(evaluation.data)
+
+    def score() -> float:
+        return evaluate_model(model, tokenizer, examples, limit=evaluation.limit, settings=windows)[
+            "f1"
+        ]
+
+    return score
 
 
 @click.command()
@@ -157,6 +225,37 @@ def finetune(
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda if there]")
 @click.option("--max-seq-length", type=int, default=384, show_default=True)
 @click.option("--doc-stride", type=int, default=128, show_default=True)
+@click.option("--teacher", type=existing_folder, help="Checkpoint to distill from.")
+@click.option(
+    "--hard-weight",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="With a teacher: the gold positions' share of the loss.",
+)
+@click.option("--temperature", type=float, default=1.0, show_default=True)
+@click.option(
+    "--hidden-weight",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="With a teacher: weight of the hidden states' difference.",
+)
+@click.option(
+    "--teacher-cache",
+    type=new_folder,
+    help="Where the teacher's logits are kept.  [default: teacher-logits beside OUTPUT]",
+)
+@click.option(
+    "--quantize-bits", type=int, help="Train at weights quantized to so many bits a value."
+)
+@click.option(
+    "--quantize-per",
+    type=click.Choice(["tensor", "row", "group"]),
+    default="tensor",
+    show_default=True,
+)
+@click.option("--group-size", type=int, default=64, show_default=True)
 @click.option(
     "--evaluate", type=existing_file, help="SQuAD file that the best checkpoint is chosen by."
 )
@@ -185,6 +284,14 @@ def main(
     device: str | None,
     max_seq_length: int,
     doc_stride: int,
+    teacher: Path | None,
+    hard_weight: float,
+    temperature: float,
+    hidden_weight: float,
+    teacher_cache: Path | None,
+    quantize_bits: int | None,
+    quantize_per: str,
+    group_size: int,
     evaluate: Path | None,
     evaluate_limit: int,
     evaluate_steps: int,
@@ -197,28 +304,40 @@ def main(
     Fine-tune the model in CHECKPOINT and write it to OUTPUT.
 
     \b
-    Example:
+    Examples:
       python -m tools.finetune bert-base tuned --data train-v2.0.json --evaluate dev-v2.0.json
+      python -m tools.finetune shared-6 tuned-6 --data train-v2.0.json --teacher tuned
     """
     try:
-        settings = TrainingSettings(precision=_precision(precision, device), **training)
-        rhythm = Rhythm(
-            log_steps=log_steps, save_seconds=60 * save_minutes, evaluate_steps=evaluate_steps
+        distillation = DistillationSettings(
+            hard_weight=hard_weight, temperature=temperature, hidden_weight=hidden_weight
         )
-        windows = ReaderSettings(max_seq_length=max_seq_length, doc_stride=doc_stride)
-    except ValueError as error:
+        plan = Plan(
+            data=data,
+            training=TrainingSettings(precision=_precision(precision, device), **training),
+            windows=ReaderSettings(max_seq_length=max_seq_length, doc_stride=doc_stride),
+            rhythm=Rhythm(
+                log_steps=log_steps,
+                save_seconds=60 * save_minutes,
+                evaluate_steps=evaluate_steps,
+            ),
+            evaluation=Evaluation(data=evaluate, limit=evaluate_limit) if evaluate else None,
+            teaching=Teaching(
+                teacher=teacher,
+                settings=distillation,
+                cache=teacher_cache or output.parent / "teacher-logits",
+            )
+            if teacher
+            else None,
+            quantization=Quantization(
+                quantize_bits, quantize_per, group_size if quantize_per == "group" else None
+            )
+            if quantize_bits is not None
+            else None,
+        )
+    except (ValueError, CodecError) as error:
         raise click.UsageError(str(error)) from error
-    stage = finetune(
-        checkpoint,
-        output,
-        data,
-        settings,
-        windows=windows,
-        rhythm=rhythm,
-        evaluation=EvaluationSettings(data=evaluate, limit=evaluate_limit) if evaluate else None,
-        resume=resume,
-        device=device,
-    )
+    stage = finetune(checkpoint, output, plan, resume=resume, device=device)
     click.echo(f"{output}: {stage['steps']} steps in {stage['seconds']:.0f} s")
 
 
@@ -226,49 +345,6 @@ def _precision(name: Precision | Literal["auto"], device: str | None) -> Precisi
     if name != "auto":
         return name
     return best_precision(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
-
-
-def _inputs(
-    source: Path,
-    data: Path,
-    settings: TrainingSettings,
-    windows: ReaderSettings,
-    rhythm: Rhythm,
-    evaluation: EvaluationSettings | None,
-) -> dict[str, Any]:
-    # All that decides which weights come out.
-    inputs = {
-        "source": digest_folder(source),
-        "data": digest_file(data),
-        "settings": asdict(settings),
-        "max_seq_length": windows.max_seq_length,
-        "doc_stride": windows.doc_stride,
-    }
-    if evaluation is not None:
-        inputs["evaluation"] = {
-            "data": digest_file(evaluation.data),
-            "limit": evaluation.limit,
-            "steps": rhythm.evaluate_steps,
-        }
-    return inputs
-
-
-def _scorer(
-    model: QuestionAnsweringModel,
-    tokenizer: Tokenizer,
-    windows: ReaderSettings,
-    evaluation: EvaluationSettings | None,
-) -> Callable[[], float] | None:
-    if evaluation is None:
-        return None
-    examples = load_squad(evaluation.data)
-
-    def score() -> float:
-        return evaluate_model(model, tokenizer, examples, limit=evaluation.limit, settings=windows)[
-            "f1"
-        ]
-
-    return score
 
 
 if __name__ == "__main__":

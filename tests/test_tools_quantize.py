@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from tiny_models import random_model, tiny_config
+from tiny_training import run_stage, write_checkpoint, write_squad
+
+from squadlite.container import Linear, open_sqz
+from squadlite.convert import Quantization, convert
+from squadlite.model import load_checkpoint
+from tools.finetune import main as finetune
+from tools.quantize import QuantizedWeights, quantize
+
+CODECS = st.builds(
+    lambda bits, per, size, dtype: Linear(
+        bits,
+        per=per,
+        group_size=size if per == "group" else None,
+        range_dtype="f32" if per == "tensor" else dtype,
+    ),
+    st.integers(1, 16),
+    st.sampled_from(["tensor", "row", "group"]),
+    st.integers(1, 9),
+    st.sampled_from(["f32", "f16"]),
+)
+VALUES = arrays.arrays(
+    np.float32,
+    arrays.array_shapes(min_dims=1, max_dims=2, max_side=12),
+    elements=st.floats(-100, 100, width=32),
+)
+
+
+@given(values=VALUES, codec=CODECS)
+def test_weights_are_quantized_as_the_container_does_it(values: np.ndarray, codec: Linear) -> None:
+    expected = codec.decode(codec.encode(values), values.shape)
+    np.testing.assert_array_equal(quantize(torch.from_numpy(values), codec).numpy(), expected)
+
+
+def test_weights_are_quantized_inside_the_block_and_themselves_after_it() -> None:
+    model = random_model(tiny_config())
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    quantized = QuantizedWeights(model, Quantization(3, "row", None))
+    with quantized():
+        inside = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    after = model.state_dict()
+    assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, inside[name])}
+    assert changed == {name for name, t in before.items() if t.ndim == 2 and "head" not in name}
+    assert all(len(row.unique()) <= 8 for row in inside["embeddings.word.weight"])
+
+
+def test_gradients_are_taken_at_the_quantized_weights() -> None:
+    model = random_model(tiny_config()).requires_grad_(True)
+    weight = model.span_head.weight
+    quantized = QuantizedWeights(model, Quantization(2, "tensor", None))
+    with quantized():
+        inside = weight.detach().clone()
+        (weight**2).sum().backward()
+    assert weight.grad is not None
+    assert torch.equal(weight.grad, 2 * inside)
+    assert not torch.equal(weight.detach(), inside)
+
+
+@pytest.mark.parametrize(("per", "bits"), [("tensor", 5), ("row", 4), ("group", 4)])
+def test_a_model_trained_at_quantized_weights_converts_without_loss(
+    tmp_path: Path, per: str, bits: int
+) -> None:
+    write_checkpoint(tmp_path / "in")
+    data = write_squad(tmp_path / "train.json", 8)
+    arguments = (tmp_path / "in", tmp_path / "out", "--data", data, "--epochs", 1)
+    options = ("--quantize-bits", bits, "--quantize-per", per, "--group-size", 10)
+    options += ("--freeze-embeddings", "--learning-rate", 1e-2, "--device", "cpu")
+    assert run_stage(finetune, *arguments, *options).exit_code == 0
+    convert(tmp_path / "out", tmp_path / "out.sqz", bits=bits, per=per, group_size=10)
+    trained = load_checkpoint(tmp_path / "out").tensors
+    with open_sqz(tmp_path / "out.sqz") as file:
+        for name, tensor in trained.items():
+            if tensor.ndim == 2:
+                tolerance = 1e-6 if name != "span_head.weight" else 1e-3
+                np.testing.assert_allclose(
+                    file.read(name), tensor.numpy(), atol=tolerance, err_msg=name
+                )
+
+
+def test_settings_that_no_codec_has_are_usage_errors(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    data = write_squad(tmp_path / "train.json", 2)
+    arguments = (tmp_path / "in", tmp_path / "out", "--data", data, "--quantize-bits", 17)
+    result = run_stage(finetune, *arguments)
+    assert result.exit_code == 2
+    assert "1..16" in result.output

@@ -1,0 +1,108 @@
+"""
+Quantization-aware training: gradients are taken at the weights as a .sqz file will hold them.
+
+    python -m tools.finetune CHECKPOINT OUTPUT --data train.json --quantize-bits 6
+
+Straight-through: the gradient at the quantized weights moves the weights themselves.
+
+Source: Bengio et al. 2013 (straight-through); format_spec.md, "linear".
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from squadlite.container import Linear
+from squadlite.convert import Quantization
+from squadlite.model import QuestionAnsweringModel
+
+
+class QuantizedWeights:
+    """
+    A model's weights on the grid that conversion will put them on.
+
+    Ranges run from the smallest to the largest value; the narrower ranges that conversion may
+    look for per row or group leave weights that are on their grid where they are.
+
+    Args:
+        model: the one in training.
+        quantization: as `convert` will be told.
+    """
+
+    def __init__(self, model: QuestionAnsweringModel, quantization: Quantization) -> None:
+        self._codecs: list[tuple[torch.nn.Parameter, Linear]] = []
+        for name, parameter in model.named_parameters():
+            values = parameter.detach().cpu().numpy()
+            codec = quantization.codec(name, values)
+            if isinstance(codec, Linear):
+                self._codecs.append((parameter, codec.fitted(values)))
+        # What doesn't train needs to be quantized only once.
+        self._frozen = {
+            parameter: quantize(parameter.detach(), codec)
+            for parameter, codec in self._codecs
+            if not parameter.requires_grad
+        }
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Give the model its quantized weights while the block lasts."""
+        own = [parameter.data for parameter, _ in self._codecs]
+        try:
+            for parameter, codec in self._codecs:
+                frozen = self._frozen.get(parameter)
+                parameter.data = quantize(parameter.data, codec) if frozen is None else frozen
+            yield
+        finally:
+            for (parameter, _), values in zip(self._codecs, own, strict=True):
+                parameter.data = values
+
+
+def quantize(values: torch.Tensor, codec: Linear) -> torch.Tensor:
+    """
+    What `codec` gives back of `values`: min + round((x - min) / (max - min) * levels) * step.
+
+    Args:
+        values: float32, of any shape but a scalar's; finite.
+        codec: its search for narrower ranges is not made.
+
+    Returns:
+        float32 of the same shape.
+
+    Source: Deng & Looi 2020, section 3.5; format_spec.md, "linear".
+    """
+    if codec.per == "tensor":
+        return _on_grid(values.reshape(1, -1), codec).view_as(values)
+    rows = values.reshape(values.shape[0], -1)
+    if codec.group_size is None:
+        return _on_grid(rows, codec).view_as(values)
+    # The last group of a row takes what remains.
+    size = min(codec.group_size, values.shape[-1])
+    rows = values.reshape(-1, values.shape[-1])
+    whole = rows.shape[1] // size * size
+    parts = [_on_grid(rows[:, :whole].reshape(-1, size), codec).view(len(rows), whole)]
+    if whole < rows.shape[1]:
+        parts.append(_on_grid(rows[:, whole:], codec))
+    return torch.cat(parts, dim=1).view_as(values)
+
+
+def _on_grid(groups: torch.Tensor, codec: Linear) -> torch.Tensor:
+    # (n_groups, size) float32; in float64 like the codec, so that both round alike.
+    values = groups.double()
+    low, high = values.aminmax(dim=1, keepdim=True)
+    if codec.range_dtype == "f16":
+        low = _outward(low, -torch.inf)
+        high = _outward(high, torch.inf)
+    span = high - low
+    levels = 2**codec.bits - 1
+    codes = ((values - low) / torch.where(span > 0, span, 1.0) * levels).round().clamp(0, levels)
+    return (codes * (span / levels) + low).float()
+
+
+def _outward(edges: torch.Tensor, direction: float) -> torch.Tensor:
+    # The nearest float16, or its neighbour where that would leave a value outside.
+    nearest = edges.cpu().half()
+    neighbour = torch.nextafter(nearest, torch.tensor(direction, dtype=torch.float16))
+    short = nearest.double() > edges.cpu() if direction < 0 else nearest.double() < edges.cpu()
+    rounded: torch.Tensor = torch.where(short, neighbour, nearest)
+    return rounded.double().to(edges.device)
