@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
-from squadlite.library.index import BookIndex, Passage
+from squadlite.library.index import BookIndex, ChapterInfo, Passage
 from squadlite.library.query import query_words
 
 # benchmarks/books.py: 30 passages hold the evidence for nine questions in ten; reading more takes
@@ -19,15 +19,6 @@ RELEVANCE_WEIGHT = 5.0
 
 # The model prefers the answer to none: SQuAD's null_score_diff_threshold 0.
 ANSWER_THRESHOLD = 0.5
-
-
-@dataclass(frozen=True)
-class ChapterReference:
-    """A chapter as an answer cites it."""
-
-    index: int
-    title: str
-    href: str
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class Answer:
     text: str
     score: float
     book: str
-    chapter: ChapterReference
+    chapter: ChapterInfo
     start: int
     end: int
     passage: CitedPassage
@@ -154,12 +145,11 @@ def _penalty(passage: Passage, most_promising: float) -> float:
 
 
 def _cite(index: BookIndex, passage: Passage, span: Span, score: float) -> Answer:
-    chapter = index.chapters[passage.chapter_index]
     return Answer(
         text=span.text,
         score=score,
         book=index.title,
-        chapter=ChapterReference(chapter.index, chapter.title, chapter.href),
+        chapter=index.chapters[passage.chapter_index],
         start=passage.start + span.start,
         end=passage.start + span.end,
         passage=CitedPassage(passage.text, passage.start, passage.end),

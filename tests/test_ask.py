@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
 from squadlite.ask import RELEVANCE_WEIGHT, Reply, ask
-from squadlite.library.index import BookIndex, Passage
+from squadlite.library.index import BookIndex, ChapterInfo, Passage
 
 CHAPTER = "0123456789" * 10
-
-
-@dataclass(frozen=True)
-class Info:
-    index: int
-    title: str
-    href: str
 
 
 @dataclass
@@ -29,7 +22,10 @@ class FakeIndex:
 
     passages: list[Passage]
     title: str = "The Book"
-    chapters: tuple[Info, ...] = (Info(0, "One", "1.xhtml"), Info(1, "Two", "2.xhtml"))
+    chapters: tuple[ChapterInfo, ...] = (
+        ChapterInfo(0, "One", "1.xhtml"),
+        ChapterInfo(1, "Two", "2.xhtml"),
+    )
     related: Mapping[str, float] = field(default_factory=dict)
 
     def search(self, question: str, limit: int, *, related: Mapping[str, float]) -> list[Passage]:
