@@ -10,6 +10,7 @@ from tools.folders import (
     atomic_folder,
     digest_folder,
     load_input,
+    load_stages,
     restore_folder,
     write_output,
 )
@@ -31,7 +32,7 @@ def test_a_stage_hands_model_and_tokenizer_on(tmp_path: Path) -> None:
     assert end.checkpoint.config == start.checkpoint.config
     for name, tensor in start.checkpoint.tensors.items():
         assert torch.equal(end.checkpoint.tensors[name], tensor)
-    assert names(tmp_path / "out") >= {"stage.json", "more.txt"}
+    assert names(tmp_path / "out") >= {"stages.json", "more.txt"}
     assert digest_folder(tmp_path / "out") == digest_folder(source)
 
 
@@ -82,3 +83,21 @@ def test_a_replacement_that_was_cut_off_is_undone(tmp_path: Path) -> None:
     shutil.move(target, tmp_path / ".folder.replaced")
     restore_folder(target)
     assert names(target) == {"old"}
+
+
+def test_stages_add_up(tmp_path: Path) -> None:
+    source = write_checkpoint(tmp_path / "0")
+    assert load_stages(source) == []
+    checkpoint = load_input(source).checkpoint
+    for number in (1, 2):
+        before = tmp_path / str(number - 1)
+        with write_output(tmp_path / str(number), checkpoint, {"stage": number}, source=before):
+            pass
+    assert load_stages(tmp_path / "2") == [{"stage": 1}, {"stage": 2}]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]"])
+def test_stages_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "stages.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"stages\.json"):
+        load_stages(tmp_path)

@@ -265,7 +265,7 @@ def test_sharing_from_the_command_line(tmp_path: Path) -> None:
     result = run_stage(share, tmp_path / "in", tmp_path / "out", "--groups", 2, "--keep", "mean")
     assert result.exit_code == 0
     assert "0 0 1 1" in result.output
-    stage = json.loads((tmp_path / "out" / "stage.json").read_text())
+    (stage,) = json.loads((tmp_path / "out" / "stages.json").read_text())
     assert stage == {"stage": "share_layers", "groups": 2, "keep": "mean"}
 
 

@@ -116,7 +116,7 @@ def test_the_best_checkpoint_is_kept(world: Path, tmp_path: Path) -> None:
     options = ("--evaluate", world / "dev.json", "--evaluate-steps", 5, "--evaluate-limit", 20)
     log = train(world, tmp_path / "out", "--epochs", 3, *options)
     scores = [line["score"] for line in log if "score" in line]
-    stage = json.loads((tmp_path / "out" / "stage.json").read_text())
+    (stage,) = json.loads((tmp_path / "out" / "stages.json").read_text())
     assert len(scores) == 6
     assert stage["best_score"] == max(scores)
 
@@ -184,7 +184,8 @@ def test_two_processes_train_as_one(world: Path, tmp_path: Path) -> None:
     assert [line["loss"] for line in pair] == pytest.approx(
         [line["loss"] for line in alone], abs=1e-3
     )
-    assert json.loads((tmp_path / "pair" / "stage.json").read_text())["processes"] == 2
+    (stage,) = json.loads((tmp_path / "pair" / "stages.json").read_text())
+    assert stage["processes"] == 2
 
 
 def test_a_student_comes_nearer_to_its_teacher(world: Path, tmp_path: Path) -> None:
@@ -193,9 +194,12 @@ def test_a_student_comes_nearer_to_its_teacher(world: Path, tmp_path: Path) -> N
     log = train(world, tmp_path / "student", *options, "--hard-weight", 0, "--hidden-weight", 1)
     losses = [line["loss"] for line in log]
     assert losses[-1] < 0.8 * losses[0]
-    (kept,) = (tmp_path / "teacher-logits").iterdir()
+    options += ("--teacher-cache", tmp_path / "logits")
+    train(world, tmp_path / "kept", *options)
+    (kept,) = (tmp_path / "logits").iterdir()
     written = kept.stat().st_mtime_ns
     train(world, tmp_path / "again", *options)
+    assert_equal_models(tmp_path / "kept", tmp_path / "again")
     assert kept.stat().st_mtime_ns == written
-    stage = json.loads((tmp_path / "student" / "stage.json").read_text())
+    (stage,) = json.loads((tmp_path / "student" / "stages.json").read_text())
     assert stage["teaching"]["hidden_weight"] == 1

@@ -11,6 +11,8 @@ Stages:
     share_layers    neighbouring layers become one
     sketch          linear maps become random projections and smaller maps
     prune_vocab     the most frequent word pieces stay
+    export          a checkpoint folder becomes a .sqz file
+    recipe          all of these in order, from one TOML file (recipe_file)
 
 What they are made of:
 

@@ -3,7 +3,8 @@ Distillation: a student learns a teacher's start and end distributions beside th
 
     python -m tools.finetune STUDENT OUTPUT --data train.json --teacher TEACHER
 
-The teacher's logits are computed once for the training data and kept on disk.
+The teacher runs beside the student, or, with --teacher-cache, once over all data, its logits then
+kept on disk: the better way for several epochs, or several students of one teacher.
 
 Source: Deng & Looi 2020, section 3.3.
 """
@@ -37,7 +38,7 @@ class DistillationSettings:
             averages the two.
         temperature: softens both distributions; the paper has none, which is 1.
         hidden_weight: of the difference between the hidden states after each executed layer,
-            added to the rest; the teacher then runs beside the student.
+            added to the rest; the teacher then runs beside the student in any case.
 
     Raises:
         ValueError: a number out of its range.
@@ -153,34 +154,41 @@ class Distillation:
 
     Args:
         settings: how the losses are weighed.
-        logits: the teacher's.
-        teacher: the model itself, on the student's device, for the hidden states; None where
-            they have no weight.
+        teacher: in eval mode, on the student's device.
+        kept: its logits, where they were computed before; None: it runs beside the student.
     """
 
     def __init__(
         self,
         settings: DistillationSettings,
-        logits: TeacherLogits,
-        teacher: QuestionAnsweringModel | None,
+        teacher: QuestionAnsweringModel,
+        kept: TeacherLogits | None = None,
     ) -> None:
         self.settings = settings
-        self.logits = logits
         self.teacher = teacher
+        self.kept = kept
 
     def __call__(self, model: QuestionAnsweringModel, batch: TrainingBatch) -> torch.Tensor:
         """The loss of a student, summed over a batch's windows."""
         settings, mask = self.settings, batch.attention_mask
         with layers_recorded(model) as hidden:
             logits = model(*batch.inputs)
+        teacher_logits, teacher_hidden = self._ask(batch)
         hard = span_loss(logits, mask, (batch.starts, batch.ends))
-        soft = soft_span_loss(logits, mask, self.logits.of(batch), temperature=settings.temperature)
+        soft = soft_span_loss(logits, mask, teacher_logits, temperature=settings.temperature)
         loss = settings.hard_weight * hard + (1 - settings.hard_weight) * soft
-        if self.teacher is not None:
-            with torch.no_grad(), layers_recorded(self.teacher) as teacher_hidden:
-                self.teacher(*batch.inputs)
+        if settings.hidden_weight > 0:
             loss = loss + settings.hidden_weight * hidden_loss(hidden, mask, teacher_hidden)
         return loss
+
+    def _ask(
+        self, batch: TrainingBatch
+    ) -> tuple[tuple[torch.Tensor, torch.Tensor], list[torch.Tensor]]:
+        if self.kept is not None and self.settings.hidden_weight == 0:
+            return self.kept.of(batch), []
+        with torch.no_grad(), layers_recorded(self.teacher) as hidden:
+            logits = self.teacher(*batch.inputs)
+        return logits, hidden
 
 
 @contextmanager

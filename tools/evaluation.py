@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,10 +11,37 @@ from squadlite.answering.evaluate import evaluate
 from squadlite.answering.reader import Reader, ReaderSettings
 from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import Tokenizer
+from squadlite.cli.output import progress_bar
 from squadlite.model import QuestionAnsweringModel
 
 # Big batches keep a GPU busy; a CPU's caches like those of the reader's own settings.
 _GPU_BATCH_TOKENS = 65_536
+
+
+def score_path(
+    path: Path, examples: Sequence[SquadExample] | None, *, limit: int | None = None
+) -> tuple[int, dict[str, float] | None]:
+    """
+    Count and score a model on disk, on a GPU where there is one.
+
+    Args:
+        path: a checkpoint folder or a .sqz file.
+        examples: as from `load_squad`; None: only count.
+        limit: take this many, spread evenly; None: all.
+
+    Returns:
+        The values that the model stores, and its scores.
+    """
+    reader = Reader.load(path)
+    num_parameters = reader.model.config.num_parameters
+    if examples is None:
+        return num_parameters, None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with progress_bar("Reading") as progress:
+        scores = evaluate_model(
+            reader.model.to(device), reader.tokenizer, examples, limit=limit, progress=progress
+        )
+    return num_parameters, scores
 
 
 def evaluate_model(

@@ -10,9 +10,10 @@ Source: Deng & Looi 2020, sections 3.1 and 3.3; the loop is in `tools.training`.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +62,13 @@ from tools.training import Objective, Trainer, hard_objective, trainable_model
 
 
 def finetune(
-    source: Path, output: Path, plan: Plan, *, resume: bool = False, device: str | None = None
+    source: Path,
+    output: Path,
+    plan: Plan,
+    *,
+    resume: bool = False,
+    device: str | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """
     Train the model of a checkpoint folder.
@@ -71,9 +78,11 @@ def finetune(
         plan: how to train, and on what.
         resume: go on with a training that was stopped.
         device: "cpu" or "cuda"; None: CUDA where there is one.
+        threads: of this process's model on a CPU; None: as many as torch would use. Where other
+            programs keep the cores busy, processes of one thread each are faster by far.
 
     Returns:
-        What `output`/stage.json says: the plan, steps, seconds, tokens/s, the best score.
+        What `output`/stages.json says: the plan, steps, seconds, tokens/s, the best score.
 
     Raises:
         CheckpointError, TokenizerError: a folder can't be loaded.
@@ -81,7 +90,7 @@ def finetune(
         TrainingError: a loss that isn't a number, a state of another training, or a teacher that
             doesn't fit.
     """
-    with Processes.joined(device) as processes, training_bar() as report:
+    with Processes.joined(device) as processes, _threads(threads), training_bar() as report:
         start = load_input(source)
         model = trainable_model(
             model_from_checkpoint(start.checkpoint),
@@ -127,6 +136,16 @@ def finetune(
     return stage
 
 
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _objective(
     start: StageInput,
     features: Sequence[Feature],
@@ -136,32 +155,32 @@ def _objective(
 ) -> Objective:
     if plan.teaching is None:
         return hard_objective
-    settings = plan.teaching.settings
-    teacher = load_teacher(load_input(plan.teaching.teacher), start, settings)
+    teaching = plan.teaching
+    teacher = load_teacher(load_input(teaching.teacher), start, teaching.settings)
     teacher = teacher.to(processes.device)
+    if teaching.cache is None:
+        return Distillation(teaching.settings, teacher)
+    windows = plan.windows.within(start.checkpoint.config.max_position_embeddings)
     key = {
-        "teacher": digest_folder(plan.teaching.teacher),
+        "teacher": digest_folder(teaching.teacher),
         "data": digest_file(plan.data),
-        "windows": asdict(plan.windows.within(start.checkpoint.config.max_position_embeddings)),
+        "windows": asdict(windows),
     }
-    path = plan.teaching.cache / f"{digest_values(key)[:32]}.npy"
+    path = teaching.cache / f"{digest_values(key)[:32]}.npy"
     with progress_bar("Asking the teacher") as progress:
-
-        def ask() -> Any:
-            return ask_teacher(
-                teacher,
-                features,
-                tokenizer,
-                device=processes.device,
-                max_pass_tokens=plan.training.max_pass_tokens,
-                progress=progress,
-            )
-
+        ask = partial(
+            ask_teacher,
+            teacher,
+            features,
+            tokenizer,
+            device=processes.device,
+            max_pass_tokens=plan.training.max_pass_tokens,
+            progress=progress,
+        )
         if processes.is_first:
             cached_logits(path, features, ask)
         processes.wait()
-        logits = cached_logits(path, features, ask)
-    return Distillation(settings, logits, teacher if settings.hidden_weight > 0 else None)
+        return Distillation(teaching.settings, teacher, cached_logits(path, features, ask))
 
 
 def _quantized(
@@ -223,6 +242,11 @@ def _scorer(
     help="What the model computes in; auto: bf16 where the device is made for it.",
 )
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda if there]")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads of each process on a CPU.  [default: one per core]",
+)
 @click.option("--max-seq-length", type=int, default=384, show_default=True)
 @click.option("--doc-stride", type=int, default=128, show_default=True)
 @click.option("--teacher", type=existing_folder, help="Checkpoint to distill from.")
@@ -244,7 +268,7 @@ def _scorer(
 @click.option(
     "--teacher-cache",
     type=new_folder,
-    help="Where the teacher's logits are kept.  [default: teacher-logits beside OUTPUT]",
+    help="Ask the teacher once and keep its logits here; else it runs beside the student.",
 )
 @click.option(
     "--quantize-bits", type=int, help="Train at weights quantized to so many bits a value."
@@ -282,6 +306,7 @@ def main(
     data: Path,
     precision: Precision | Literal["auto"],
     device: str | None,
+    threads: int | None,
     max_seq_length: int,
     doc_stride: int,
     teacher: Path | None,
@@ -325,7 +350,7 @@ def main(
             teaching=Teaching(
                 teacher=teacher,
                 settings=distillation,
-                cache=teacher_cache or output.parent / "teacher-logits",
+                cache=teacher_cache,
             )
             if teacher
             else None,
@@ -337,7 +362,7 @@ def main(
         )
     except (ValueError, CodecError) as error:
         raise click.UsageError(str(error)) from error
-    stage = finetune(checkpoint, output, plan, resume=resume, device=device)
+    stage = finetune(checkpoint, output, plan, resume=resume, device=device, threads=threads)
     click.echo(f"{output}: {stage['steps']} steps in {stage['seconds']:.0f} s")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.convert import SKETCH_SEEDS_FILE, fit_to_vocab
+from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
 
@@ -24,7 +25,7 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "kept_ids.json",
 )
-STAGE_FILE = "stage.json"  # what a stage says of itself
+STAGES_FILE = "stages.json"  # what every stage so far said of itself, in order
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def write_output(
     Args:
         output: the folder to make or replace.
         checkpoint: what the stage made.
-        stage: what the stage did, written as stage.json.
+        stage: what the stage did, added to those before it in stages.json.
         source: the folder that the stage began with, whose tokenizer is handed on; None: the
             stage adds its own.
 
@@ -76,7 +77,8 @@ def write_output(
         for name in (*TOKENIZER_FILES, SKETCH_SEEDS_FILE):
             if source is not None and (source / name).is_file():
                 shutil.copyfile(source / name, folder / name)
-        write_json(folder / STAGE_FILE, stage)
+        before = load_stages(source) if source is not None else []
+        write_json(folder / STAGES_FILE, [*before, stage])
         yield folder
 
 
@@ -112,6 +114,26 @@ def restore_folder(path: Path) -> None:
     """Undo a replacement of the folder `path` that was cut off between its two renames."""
     if not path.exists() and _replaced(path).is_dir():
         _replaced(path).rename(path)
+
+
+def load_stages(folder: Path) -> list[dict[str, Any]]:
+    """
+    Read which stages a checkpoint folder came through; one from elsewhere through none.
+
+    Raises:
+        CheckpointError: the file isn't a list of objects.
+        OSError: it can't be read.
+    """
+    path = folder / STAGES_FILE
+    if not path.is_file():
+        return []
+    try:
+        stages = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: found no JSON ({error}), expected a list") from error
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise CheckpointError(f"{path}: expected a list of objects")
+    return stages
 
 
 def digest_folder(folder: str | Path) -> str:

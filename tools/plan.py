@@ -33,12 +33,13 @@ class Teaching:
     Args:
         teacher: a checkpoint folder with the student's tokenizer.
         settings: what is learned.
-        cache: the folder in which teachers' logits are kept.
+        cache: the folder in which teachers' logits are kept; None: the teacher runs beside the
+            student.
     """
 
     teacher: Path
     settings: DistillationSettings
-    cache: Path
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,7 +96,8 @@ def _on_grid(groups: torch.Tensor, codec: Linear) -> torch.Tensor:
     span = high - low
     levels = 2**codec.bits - 1
     codes = ((values - low) / torch.where(span > 0, span, 1.0) * levels).round().clamp(0, levels)
-    return (codes * (span / levels) + low).float()
+    on_grid: torch.Tensor = codes * (span / levels) + low
+    return on_grid.float()
 
 
 def _outward(edges: torch.Tensor, direction: float) -> torch.Tensor:

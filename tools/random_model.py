@@ -4,17 +4,15 @@ A random model and a vocabulary for it: for trying stages, and for sizes, which 
     python -m tools.random_model OUTPUT --corpus train.json --hidden-size 32
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-import tokenizers
 import torch
-from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.trainers import WordPieceTrainer
 from torch import nn
 
 from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec
@@ -47,22 +45,25 @@ def random_checkpoint(config: ModelConfig, *, seed: int) -> Checkpoint:
     return Checkpoint(config, dict(model.state_dict()))
 
 
-def learn_vocabulary(texts: Sequence[str], size: int) -> tuple[str, ...]:
+def make_vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
     """
-    Learn lower-cased word pieces.
+    Make lower-cased word pieces: each character, and the most frequent words whole.
 
     Args:
         texts: the corpus.
-        size: pieces at most, the special tokens included.
+        size: pieces at most, but no fewer than there are characters.
     """
-    special = [TokenizerSpec.__dataclass_fields__[name].default for name in SPECIAL_FIELDS]
-    tokenizer = tokenizers.Tokenizer(WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = BertPreTokenizer()
-    trainer = WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    vocab: dict[str, int] = tokenizer.get_vocab()
-    return tuple(sorted(vocab, key=vocab.__getitem__))
+    special = [str(TokenizerSpec.__dataclass_fields__[name].default) for name in SPECIAL_FIELDS]
+    normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
+    words: Counter[str] = Counter()
+    for text in texts:
+        split = splitter.pre_tokenize_str(normalizer.normalize_str(text))
+        words.update(word for word, _ in split)
+    characters = sorted(set("".join(words)))
+    pieces = [*special, *characters, *(f"##{character}" for character in characters)]
+    # Among equals in the order of the alphabet: the same corpus makes the same vocabulary.
+    frequent = sorted(words.keys() - set(pieces), key=lambda word: (-words[word], word))
+    return (*pieces, *frequent[: max(0, size - len(pieces))])
 
 
 @click.command()
@@ -77,13 +78,13 @@ def learn_vocabulary(texts: Sequence[str], size: int) -> tuple[str, ...]:
 @click.option("--seed", type=int, default=0, show_default=True)
 def main(output: Path, corpus: Path, vocab_size: int, seed: int, **sizes: Any) -> None:
     """
-    Write a random model, and a vocabulary learned from a corpus, to OUTPUT.
+    Write a random model, and a vocabulary made from a corpus, to OUTPUT.
 
     \b
     Example:
       python -m tools.random_model tiny --corpus train.json --num-layers 4
     """
-    vocab = learn_vocabulary(read_corpus(corpus), vocab_size)
+    vocab = make_vocabulary(read_corpus(corpus), vocab_size)
     config = ModelConfig(
         vocab_size=len(vocab),
         type_vocab_size=2,

@@ -1,0 +1,202 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_training import run_stage, write_checkpoint, write_squad
+
+from squadlite.cli import run as squadlite
+from squadlite.container import open_sqz
+from tools.errors import RecipeError
+from tools.recipe import main as recipe_command
+from tools.recipe_file import COMMANDS, load_recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+SMOKE = ROOT / "recipes" / "smoke.toml"
+BOOK = ROOT / "tests" / "books" / "the-salt-road.epub"
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smoke recipe's output after one run."""
+    output = tmp_path_factory.mktemp("smoke")
+    result = run_stage(recipe_command, SMOKE, "--output", output)
+    assert result.exit_code == 0, result.output
+    return output
+
+
+def read_stages(output: Path) -> list[dict[str, Any]]:
+    stages: list[dict[str, Any]] = json.loads((output / "report.json").read_text())["stages"]
+    return stages
+
+
+def test_the_smoke_recipe_runs_every_command() -> None:
+    assert {stage.run for stage in load_recipe(SMOKE).stages} == set(COMMANDS)
+
+
+def test_the_report_says_what_every_stage_made(smoke: Path) -> None:
+    stages = read_stages(smoke)
+    assert [stage["name"] for stage in stages][-1] == "model"
+    for stage in stages:
+        assert stage["num_parameters"] > 0
+        assert stage["n_bytes"] > 0
+        assert {"exact", "f1"} <= stage["scores"].keys()
+        assert len(stage["output"]) == len(stage["key"]) == 64
+    table = (smoke / "report.md").read_text()
+    assert all(f"| {stage['name']} | {stage['run']} |" in table for stage in stages)
+    by_name = {stage["name"]: stage for stage in stages}
+    assert by_name["shared"]["num_parameters"] < by_name["tuned"]["num_parameters"]
+    assert by_name["model"]["n_bytes"] < by_name["sketched-tuned"]["n_bytes"] / 2
+    assert by_name["tuned"]["scores"]["f1"] > by_name["start"]["scores"]["f1"]
+
+
+def test_the_file_answers_and_knows_its_stages(
+    smoke: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = smoke / "model.sqz"
+    assert squadlite(["eval", str(model), str(SMOKE.with_suffix(".json")), "--limit", "20"]) == 0
+    assert squadlite(["ask", str(BOOK), "Who keeps the lighthouse?", "--model", str(model)]) == 0
+    capsys.readouterr()
+    with open_sqz(model) as file:
+        runs = [stage["stage"] for stage in file.metadata["stages"]]
+    assert runs == [stage["run"] for stage in read_stages(smoke)[:-1]]
+
+
+def test_a_second_run_skips_everything(smoke: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in smoke.rglob("*") if path.is_file()}
+    result = run_stage(recipe_command, SMOKE, "--output", smoke)
+    assert result.output.count("unchanged, skipped") == len(load_recipe(SMOKE).stages)
+    reports = {smoke / "report.json", smoke / "report.md"}
+    after = {path: path.stat().st_mtime_ns for path in smoke.rglob("*") if path.is_file()}
+    assert {path for path in after if after[path] != before.get(path)} == reports
+
+
+def small_recipe(folder: Path, *, groups: int = 2, **first: object) -> Path:
+    """Two stages that take no time."""
+    stages = [{"name": "one", "run": "share_layers", "from": "in", "groups": groups, **first}]
+    stages.append({"name": "two", "run": "sketch"})
+    lines = ['output = "out"', "seed = 3"]
+    for stage in stages:
+        lines.append("[[stages]]")
+        lines += [f"{name} = {json.dumps(value)}" for name, value in stage.items()]
+    path = folder / "recipe.toml"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def skipped(path: Path) -> list[str]:
+    result = run_stage(recipe_command, path)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    return [line.partition(":")[0] for line in lines if line.endswith("unchanged, skipped")]
+
+
+def test_what_changes_is_run_again_and_so_is_what_follows(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in", num_layers=4)
+    assert skipped(small_recipe(tmp_path)) == []
+    assert skipped(small_recipe(tmp_path)) == ["one", "two"]
+    assert skipped(small_recipe(tmp_path, groups=1)) == []
+    write_checkpoint(tmp_path / "in", num_layers=4, seed=1)
+    assert skipped(small_recipe(tmp_path, groups=1)) == []
+    # Made anew it is the same, so that what follows can stay.
+    shutil.rmtree(tmp_path / "out" / "one")
+    assert skipped(small_recipe(tmp_path, groups=1)) == ["two"]
+
+
+def test_the_recipes_seed_is_that_of_stages_without_one(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in", num_layers=4)
+    one, two = load_recipe(small_recipe(tmp_path)).stages
+    assert "seed" not in one.options
+    assert two.options == {"seed": 3}
+
+
+def test_a_training_in_a_recipe_resumes(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    write_squad(tmp_path / "data.json", 2)
+    path = small_recipe(tmp_path)
+    path.write_text(
+        'output = "out"\n[[stages]]\nname = "a"\nrun = "finetune"\nfrom = "in"\n'
+        'data = "data.json"\nfreeze_embeddings = true\nevaluate_limit = 3\nteacher_cache = "kept"\n'
+    )
+    (stage,) = load_recipe(path).stages
+    words = stage.arguments()
+    assert words[:2] == [str(tmp_path / "in"), str(tmp_path / "out" / "a")]
+    assert words[2:] == [
+        *("--freeze-embeddings", "--evaluate-limit", "3", "--data", str(tmp_path / "data.json")),
+        *("--teacher-cache", str(tmp_path / "out" / "kept"), "--resume"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"run": "nothing"}, "found run 'nothing', expected one of"),
+        ({"colour": 1}, "found option 'colour', expected one of groups, keep"),
+        ({"from": "nowhere"}, "found no .*nowhere"),
+        ({"from": 3}, "found 3, expected a path or a stage's name"),
+        ({"name": "../up"}, "expected a new name"),
+        ({"name": 3}, "name: found 3, expected a string"),
+        ({"name": "two"}, "stage 'two': expected a new name"),
+    ],
+)
+def test_a_recipe_that_cannot_run_is_refused_before_it_runs(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    write_checkpoint(tmp_path / "in", num_layers=4)
+    with pytest.raises(RecipeError, match=message):
+        run_stage(recipe_command, small_recipe(tmp_path, **changes))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("output =", "found no TOML"),
+        ('output = "x"', "stages is missing"),
+        ('output = "x"\nstages = [1]', "found 1, expected a table"),
+        ('output = "x"\nstages = 1', "stages: found 1, expected list"),
+        ('output = "x"\nstages = []\ncolour = 1', "found 'colour', expected one of output"),
+        ('output = "x"\n[[stages]]\nname = "a"\nrun = "sketch"', "'from' is missing"),
+        (
+            'output = "x"\n[[stages]]\nname = "a"\nrun = "random_model"\nfrom = "b"',
+            "begins with nothing",
+        ),
+        ('output = "x"\nstages = []\nevaluation = {data = "none.json"}', "found no .*none.json"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path)
+
+
+def test_an_option_out_of_range_names_its_stage(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in", num_layers=4)
+    with pytest.raises(RecipeError, match=r"stage 'one': .*keep"):
+        run_stage(recipe_command, small_recipe(tmp_path, keep="none"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda p: p.name)
+def test_the_recipes_at_hand_are_well_formed(path: Path, tmp_path: Path) -> None:
+    # Real data and checkpoints are not in a plain clone: what is asked for is put there.
+    copy = tmp_path / "a" / "b" / path.name
+    copy.parent.mkdir(parents=True)
+    shutil.copyfile(path, copy)
+    for _ in range(20):
+        try:
+            recipe = load_recipe(copy)
+        except RecipeError as error:
+            missing = Path(str(error).partition("found no ")[2])
+            missing.parent.mkdir(parents=True, exist_ok=True)
+            missing.touch() if missing.suffix else missing.mkdir()
+        else:
+            break
+    assert recipe.stages[-1].run == "export"
+    for stage in recipe.stages:
+        # click reads the options; the checkpoints that earlier stages make are not there yet.
+        for made in stage.inputs.values():
+            if not made.exists():
+                made.mkdir(parents=True)
+        stage.command.make_context(stage.run, stage.arguments())

@@ -1,0 +1,46 @@
+"""
+A checkpoint folder becomes a .sqz file that knows the stages it came through.
+
+    python -m tools.export CHECKPOINT OUTPUT.sqz --bits 10
+
+`squadlite convert` writes the same tensors, without the stages.
+
+Source: Deng & Looi 2020, section 3.5; `squadlite.convert`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from squadlite.convert import convert
+from tools.command import checkpoint_argument, existing_file, run
+from tools.folders import load_stages
+
+
+@click.command()
+@checkpoint_argument
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--bits", type=click.IntRange(1, 16), default=10, show_default=True)
+@click.option(
+    "--per", type=click.Choice(["tensor", "row", "group"]), default="tensor", show_default=True
+)
+@click.option("--group-size", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option("--vocab-size", type=click.IntRange(min=1), help="Prune to so many word pieces.")
+@click.option("--vocab-corpus", type=existing_file, help="Whose most frequent pieces stay.")
+def main(checkpoint: Path, output: Path, **settings: Any) -> None:
+    """
+    Convert CHECKPOINT to the .sqz file OUTPUT, its stages written into the metadata.
+
+    \b
+    Example:
+      python -m tools.export sketched model.sqz --bits 10
+    """
+    if (settings["vocab_size"] is None) != (settings["vocab_corpus"] is None):
+        raise click.UsageError("--vocab-size and --vocab-corpus go together.")
+    report = convert(checkpoint, output, metadata={"stages": load_stages(checkpoint)}, **settings)
+    click.echo(f"{output}: {report.n_bytes:,} bytes")
+
+
+if __name__ == "__main__":
+    run(main)

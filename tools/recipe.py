@@ -1,0 +1,209 @@
+"""
+A recipe: stages in one TOML file, run in order, those skipped whose inputs are unchanged.
+
+    python -m tools.recipe recipes/smoke.toml
+
+    output = "../build/smoke"       # folder of all results; paths count from the recipe's folder
+    seed = 1                        # of every stage that takes one
+
+    [evaluation]                    # after each stage; left out: none
+    data = "smoke.json"
+    limit = 100
+
+    [[stages]]
+    name = "tuned"                  # the stage's folder in `output`
+    run = "finetune"                # a command of tools; all that is not named here is its options
+    from = "../checkpoints/base"    # a folder or an earlier stage; left out: the stage before
+    data = "smoke.json"
+    epochs = 2
+
+A stage called "export" writes a .sqz file. A training that was stopped goes on where it was. The
+report, report.json and report.md in `output`, says of each stage what it made: parameters, bytes,
+scores, time, seed and digests.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+
+from squadlite import __version__
+from squadlite.answering.squad import load_squad
+from squadlite.atomic import atomic_write
+from tools.command import existing_file, new_folder, run
+from tools.errors import RecipeError
+from tools.evaluation import score_path
+from tools.folders import digest_file, digest_folder, digest_values
+from tools.recipe_file import Recipe, Stage, load_recipe
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """
+    One row of a recipe's report.
+
+    Args:
+        name, run: of the stage.
+        key: digest of all that the stage depends on; the same key, the same result.
+        output: digest of what it made.
+        num_parameters: values that the model stores, the signs of sketches included.
+        n_bytes: of the weights' file, or of the .sqz file.
+        scores: the official ones, on the recipe's evaluation data; None where it has none.
+        seconds: that the stage took, without the evaluation.
+        seed: of the stage; None where it takes none.
+    """
+
+    name: str
+    run: str
+    key: str
+    output: str
+    num_parameters: int
+    n_bytes: int
+    scores: dict[str, float] | None
+    seconds: float
+    seed: int | None
+
+
+def run_recipe(recipe: Recipe) -> list[StageResult]:
+    """
+    Run a recipe's stages and write its report.
+
+    Args:
+        recipe: from `load_recipe`.
+
+    Returns:
+        One result a stage, also of those skipped.
+
+    Raises:
+        RecipeError: a stage that fails for a reason of the recipe's.
+        SquadliteError: what a stage raises.
+    """
+    recipe.output.mkdir(parents=True, exist_ok=True)
+    results = []
+    for stage in recipe.stages:
+        result = _unchanged(recipe, stage)
+        if result is None:
+            click.echo(f"{stage.name}: {stage.run}")
+            result = _run_stage(recipe, stage)
+        else:
+            click.echo(f"{stage.name}: unchanged, skipped")
+        results.append(result)
+        _write_report(recipe, results)
+    return results
+
+
+def _unchanged(recipe: Recipe, stage: Stage) -> StageResult | None:
+    try:
+        values = json.loads(_record_path(stage).read_bytes())
+        result = StageResult(**values)
+    except (OSError, ValueError, TypeError):
+        return None  # no record, or one of another version
+    if not stage.output.exists() or result.key != _key(recipe, stage):
+        return None
+    return result if result.output == _digest(stage.output) else None
+
+
+def _run_stage(recipe: Recipe, stage: Stage) -> StageResult:
+    key, began = _key(recipe, stage), time.monotonic()
+    try:
+        stage.command.main(stage.arguments(), prog_name=stage.run, standalone_mode=False)
+    except click.ClickException as error:
+        message = error.format_message()
+        raise RecipeError(f"{recipe.path}: stage {stage.name!r}: {message}") from error
+    seconds = time.monotonic() - began
+    num_parameters, n_bytes, scores = _measure(recipe, stage)
+    result = StageResult(
+        name=stage.name,
+        run=stage.run,
+        key=key,
+        output=_digest(stage.output),
+        num_parameters=num_parameters,
+        n_bytes=n_bytes,
+        scores=scores,
+        seconds=round(seconds, 1),
+        seed=stage.options.get("seed"),
+    )
+    with atomic_write(_record_path(stage)) as file:
+        file.write(json.dumps(asdict(result), indent=2).encode() + b"\n")
+    return result
+
+
+def _measure(recipe: Recipe, stage: Stage) -> tuple[int, int, dict[str, float] | None]:
+    path = stage.output
+    weights = path / "model.safetensors" if path.is_dir() else path
+    examples = load_squad(recipe.evaluation) if recipe.evaluation is not None else None
+    num_parameters, scores = score_path(path, examples, limit=recipe.evaluation_limit)
+    return num_parameters, weights.stat().st_size, scores
+
+
+def _key(recipe: Recipe, stage: Stage) -> str:
+    inputs = {name: _digest(path) for name, path in stage.inputs.items()}
+    evaluation = recipe.evaluation and digest_file(recipe.evaluation)
+    return digest_values(
+        {
+            "run": stage.run,
+            "inputs": inputs,
+            "options": dict(stage.options),
+            "evaluation": [evaluation, recipe.evaluation_limit],
+            "squadlite": __version__,
+        }
+    )
+
+
+def _digest(path: Path) -> str:
+    return digest_folder(path) if path.is_dir() else digest_file(path)
+
+
+def _record_path(stage: Stage) -> Path:
+    return stage.output.with_name(f"{stage.name}.result.json")
+
+
+def _write_report(recipe: Recipe, results: list[StageResult]) -> None:
+    content = {"recipe": recipe.path.name, "stages": [asdict(result) for result in results]}
+    with atomic_write(recipe.output / "report.json") as file:
+        file.write(json.dumps(content, indent=2).encode() + b"\n")
+    with atomic_write(recipe.output / "report.md") as file:
+        file.write(_markdown(recipe, results).encode())
+
+
+def _markdown(recipe: Recipe, results: list[StageResult]) -> str:
+    lines = [
+        f"# {recipe.path.stem}",
+        "",
+        "| Stage | Command | Parameters | Bytes | F1 | EM | Seconds | Seed | Digest |",
+        "|---|---|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for result in results:
+        f1, exact = (
+            f"{result.scores[name]:.2f}" if result.scores is not None else ""
+            for name in ("f1", "exact")
+        )
+        seed = "" if result.seed is None else str(result.seed)
+        cells = (
+            *(result.name, result.run, f"{result.num_parameters:,}", f"{result.n_bytes:,}"),
+            *(f1, exact, f"{result.seconds:.1f}", seed, f"`{result.output[:12]}`"),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+@click.command()
+@click.argument("recipe", type=existing_file)
+@click.option("--output", type=new_folder, help="In place of the recipe's own output folder.")
+def main(recipe: Path, output: Path | None) -> None:
+    """
+    Run the stages of the TOML file RECIPE.
+
+    \b
+    Example:
+      python -m tools.recipe recipes/smoke.toml
+    """
+    loaded = load_recipe(recipe, output=output)
+    run_recipe(loaded)
+    click.echo((loaded.output / "report.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    run(main)

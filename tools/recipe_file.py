@@ -1,0 +1,226 @@
+"""A recipe's TOML file, read and checked before anything runs."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tools import (
+    add_span_head,
+    export,
+    finetune,
+    prune_vocab,
+    random_model,
+    share_layers,
+    sketch,
+)
+from tools.errors import RecipeError
+
+COMMANDS: Mapping[str, click.Command] = {
+    "add_span_head": add_span_head.main,
+    "export": export.main,
+    "finetune": finetune.main,
+    "prune_vocab": prune_vocab.main,
+    "random_model": random_model.main,
+    "share_layers": share_layers.main,
+    "sketch": sketch.main,
+}
+# The recipe's own names in a stage; all others are options of its command.
+_STAGE_FIELDS = ("name", "run", "from")
+_RECIPE_FIELDS = {"output": str, "seed": int, "evaluation": dict, "stages": list}
+_EVALUATION_FIELDS = {"data": str, "limit": int}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """
+    One command with all its arguments.
+
+    Args:
+        name: unique in the recipe.
+        run: name of the command.
+        source: the checkpoint folder to begin with; None for a command that takes none.
+        output: the folder or file to make.
+        options: those that are no paths, by name.
+        reads: the files and folders that options name.
+        keeps: the folders that options name for the command to write to.
+    """
+
+    name: str
+    run: str
+    source: Path | None
+    output: Path
+    options: Mapping[str, Any]
+    reads: Mapping[str, Path]
+    keeps: Mapping[str, Path]
+
+    @property
+    def command(self) -> click.Command:
+        """The command to run."""
+        return COMMANDS[self.run]
+
+    def arguments(self) -> list[str]:
+        """The words of the command's line."""
+        words = [str(path) for path in (self.source, self.output) if path is not None]
+        options = {**self.options, **self.reads, **self.keeps}
+        if self.run == "finetune":
+            options["resume"] = True
+        for name, value in options.items():
+            flag = f"--{name.replace('_', '-')}"
+            if value is True:
+                words.append(flag)
+            elif value is not False:
+                values = value if isinstance(value, list) else [value]
+                words += [word for item in values for word in (flag, str(item))]
+        return words
+
+    @property
+    def inputs(self) -> dict[str, Path]:
+        """The files and folders that the stage depends on."""
+        return {**({"from": self.source} if self.source is not None else {}), **self.reads}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """
+    A recipe, checked.
+
+    Args:
+        path: the TOML file.
+        output: the folder of all results.
+        stages: in order.
+        evaluation: a SQuAD file to score every stage on; None: none.
+        evaluation_limit: take this many of its questions; None: all.
+    """
+
+    path: Path
+    output: Path
+    stages: tuple[Stage, ...]
+    evaluation: Path | None
+    evaluation_limit: int | None
+
+
+def load_recipe(path: Path, *, output: Path | None = None) -> Recipe:
+    """
+    Read a recipe.
+
+    Args:
+        path: the TOML file.
+        output: in place of the recipe's own output folder.
+
+    Raises:
+        RecipeError: no TOML, a field missing or unknown, an unknown command or option, a stage
+            that begins with one that isn't there before it, or a file that is missing.
+        OSError: the file can't be read.
+    """
+    try:
+        values = tomllib.loads(path.read_bytes().decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: found no TOML ({error})") from error
+    _check_fields(values, _RECIPE_FIELDS, str(path))
+    for needed in ("output", "stages"):
+        if needed not in values:
+            raise RecipeError(f"{path}: {needed} is missing")
+    evaluation = values.get("evaluation", {})
+    _check_fields(evaluation, _EVALUATION_FIELDS, f"{path}: evaluation")
+    folder = output or path.parent / values["output"]
+    reader = _StageReader(path, folder, values.get("seed"))
+    return Recipe(
+        path=path,
+        output=folder,
+        stages=tuple(reader.read(number, stage) for number, stage in enumerate(values["stages"])),
+        evaluation=reader.find_file(evaluation["data"], "evaluation") if evaluation else None,
+        evaluation_limit=evaluation.get("limit"),
+    )
+
+
+class _StageReader:
+    # Reads stages one after the other, and knows those before.
+
+    def __init__(self, path: Path, output: Path, seed: int | None) -> None:
+        self.path = path
+        self.output = output
+        self.seed = seed
+        self.before: dict[str, Path] = {}
+
+    def read(self, number: int, values: Any) -> Stage:
+        where = f"{self.path}: stages[{number}]"
+        if not isinstance(values, dict):
+            raise RecipeError(f"{where}: found {values!r}, expected a table")
+        for name in ("name", "run"):
+            if not isinstance(values.get(name), str):
+                raise RecipeError(f"{where}: {name}: found {values.get(name)!r}, expected a string")
+        name, run = values["name"], values["run"]
+        where = f"{self.path}: stage {name!r}"
+        if name in self.before or not name.replace("-", "").replace("_", "").isalnum():
+            raise RecipeError(f"{where}: expected a new name of letters, digits, - and _")
+        if run not in COMMANDS:
+            raise RecipeError(f"{where}: found run {run!r}, expected one of {', '.join(COMMANDS)}")
+        output = self.output / (f"{name}.sqz" if run == "export" else name)
+        source = self._source(values, COMMANDS[run], where)
+        stage = Stage(name, run, source, output, *self._options(values, COMMANDS[run], where))
+        self.before[name] = output
+        return stage
+
+    def find_file(self, name: str, where: str) -> Path:
+        path = self.path.parent / name
+        if not path.exists():
+            raise RecipeError(f"{where}: found no {path}")
+        return path
+
+    def _source(self, values: dict[str, Any], command: click.Command, where: str) -> Path | None:
+        if all(parameter.name != "checkpoint" for parameter in command.params):
+            if "from" in values:
+                raise RecipeError(f"{where}: found 'from', expected none: it begins with nothing")
+            return None
+        if "from" in values:
+            return self._find(values["from"], f"{where}: from")
+        if not self.before:
+            raise RecipeError(f"{where}: 'from' is missing, and no stage stands before it")
+        return next(reversed(self.before.values()))
+
+    def _find(self, name: Any, where: str) -> Path:
+        if not isinstance(name, str):
+            raise RecipeError(f"{where}: found {name!r}, expected a path or a stage's name")
+        return self.before[name] if name in self.before else self.find_file(name, where)
+
+    def _options(
+        self, values: dict[str, Any], command: click.Command, where: str
+    ) -> tuple[dict[str, Any], dict[str, Path], dict[str, Path]]:
+        known = {
+            parameter.opts[0].removeprefix("--").replace("-", "_"): parameter.type
+            for parameter in command.params
+            if isinstance(parameter, click.Option) and parameter.name != "resume"
+        }
+        options: dict[str, Any] = {}
+        reads, keeps = dict[str, Path](), dict[str, Path]()
+        if self.seed is not None and "seed" in known:
+            options["seed"] = self.seed
+        for name, value in values.items():
+            if name in _STAGE_FIELDS:
+                continue
+            if name not in known:
+                expected = ", ".join(known)
+                raise RecipeError(f"{where}: found option {name!r}, expected one of {expected}")
+            kind = known[name]
+            if not isinstance(kind, click.Path):
+                options[name] = value
+            elif kind.exists:
+                reads[name] = self._find(value, f"{where}: {name}")
+            else:
+                keeps[name] = self.output / str(value)
+        return options, reads, keeps
+
+
+def _check_fields(values: Any, fields: dict[str, type], where: str) -> None:
+    if not isinstance(values, dict):
+        raise RecipeError(f"{where}: found {values!r}, expected a table")
+    for name, value in values.items():
+        if name not in fields:
+            raise RecipeError(f"{where}: found {name!r}, expected one of {', '.join(fields)}")
+        if type(value) is not fields[name]:
+            expected = fields[name].__name__
+            raise RecipeError(f"{where}: {name}: found {value!r}, expected {expected}")
