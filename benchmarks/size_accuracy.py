@@ -61,7 +61,7 @@ def settings() -> Iterator[Setting]:
         for bits in (8, 6, 5, 4):
             yield Setting(bits, per)
     for per in OUR_GRANULARITIES:
-        for bits in (6, 5, 4):
+        for bits in (5, 4):
             yield Setting(bits, per, 0.5)
 
 

@@ -80,7 +80,7 @@ def test_reads_what_a_slow_reader_reads(pairs: list[tuple[str, str]]) -> None:
             continue
         assert len(reading.spans) <= TINY_SETTINGS.n_best
         assert reading.spans[0].margin == pytest.approx(expected[1], abs=1e-4)
-        assert reading.spans[0].text.startswith(expected[0])  # an accent may follow
+        assert expected[0] in reading.spans[0].text  # the rest of a word may follow
         for span in reading.spans:
             assert context[span.start : span.end] == span.text
 

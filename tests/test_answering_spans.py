@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from squadlite.answering.spans import (
     make_reading,
     span_score,
 )
+from squadlite.answering.tokenizer import TokenizedText
 
 # Few different values, so that there are ties.
 LOGITS = st.integers(-4, 4).map(lambda quarter: quarter / 4)
@@ -66,13 +68,19 @@ def test_no_more_spans_than_asked_for_and_none_outside_the_context() -> None:
     assert empty == []
 
 
-def offsets_of_words(context: str) -> np.ndarray:
+def tokens_of(context: str, pieces: Sequence[str]) -> TokenizedText:
+    """The tokens of a context from its pieces in order; "##" marks what continues a word."""
     offsets, position = [], 0
-    for word in context.split():
-        start = context.index(word, position)
-        position = start + len(word)
+    for piece in pieces:
+        text = piece.removeprefix("##")
+        start = context.index(text, position)
+        position = start + len(text)
         offsets.append((start, position))
-    return np.array(offsets, dtype=np.int64).reshape(-1, 2)
+    return TokenizedText(
+        ids=np.zeros(len(pieces), dtype=np.int64),
+        offsets=np.array(offsets, dtype=np.int64).reshape(-1, 2),
+        continues=np.array([piece.startswith("##") for piece in pieces]),
+    )
 
 
 TOKEN_SPANS = st.builds(
@@ -88,7 +96,9 @@ def test_answers_are_verbatim_ranked_and_apart(
     candidates: list[TokenSpan], null_score: float, n_best: int
 ) -> None:
     context = "one two  three\nfour five six seven eight nine"
-    reading = make_reading(context, offsets_of_words(context), candidates, null_score, n_best)
+    reading = make_reading(
+        context, tokens_of(context, context.split()), candidates, null_score, n_best
+    )
     assert len(reading.spans) <= n_best
     for span in reading.spans:
         assert context[span.start : span.end] == span.text == span.text.strip() != ""
@@ -104,16 +114,36 @@ def test_answers_are_verbatim_ranked_and_apart(
 
 def test_the_same_span_from_two_windows_is_one_answer() -> None:
     candidates = [TokenSpan(1, 1, 2.0), TokenSpan(1, 1, 3.0), TokenSpan(0, 1, 1.0)]
-    reading = make_reading("red hair", offsets_of_words("red hair"), candidates, 1.0, 5)
+    reading = make_reading("red hair", tokens_of("red hair", ["red", "hair"]), candidates, 1.0, 5)
     assert [(span.text, span.margin) for span in reading.spans] == [("hair", 2.0)]
 
 
 def test_an_accent_at_the_end_belongs_to_the_answer() -> None:
     context = "the cafe\u0301 there"
-    offsets = np.array([[0, 3], [4, 8], [10, 15]])
-    assert make_reading(context, offsets, [TokenSpan(1, 1, 0.0)], 0.0, 1).spans[0].text == (
-        "cafe\u0301"
-    )
+    tokens = tokens_of(context, ["the", "cafe", "there"])
+    (span,) = make_reading(context, tokens, [TokenSpan(1, 1, 0.0)], 0.0, 1).spans
+    assert span.text == "cafe\u0301"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "answer"),
+    [(0, 0, "nineteen"), (1, 1, "nineteen"), (2, 2, "silver"), (1, 2, "nineteen silver")],
+)
+def test_an_answer_that_ends_inside_a_word_takes_all_of_it(
+    first: int, last: int, answer: str
+) -> None:
+    context = "nineteen silver marks"
+    tokens = tokens_of(context, ["ninetee", "##n", "silver", "mark", "##s"])
+    (span,) = make_reading(context, tokens, [TokenSpan(first, last, 1.0)], 0.0, 5).spans
+    assert (span.text, context[span.start : span.end]) == (answer, answer)
+
+
+def test_two_pieces_of_one_word_are_one_answer() -> None:
+    context = "three marks"
+    candidates = [TokenSpan(1, 1, 2.0), TokenSpan(2, 2, 3.0)]
+    tokens = tokens_of(context, ["three", "mark", "##s"])
+    reading = make_reading(context, tokens, candidates, 0.0, 5)
+    assert [(span.text, span.margin) for span in reading.spans] == [("marks", 3.0)]
 
 
 def reading_with_margin(margin: float) -> Reading:

@@ -228,7 +228,7 @@ class Reader:
             if progress is not None:
                 progress(n_read, len(windows))
         return [
-            make_reading(context, contexts[context].offsets, spans, min(nulls, default=0.0), n_best)
+            make_reading(context, contexts[context], spans, min(nulls, default=0.0), n_best)
             for (_, context), spans, nulls in zip(pairs, found, null_scores, strict=True)
         ]
 

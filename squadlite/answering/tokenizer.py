@@ -27,10 +27,12 @@ class TokenizedText:
     Args:
         ids: (n_tokens,) int64, ids in the vocabulary.
         offsets: (n_tokens, 2) int64; token i was made of text[offsets[i, 0]:offsets[i, 1]].
+        continues: (n_tokens,) bool; token i goes on with the word of token i - 1.
     """
 
     ids: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    continues: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -53,6 +55,8 @@ class Tokenizer:
         self.sep_id = ids[spec.sep_token]
         self.pad_id = ids[spec.pad_token]
         self.unk_id = ids[spec.unk_token]
+        prefix = spec.continuing_prefix
+        self._continues = np.array([piece.startswith(prefix) for piece in spec.vocab])
         self._tokenizer = tokenizers.Tokenizer(
             WordPiece(
                 ids,
@@ -76,12 +80,14 @@ class Tokenizer:
     def encode_batch(self, texts: Sequence[str]) -> list[TokenizedText]:
         """Tokenize texts of any length, on all cores; one result per text, in order."""
         encodings = self._tokenizer.encode_batch(_encodable(texts), add_special_tokens=False)
+        texts_ids = [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
         return [
             TokenizedText(
-                ids=np.array(encoding.ids, dtype=np.int64),
+                ids=ids,
                 offsets=np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2),
+                continues=self._continues[ids],
             )
-            for encoding in encodings
+            for encoding, ids in zip(encodings, texts_ids, strict=True)
         ]
 
     def encode_ids(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
