@@ -161,7 +161,11 @@ def _print_reply(reply: "Reply", title: str) -> None:
         best = reply.answers[0]
         console.print(Text(_one_line(best.text), style="bold green"))
         console.print(Text(f"{_place(best)}  (score {best.score:.2f})"))
-        console.print(Padding(_marked_passage(best, colour=console.is_terminal), (1, 4, 1, 4)))
+        passage = Padding(_marked_passage(best, colour=console.is_terminal), (1, 4))
+        with console.capture() as capture:
+            console.print(passage)
+        # Padding fills lines up with spaces, which nobody wants in a file.
+        click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
         heading, others = "Other answers:", reply.answers[1:]
     if others:
         console.print(heading)
