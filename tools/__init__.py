@@ -13,6 +13,7 @@ Stages:
     prune_vocab     the most frequent word pieces stay
     export          a checkpoint folder becomes a .sqz file
     recipe          all of these in order, from one TOML file (recipe_file)
+    tables          the paper's tables for any base model (paper)
 
 What they are made of:
 
