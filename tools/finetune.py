@@ -6,6 +6,9 @@ Fine-tuning on SQuAD data.
 
 Alone, from a teacher (`tools.distill`), at quantized weights (`tools.quantize`), or both.
 
+On a CPU that other programs use too, set OMP_WAIT_POLICY=passive or give each process one thread:
+threads that spin while they wait for one another lose nearly all of their time.
+
 Source: Deng & Looi 2020, sections 3.1 and 3.3; the loop is in `tools.training`.
 """
 
@@ -56,7 +59,13 @@ from tools.plan import Evaluation, Plan, Teaching
 from tools.processes import Processes
 from tools.progress import training_bar
 from tools.quantize import QuantizedWeights
-from tools.settings import Precision, Rhythm, TrainingSettings, best_precision
+from tools.settings import (
+    Precision,
+    Rhythm,
+    TrainingSettings,
+    best_pass_tokens,
+    best_precision,
+)
 from tools.state import WorkFolder
 from tools.training import Objective, Trainer, hard_objective, trainable_model
 
@@ -226,9 +235,8 @@ def _scorer(
 @click.option(
     "--max-pass-tokens",
     type=int,
-    default=8192,
-    show_default=True,
-    help="Tokens that go through the model at once; larger batches are accumulated.",
+    help="Tokens that go through the model at once; larger batches are accumulated.  "
+    "[default: 1024 on a CPU, 16384 on a GPU]",
 )
 @click.option(
     "--max-seconds", type=float, help="Time budget; the schedule is shortened to end in it."
@@ -304,6 +312,7 @@ def main(
     checkpoint: Path,
     output: Path,
     data: Path,
+    max_pass_tokens: int | None,
     precision: Precision | Literal["auto"],
     device: str | None,
     threads: int | None,
@@ -333,13 +342,20 @@ def main(
       python -m tools.finetune bert-base tuned --data train-v2.0.json --evaluate dev-v2.0.json
       python -m tools.finetune shared-6 tuned-6 --data train-v2.0.json --teacher tuned
     """
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         distillation = DistillationSettings(
             hard_weight=hard_weight, temperature=temperature, hidden_weight=hidden_weight
         )
         plan = Plan(
             data=data,
-            training=TrainingSettings(precision=_precision(precision, device), **training),
+            training=TrainingSettings(
+                precision=best_precision(where) if precision == "auto" else precision,
+                max_pass_tokens=(
+                    best_pass_tokens(where) if max_pass_tokens is None else max_pass_tokens
+                ),
+                **training,
+            ),
             windows=ReaderSettings(max_seq_length=max_seq_length, doc_stride=doc_stride),
             rhythm=Rhythm(
                 log_steps=log_steps,
@@ -364,12 +380,6 @@ def main(
         raise click.UsageError(str(error)) from error
     stage = finetune(checkpoint, output, plan, resume=resume, device=device, threads=threads)
     click.echo(f"{output}: {stage['steps']} steps in {stage['seconds']:.0f} s")
-
-
-def _precision(name: Precision | Literal["auto"], device: str | None) -> Precision:
-    if name != "auto":
-        return name
-    return best_precision(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class TrainingSettings:
     max_gradient_norm: float = 1.0
     dropout: float = 0.1
     freeze_embeddings: bool = False
-    max_pass_tokens: int = 8192
+    max_pass_tokens: int = 1024
     max_seconds: float | None = None
     seed: int = 0
     precision: Precision = "f32"
@@ -101,3 +101,8 @@ def best_precision(device: torch.device) -> Precision:
     capabilities = getattr(torch.cpu, "get_capabilities", dict[str, bool])()
     has_bf16 = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return "bf16" if has_bf16 else "f32"
+
+
+def best_pass_tokens(device: torch.device) -> int:
+    """Tokens in a pass that a CPU's caches hold, or that keep a GPU busy."""
+    return 16_384 if device.type == "cuda" else 1024

@@ -1,0 +1,53 @@
+import sys
+
+import click
+import pytest
+
+from tools.command import run
+from tools.errors import TrainingError
+
+
+def exit_code_of(monkeypatch: pytest.MonkeyPatch, raised: BaseException | None, *words: str) -> int:
+    @click.command()
+    def command() -> None:
+        if raised is not None:
+            raise raised
+
+    monkeypatch.setattr(sys, "argv", ["command", *words])
+    with pytest.raises(SystemExit) as stopped:
+        run(command)
+    return int(stopped.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [
+        (None, 0),
+        (TrainingError("step 3: found a loss of nan"), 1),
+        (FileNotFoundError(2, "No such file or directory", "data.json"), 1),
+        (click.UsageError("bad"), 2),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_errors_end_in_an_exit_code_and_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException | None,
+    code: int,
+) -> None:
+    assert exit_code_of(monkeypatch, raised) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert exit_code_of(monkeypatch, None, "--nothing") == 2
+
+
+def test_a_bug_is_shown_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def command() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sys, "argv", ["command"])
+    with pytest.raises(ZeroDivisionError):
+        run(command)
