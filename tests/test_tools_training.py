@@ -15,6 +15,7 @@ from squadlite.errors import DatasetError
 from squadlite.model import load_checkpoint
 from tools.errors import TrainingError
 from tools.finetune import main as finetune
+from tools.state import TrainingState, WorkFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK = ("--device", "cpu", "--precision", "f32", "--learning-rate", "3e-3", "--log-steps", "1")
@@ -57,6 +58,36 @@ def test_training_lowers_the_loss(world: Path, tmp_path: Path) -> None:
     assert sum(losses[-5:]) / 5 < 0.6 * sum(losses[:5]) / 5
     assert [line["step"] for line in log] == list(range(1, 61))
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_the_log_has_means_over_its_steps_and_the_last_step(world: Path, tmp_path: Path) -> None:
+    each = train(world, tmp_path / "each", "--epochs", 1)
+    some = train(world, tmp_path / "some", "--epochs", 1, "--log-steps", 4)
+    assert [line["step"] for line in some] == [4, 8, 10]
+    losses = [line["loss"] for line in each]
+    means = [sum(losses[:4]) / 4, sum(losses[4:8]) / 4, sum(losses[8:]) / 2]
+    assert [line["loss"] for line in some] == pytest.approx(means)
+
+
+def test_a_budget_counts_what_was_spent_before_a_stop(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--epochs", 10_000, "--max-seconds", 1, "--save-minutes", 0)
+    save = WorkFolder.save
+
+    def save_and_stop(work: WorkFolder, state: TrainingState) -> None:
+        save(work, state)
+        if state.seconds > 0.5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "save", save_and_stop)
+        with pytest.raises(AssertionError, match="Aborted"):
+            train(world, tmp_path / "out", *options)
+    log = train(world, tmp_path / "out", *options, "--resume")
+    seconds = [line["seconds"] for line in log]
+    assert seconds == sorted(seconds)
+    assert seconds[-1] > 0.5
 
 
 def test_one_seed_gives_one_model_and_another_another(world: Path, tmp_path: Path) -> None:

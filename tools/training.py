@@ -203,7 +203,9 @@ class Trainer:
         if self.report is not None:
             speed = self.tokens / (time.monotonic() - self._started)
             self.report(self.schedule.progress(self.step, seconds), loss, rate, speed)
-        if self.step % self.rhythm.log_steps == 0:
+        # The last step too, but for a budget that ends between this look at the clock and the next.
+        is_last = self.schedule.progress(self.step, seconds) == 1
+        if self.step % self.rhythm.log_steps == 0 or is_last:
             self.work.log(
                 step=self.step,
                 epoch=self.step / self.steps_per_epoch,
