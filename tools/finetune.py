@@ -241,7 +241,7 @@ def _scorer(
 @click.option(
     "--max-seconds", type=float, help="Time budget; the schedule is shortened to end in it."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--precision",
     type=click.Choice(["auto", "f32", "bf16"]),

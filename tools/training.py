@@ -81,7 +81,8 @@ class Trainer:
         self.step = 0
         self.tokens = 0  # read in this run
         self._recent_losses: list[float] = []  # since the last line of the log
-        self._seconds_before = 0.0
+        self._seconds_before = 0.0  # of runs that were stopped
+        self._started = self._saved = time.monotonic()
         self._epoch: tuple[int, list[Sequence[Feature]]] = (-1, [])
 
     def train(self, state: TrainingState | None = None) -> Checkpoint:
