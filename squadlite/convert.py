@@ -70,6 +70,7 @@ def convert(
     group_size: int = 64,
     vocab_size: int | None = None,
     vocab_corpus: str | Path | None = None,
+    store_signs: bool = False,
     metadata: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> ConversionReport:
@@ -90,6 +91,7 @@ def convert(
         group_size: values in a group; not looked at unless `per` is "group".
         vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
         vocab_corpus: the text, or SQuAD file, whose most frequent word pieces are kept.
+        store_signs: store the signs of sketches also where a seed could stand for them.
         metadata: facts to write into the file, such as "name", "licence" and "provenance"; to
             these come the source with its digests, the settings and the version of squadlite.
         progress: called with (done, total): texts of the corpus, then tensors written.
@@ -118,7 +120,7 @@ def convert(
     pieces = spec.to_tensors()
     total = len(checkpoint.tensors) + len(pieces)
     written: list[TensorInfo] = []
-    seeds = load_sketch_seeds(folder)
+    seeds = {} if store_signs else load_sketch_seeds(folder)
 
     def count(info: TensorInfo) -> None:
         written.append(info)

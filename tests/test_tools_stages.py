@@ -21,6 +21,7 @@ from squadlite.convert import convert
 from squadlite.errors import CheckpointError, CodecError
 from squadlite.model import Checkpoint, load_checkpoint, model_from_checkpoint
 from tools.add_span_head import main as add_span_head
+from tools.export import main as export
 from tools.folders import load_input
 from tools.prune_vocab import main as prune_vocab
 from tools.random_model import main as new_random_model
@@ -145,6 +146,18 @@ def test_a_file_holds_seeds_in_place_of_signs(tmp_path: Path) -> None:
         for info in sketches:
             stored = load_checkpoint(tmp_path / "out").tensors[info.name].numpy()
             np.testing.assert_array_equal(file.read(info.name), stored)
+
+
+def test_a_file_holds_signs_where_it_is_asked_to(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    run_stage(sketch_main, tmp_path / "in", tmp_path / "out")
+    for name, options in (("seeds", ()), ("signs", ("--store-signs",))):
+        assert run_stage(export, tmp_path / "out", tmp_path / name, *options).exit_code == 0
+    with open_sqz(tmp_path / "seeds") as seeds, open_sqz(tmp_path / "signs") as signs:
+        for name, info in signs.tensors.items():
+            np.testing.assert_array_equal(signs.read(name), seeds.read(name))
+            if name.endswith(".sketch"):
+                assert info.codec == Rademacher()
 
 
 @pytest.mark.parametrize(

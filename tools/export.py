@@ -28,6 +28,7 @@ from tools.folders import load_stages
 @click.option("--group-size", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--vocab-size", type=click.IntRange(min=1), help="Prune to so many word pieces.")
 @click.option("--vocab-corpus", type=existing_file, help="Whose most frequent pieces stay.")
+@click.option("--store-signs", is_flag=True, help="Store sketches as bits, not as their seeds.")
 def main(checkpoint: Path, output: Path, **settings: Any) -> None:
     """
     Convert CHECKPOINT to the .sqz file OUTPUT, its stages written into the metadata.

@@ -12,6 +12,7 @@ threads that spin while they wait for one another lose nearly all of their time.
 Source: Deng & Looi 2020, sections 3.1 and 3.3; the loop is in `tools.training`.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -379,7 +380,8 @@ def main(
     except (ValueError, CodecError) as error:
         raise click.UsageError(str(error)) from error
     stage = finetune(checkpoint, output, plan, resume=resume, device=device, threads=threads)
-    click.echo(f"{output}: {stage['steps']} steps in {stage['seconds']:.0f} s")
+    if os.environ.get("RANK", "0") == "0":  # torchrun's name for the process that reports
+        click.echo(f"{output}: {stage['steps']} steps in {stage['seconds']:.0f} s")
 
 
 if __name__ == "__main__":
