@@ -5,7 +5,7 @@ Tokens a second of training, beside transformers' Trainer: same model, windows, 
         --data ../shared/data/train-mix-v2.0.json
 
 Both train for one epoch on the same windows, in turns. Tokens are counted without padding: that
-less of it is computed is part of the difference. Needs `accelerate` beside the development tools.
+less of it is computed is part of the difference. Needs `pip install .[bench]`.
 """
 
 import tempfile
