@@ -22,6 +22,12 @@ from squadlite.cli.output import print_json, print_table
 from squadlite.models import DEFAULT_MODEL
 
 _MODULE = [sys.executable, "-m", "squadlite"]
+_IMPORT_TORCH = """
+import time
+started = time.perf_counter()
+import torch
+print((time.perf_counter() - started) * 1000)
+"""
 
 
 @click.command()
@@ -45,10 +51,9 @@ def main(book: Path, question: str, model: Path, runs: int) -> None:
 
 def _measure(ask: list[str]) -> dict[str, float]:
     interpreter, _ = _run([sys.executable, "-c", "pass"])
-    with_torch, _ = _run([sys.executable, "-c", "import torch"])
+    torch_import = float(_run([sys.executable, "-c", _IMPORT_TORCH])[1])
     total, output = _run(ask)
     timing = json.loads(output)["timing"]
-    torch_import = with_torch - interpreter
     steps = {
         "interpreter": interpreter,
         "import torch": torch_import,
