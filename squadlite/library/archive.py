@@ -69,7 +69,7 @@ class BookArchive:
             raise BrokenBookError(
                 f"{path.name}: damaged or cut off, not a whole ZIP archive ({error})"
             ) from error
-        members = [info for info in self._zip.infolist() if not _is_link_or_folder(info)]
+        members = [info for info in self._zip.infolist() if _is_file(info)]
         if len(members) > MAX_ENTRIES:
             self.close()
             raise BrokenBookError(
@@ -146,5 +146,7 @@ class BookArchive:
         self.close()
 
 
-def _is_link_or_folder(info: zipfile.ZipInfo) -> bool:
-    return info.is_dir() or stat.S_ISLNK(info.external_attr >> 16)
+def _is_file(info: zipfile.ZipInfo) -> bool:
+    # Not is_dir(), which fails on a member without a name.
+    nameless_or_folder = not info.filename or info.filename.endswith("/")
+    return not nameless_or_folder and not stat.S_ISLNK(info.external_attr >> 16)

@@ -232,6 +232,14 @@ def test_elements_nested_without_end_do_no_harm(tmp_path: Path) -> None:
     read_anyway(book_of(tmp_path / "book.epub", {"one.xhtml": body, "two.xhtml": PROSE}))
 
 
+def test_a_member_without_a_name_is_passed_over(tmp_path: Path) -> None:
+    path = book_of(tmp_path / "book.epub", {"one.xhtml": PROSE, "zzz": PROSE})
+    assert len(open_book(path).chapters) == 2
+    # zipfile ends a name at its first NUL.
+    path.write_bytes(path.read_bytes().replace(b"OPS/zzz", b"\0PS/zzz"))
+    assert len(open_book(path).chapters) == 1
+
+
 def test_a_table_of_contents_of_many_lines_is_read_in_time(tmp_path: Path) -> None:
     lines = "".join(f'<li><a href="one.xhtml#a{n}">{n}</a></li>' for n in range(20_000))
     anchors = "".join(f'<p id="a{n}">word</p>' for n in range(20_000))
