@@ -19,10 +19,11 @@ MAY_IMPORT = {
     "models": set(),
     "ask": {"answering", "library"},
     "convert": {"answering", "container", "model"},
-    "cli": {"answering", "ask", "container", "convert", "library", "models"},
+    "bench": {"answering", "ask", "container", "library", "model", "models"},
+    "cli": {"answering", "ask", "bench", "container", "convert", "library", "models"},
 }
 OPEN_TO_ALL = {"atomic", "errors"}
-ROOMS_WITH_TORCH = {"answering", "model"}
+ROOMS_WITH_TORCH = {"answering", "bench", "model"}
 
 
 def imported_modules(path: Path) -> set[str]:
