@@ -14,6 +14,7 @@ Every error that squadlite raises on purpose.
     ├── CheckpointError         a checkpoint folder that can't be loaded
     ├── TokenizerError          a vocabulary that can't tokenize
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
+    ├── BenchError              a runtime that can't be measured
     └── BookError               a book that can't be read
         ├── UnsupportedBookError  a kind of file we don't read
         ├── ProtectedBookError    a book locked by DRM
@@ -74,6 +75,10 @@ class TokenizerError(SquadliteError):
 
 class DatasetError(SquadliteError):
     """A SQuAD or question file that doesn't hold what it should."""
+
+
+class BenchError(SquadliteError):
+    """A runtime that can't be measured: it doesn't run here, or its process died."""
 
 
 class BookError(SquadliteError):

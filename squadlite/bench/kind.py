@@ -41,8 +41,11 @@ class Runtime(Protocol):
 
 
 @runtime_checkable
-class ReadingRuntime(Runtime, Protocol):
-    """A runtime with a way of its own from texts to answers; others are read for by `reading`."""
+class TextReader(Protocol):
+    """
+    Goes from texts to answers. A runtime may do that in its own way; for one that doesn't, the
+    worker reads by `squadlite.bench.reading`.
+    """
 
     def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> "list[Reading]":
         """Look for answers: one reading per (question, context), in order."""

@@ -39,7 +39,7 @@ class OwnRuntime:
         return start_logits.numpy(), end_logits.numpy()
 
     def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> "list[Reading]":
-        """See `ReadingRuntime`."""
+        """See `TextReader`."""
         return self._reader.read_pairs(pairs)
 
 

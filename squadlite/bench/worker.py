@@ -1,0 +1,189 @@
+"""
+The process that one runtime lives in: `python -m squadlite.bench.worker`.
+
+Commands come in as JSON lines on stdin, one result goes out for each as a JSON line on stdout. The
+end of stdin ends the process. A command that fails ends it too, with a traceback on stderr: after
+an error inside a foreign library nothing that follows could be trusted.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from squadlite.bench.kind import Runtime, TextReader
+from squadlite.bench.runtimes import RUNTIMES
+from squadlite.bench.system import peak_rss
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Nothing at the top imports numpy or more: what a runtime imports is timed.
+
+QUESTION_TOKENS = 12  # of an example's tokens, so many are the question's
+
+
+class Session:
+    """What the worker was told so far: the runtime that it loaded."""
+
+    def __init__(self) -> None:
+        self._model = Path()
+        self._max_positions = 0
+        self._runtime: Runtime | None = None
+        self._reader: TextReader | None = None
+
+    def prepare(self, *, kind: str, model: str, folder: str) -> dict[str, Any]:
+        """Write what the runtime loads."""
+        return {"prepared": str(RUNTIMES[kind].prepare(Path(model), Path(folder)))}
+
+    def load(
+        self, *, kind: str, model: str, prepared: str, threads: int, max_positions: int
+    ) -> dict[str, Any]:
+        """Import the runtime's modules, then load the model."""
+        started = time.perf_counter()
+        for name in RUNTIMES[kind].requires:
+            importlib.import_module(name)
+        imported = time.perf_counter()
+        self._runtime = RUNTIMES[kind].load(Path(prepared), threads)
+        loaded = time.perf_counter()
+        self._model, self._max_positions = Path(model), max_positions
+        return {"import_s": imported - started, "load_s": loaded - imported}
+
+    def forward(
+        self, *, batch: int, length: int, vocab_size: int, repeats: int
+    ) -> dict[str, Sequence[float]]:
+        """
+        Time forward passes over windows without padding.
+
+        One pass before is not counted: another runtime has worked meanwhile, and has the caches.
+        """
+        runtime = self._loaded()
+        inputs = example_inputs(batch, length, vocab_size)
+        return {"seconds": _timed(lambda: runtime.logits(*inputs), repeats)}
+
+    def question(
+        self, *, question: str, passages: Sequence[str], repeats: int
+    ) -> dict[str, Sequence[float]]:
+        """Time answering a question from passages: tokens, forward passes, spans."""
+        reader = self._reading()
+        pairs = [(question, passage) for passage in passages]
+        return {"seconds": _timed(lambda: reader.read_pairs(pairs), repeats)}
+
+    def first(
+        self, *, question: str | None, passages: Sequence[str], length: int, vocab_size: int
+    ) -> dict[str, Any]:
+        """Answer once, or make one forward pass where there is no question."""
+        if question is None:
+            self._loaded().logits(*example_inputs(1, length, vocab_size))
+        else:
+            self._reading().read_pairs([(question, passage) for passage in passages])
+        return {}
+
+    def spans(self, *, data: str, limit: int) -> dict[str, Any]:
+        """Answer a SQuAD file's questions: id -> best span and null score less its logits."""
+        from squadlite.answering.evaluate import spread
+        from squadlite.answering.squad import load_squad
+
+        examples = spread(load_squad(data), limit)
+        pairs = [(example.question, example.context) for example in examples]
+        readings = self._reading().read_pairs(pairs)
+        return {
+            "spans": {
+                example.id: (
+                    reading.spans[0].text if reading.spans else "",
+                    reading.null_score_diff,
+                )
+                for example, reading in zip(examples, readings, strict=True)
+            }
+        }
+
+    def peak(self) -> dict[str, int | None]:
+        """The most memory that the process has held, in bytes."""
+        return {"peak_rss": peak_rss()}
+
+    def limits(self, *, threads: int) -> dict[str, Any]:
+        """Measure what the machine can do."""
+        from squadlite.bench.limits import measure_limits
+
+        return measure_limits(threads).to_dict()
+
+    def _loaded(self) -> Runtime:
+        if self._runtime is None:
+            raise ValueError("no runtime is loaded")
+        return self._runtime
+
+    def _reading(self) -> TextReader:
+        runtime = self._loaded()
+        if isinstance(runtime, TextReader):
+            return runtime
+        if self._reader is None:
+            from squadlite.answering.tokenizer import Tokenizer
+            from squadlite.bench.peers.weights import read_tokenizer
+            from squadlite.bench.reading import RuntimeReader
+
+            tokenizer = Tokenizer(read_tokenizer(self._model))
+            self._reader = RuntimeReader(runtime, tokenizer, self._max_positions)
+        return self._reader
+
+
+def example_inputs(
+    batch: int, length: int, vocab_size: int
+) -> "tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]":
+    """
+    Windows of random tokens, the same ones every time: what a token is doesn't change its cost.
+
+    Returns:
+        input_ids, token_type_ids and attention_mask, each (batch, length), without padding.
+    """
+    import numpy as np
+
+    shape = batch, length
+    token_type_ids = np.zeros(shape, dtype=np.int64)
+    token_type_ids[:, QUESTION_TOKENS:] = 1
+    input_ids = np.random.default_rng(0).integers(vocab_size, size=shape, dtype=np.int64)
+    return input_ids, token_type_ids, np.ones(shape, dtype=np.bool_)
+
+
+def _timed(work: Callable[[], object], repeats: int) -> list[float]:
+    work()
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def serve(commands: TextIO, results: TextIO) -> None:
+    """
+    Obey until the commands end.
+
+    Args:
+        commands: JSON lines: "do" names a method of `Session`, the other fields are its arguments.
+        results: takes a JSON line for each.
+    """
+    session = Session()
+    for line in commands:
+        command = json.loads(line)
+        result = getattr(session, command.pop("do"))(**command)
+        results.write(json.dumps(result) + "\n")
+        results.flush()
+
+
+def main() -> None:
+    """Serve stdin; whatever a library prints goes to stderr, so that stdout holds results alone."""
+    results = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve(sys.stdin, results)
+    sys.stderr.flush()
+    # Nothing is left to do, and some libraries take long to take themselves apart.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
