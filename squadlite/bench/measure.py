@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 
 from squadlite.errors import BenchError
+
+Sample = TypeVar("Sample")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Interleaved:
+class Interleaved(Generic[Sample]):
     """
     What turns gave.
 
@@ -50,16 +52,13 @@ class Interleaved:
         failures: name -> what a turn failed with.
     """
 
-    samples: dict[str, list[float]]
+    samples: dict[str, list[Sample]]
     failures: dict[str, str]
 
 
 def interleave(
-    turns: Mapping[str, Callable[[], Sequence[float]]],
-    *,
-    rounds: int,
-    tick: Callable[[], None] = lambda: None,
-) -> Interleaved:
+    turns: Mapping[str, Callable[[], Sequence[Sample]]], *, rounds: int
+) -> Interleaved[Sample]:
     """
     Let everyone have a turn, again and again: A B C A B C.
 
@@ -68,17 +67,14 @@ def interleave(
     Args:
         turns: name -> a function that gives samples.
         rounds: turns that each gets; one that fails with a BenchError gets no more.
-        tick: called after each turn, taken or not.
     """
-    samples: dict[str, list[float]] = {name: [] for name in turns}
+    samples: dict[str, list[Sample]] = {name: [] for name in turns}
     failures: dict[str, str] = {}
     for _ in range(rounds):
-        for name, turn in turns.items():
-            if name not in failures:
-                try:
-                    samples[name] += turn()
-                except BenchError as error:
-                    failures[name] = str(error)
-                    del samples[name]
-            tick()
+        for name in list(samples):
+            try:
+                samples[name] += turns[name]()
+            except BenchError as error:
+                failures[name] = str(error)
+                del samples[name]
     return Interleaved(samples, failures)

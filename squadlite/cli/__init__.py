@@ -8,6 +8,7 @@ import click
 
 from squadlite import __version__
 from squadlite.cli.ask import ask
+from squadlite.cli.bench import bench
 from squadlite.cli.evaluate import evaluate
 from squadlite.cli.model_files import convert, inspect, verify
 from squadlite.cli.text import text
@@ -29,7 +30,7 @@ def squadlite() -> None:
     """
 
 
-for command in (ask, text, convert, inspect, verify, evaluate):
+for command in (ask, text, convert, inspect, verify, evaluate, bench):
     squadlite.add_command(command)
 
 

@@ -1,0 +1,106 @@
+"""A benchmark's result as a picture: size against F1, latency against length."""
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from squadlite.errors import BenchError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Json = Mapping[str, Any]
+INCHES = (6.0, 4.5)  # of one panel
+
+
+def require_matplotlib() -> None:
+    """
+    Find out before hours of measuring whether a plot can be drawn after them.
+
+    Raises:
+        BenchError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise BenchError(
+            "a plot needs matplotlib, which is not installed: pip install 'squadlite[bench]'"
+        ) from error
+
+
+def draw(result: Json) -> bytes:
+    """
+    Draw a result.
+
+    One panel has each model's size and F1, as far as its file states one. Then one panel for each
+    model has the latency of its runtimes against length, at the smallest batch and the most
+    threads, with the 5th to 95th percentile around each line.
+
+    Args:
+        result: from `run_benchmark`, or read back from its JSON.
+
+    Returns:
+        A PNG file.
+
+    Raises:
+        BenchError: matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    models = result["models"]
+    width, height = INCHES
+    figure = Figure(figsize=(width * (1 + len(models)), height), layout="constrained")
+    panels = figure.subplots(1, 1 + len(models))
+    _draw_sizes(panels[0], models)
+    for panel, model in zip(panels[1:], models, strict=True):
+        _draw_latencies(panel, model)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    return picture.getvalue()
+
+
+def _draw_sizes(panel: "Axes", models: list[Json]) -> None:
+    panel.set(title="Size against F1", xlabel="MB", ylabel="F1")
+    for model in models:
+        if model["f1"] is not None:
+            size = model["bytes"] / 1e6
+            panel.plot([size], [model["f1"]], "o")
+            panel.annotate(
+                model["model"],
+                (size, model["f1"]),
+                textcoords="offset points",
+                xytext=(6, 6),
+            )
+    panel.margins(0.3)
+    panel.grid(alpha=0.3)
+
+
+def _draw_latencies(panel: "Axes", model: Json) -> None:
+    cells = [cell for row in model["runtimes"] for cell in row.get("forward", ())]
+    batch = min((cell["batch"] for cell in cells), default=1)
+    threads = max((cell["threads"] for cell in cells), default=1)
+    panel.set(
+        title=f"{model['model']}: latency, batch {batch}, threads {threads}",
+        xlabel="tokens",
+        ylabel="ms",
+    )
+    for row in model["runtimes"]:
+        chosen = sorted(
+            (cell["length"], cell["seconds"])
+            for cell in row.get("forward", ())
+            if (cell["batch"], cell["threads"]) == (batch, threads)
+        )
+        if not chosen:
+            continue
+        lengths = [length for length, _ in chosen]
+        low, median, high = (
+            [seconds[name] * 1000 for _, seconds in chosen] for name in ("p5", "median", "p95")
+        )
+        style = "--" if row["is_peer"] else "-"
+        (line,) = panel.plot(lengths, median, style, marker=".", label=row["runtime"])
+        panel.fill_between(lengths, low, high, color=line.get_color(), alpha=0.15)
+    panel.set_ylim(bottom=0)
+    panel.grid(alpha=0.3)
+    if cells:
+        panel.legend(fontsize="small")
