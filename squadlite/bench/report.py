@@ -30,10 +30,8 @@ def make_tables(result: Json) -> list[Table]:
     """
     tables = [_machine(result), _limits(result)]
     for model in result["models"]:
-        tables += [_runtimes(model), _forward(model)]
-        if any(row["why_not"] for row in model["runtimes"]):
-            tables.append(_not_run(model))
-    return tables
+        tables += [_runtimes(model), _forward(model), _not_run(model)]
+    return [table for table in tables if table.rows]
 
 
 def _machine(result: Json) -> Table:

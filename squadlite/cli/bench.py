@@ -136,7 +136,8 @@ def bench(
     from squadlite.bench.machine import usable_cores
     from squadlite.bench.plot import draw, require_matplotlib
     from squadlite.bench.report import make_tables
-    from squadlite.bench.run import BenchSettings, run_benchmark
+    from squadlite.bench.run import run_benchmark
+    from squadlite.bench.settings import BenchSettings
 
     if plot is not None:
         require_matplotlib()
