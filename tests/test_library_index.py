@@ -18,9 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squadlite.errors import BookError, BookIndexError, BrokenBookError
+from squadlite.library import concordance as concordance_module
 from squadlite.library import index as index_module
 from squadlite.library.book import open_book
-from squadlite.library.index import BookIndex, default_cache_dir
+from squadlite.library.cache import default_cache_dir, load
+from squadlite.library.index import BookIndex
+from squadlite.library.structure import Book, Chapter
 
 BOOKS = Path(__file__).parent / "books"
 SALT_ROAD = BOOKS / "the-salt-road.epub"
@@ -168,6 +171,43 @@ def test_a_damaged_index_is_built_again(tmp_path: Path, damage: str) -> None:
     assert file.read_bytes() == whole
 
 
+@pytest.mark.parametrize("name", ["cache #1", "50%?", "a&mode=rwc", "書庫"])
+def test_the_cache_may_have_any_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BookIndex.open(SALT_ROAD, cache_dir=tmp_path / name).close()
+    refuse_reading(monkeypatch)
+    with BookIndex.open(SALT_ROAD, cache_dir=tmp_path / name) as index:
+        assert index.search("salt", 1)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_open_index_lives_on_when_its_file_is_replaced(tmp_path: Path) -> None:
+    BookIndex.open(SALT_ROAD, cache_dir=tmp_path).close()
+    file = the_file(tmp_path)
+    with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
+        other = tmp_path / "other"
+        other.write_bytes(b"another file")
+        other.replace(file)
+        assert index.search("salt", 1)
+
+
+@given(
+    chapters=st.lists(st.text("ab. \n\u2003é", min_size=1, max_size=3000), min_size=1, max_size=3)
+)
+@settings(deadline=None, max_examples=30)
+def test_chapters_and_passages_keep_every_character(chapters: list[str]) -> None:
+    texts = [text.replace("b", "salt road ") for text in chapters]
+    book = Book("", "", "", tuple(Chapter(n, "", "", text) for n, text in enumerate(texts)))
+    with BookIndex(index_module._build(book, None)) as index:
+        assert [index.chapter(number).text for number in range(len(texts))] == [
+            text if text.strip() else "" for text in texts
+        ]
+        for passage in index.search("salt", 200):
+            text = texts[passage.chapter_index]
+            assert text[passage.start : passage.end] == passage.text
+
+
 def test_where_the_cache_cannot_be_written_the_book_is_answered_all_the_same(
     tmp_path: Path,
 ) -> None:
@@ -212,6 +252,7 @@ def test_a_killed_builder_leaves_no_broken_index(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from squadlite.library.index import BookIndex
+from squadlite.library.structure import Book, Chapter
         print("ready", flush=True)
         while True:
             BookIndex.open(sys.argv[1], cache_dir=sys.argv[2]).close()
@@ -231,7 +272,9 @@ def test_a_killed_builder_leaves_no_broken_index(tmp_path: Path) -> None:
             builder.send_signal(signal.SIGKILL)
             builder.wait()
         for file in tmp_path.glob("*.db"):
-            assert index_module._load(file) is not None
+            connection = load(file)
+            assert connection is not None
+            connection.close()
         with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
             assert index.search("salt", 1)
 
@@ -265,6 +308,6 @@ def test_missing_empty_and_unfit_files_are_told_apart(tmp_path: Path) -> None:
 def test_a_sqlite_without_full_text_search_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "_SCHEMA", "CREATE VIRTUAL TABLE x USING fts99(text)")
+    monkeypatch.setattr(concordance_module, "_SCHEMA", "CREATE VIRTUAL TABLE x USING fts99(text)")
     with pytest.raises(BookIndexError, match="no such module"):
         BookIndex.open(SALT_ROAD, cache_dir=tmp_path)

@@ -1,20 +1,19 @@
 """A book's index: its chapters, passages and words in one SQLite file in the user's cache."""
 
 import hashlib
-import os
 import sqlite3
-import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from squadlite.atomic import atomic_write
-from squadlite.errors import BookIndexError
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from squadlite.library.book import check_book_file, open_book
+from squadlite.library.cache import default_cache_dir, load, store
+from squadlite.library.concordance import Concordance, Stemmer
 from squadlite.library.passages import split_passages
 from squadlite.library.query import query_words
 from squadlite.library.ranking import PassageTable, Term, rank_passages
@@ -23,28 +22,22 @@ from squadlite.library.structure import Book, Chapter
 Progress = Callable[[int, int], None]
 
 # Raise it whenever the same book would give another index.
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 _APPLICATION_ID = 0x53515A49  # "SQZI", so that another program's database is told apart
-_TOKENIZER = "porter unicode61 remove_diacritics 2"
+# A chapter's text stands in its passages', each up to where the next begins, so that what overlaps
+# is kept once. Numbers of all passages are arrays of _NUMBER, read at once.
 _SCHEMA = f"""
     PRAGMA application_id = {_APPLICATION_ID};
     PRAGMA user_version = {INDEX_VERSION};
     CREATE TABLE book (title TEXT, author TEXT, language TEXT);
-    CREATE TABLE chapters (id INTEGER PRIMARY KEY, title TEXT, href TEXT, text TEXT);
-    CREATE TABLE passages (
-        id INTEGER PRIMARY KEY, chapter INTEGER, start INTEGER, end INTEGER, words INTEGER,
-        text TEXT
-    );
-    CREATE VIRTUAL TABLE words USING fts5(
-        text, content='passages', content_rowid='id', tokenize='{_TOKENIZER}'
-    );
-    CREATE VIRTUAL TABLE positions USING fts5vocab(words, instance);
-    CREATE VIRTUAL TABLE frequencies USING fts5vocab(words, row);
+    CREATE TABLE chapters (id INTEGER PRIMARY KEY, title TEXT, href TEXT);
+    CREATE TABLE passages (id INTEGER PRIMARY KEY, text TEXT);
+    CREATE TABLE arrays (chapters BLOB, starts BLOB, ends BLOB, words BLOB, places BLOB);
+    CREATE TABLE terms (term TEXT PRIMARY KEY, passages INTEGER, places BLOB) WITHOUT ROWID;
 """
+_NUMBER = np.dtype("<u4")
 # A term in more of the passages than this tells them apart too little to be worth its reading.
 _COMMON_SHARE = 0.5
-_DIGEST_BYTES = 32
-_ABANDONED_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -92,6 +85,13 @@ class BookIndex:
             ChapterInfo(*row)
             for row in connection.execute("SELECT id, title, href FROM chapters ORDER BY id")
         )
+        arrays = connection.execute(
+            "SELECT chapters, starts, ends, words, places FROM arrays"
+        ).fetchone()
+        chapters, starts, ends, words, places = (np.frombuffer(array, _NUMBER) for array in arrays)
+        self._starts, self._ends = starts, ends
+        self._stemmer = Stemmer()
+        self._table = PassageTable(chapters, words, places)
 
     @classmethod
     def open(
@@ -104,10 +104,10 @@ class BookIndex:
         """
         Open a book's index; read the book and build it where there is none yet.
 
-        The file in the cache is a SQLite database with its SHA-256 behind it, read whole into
-        memory: one that is damaged in any way, or not ours, is built again. It appears under its
-        name only when it is complete, so neither a kill nor a second process does harm. Where the
-        cache can't be written, the index lives in memory alone.
+        The file in the cache is a SQLite database with its SHA-256 behind it: one that is damaged
+        in any way, or not ours, is built again. It appears under its name only when it is complete,
+        so neither a kill nor a second process does harm. Where the cache can't be written, the
+        index lives in memory alone.
 
         Args:
             path: the book's file.
@@ -120,10 +120,10 @@ class BookIndex:
         path = check_book_file(path)
         folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
         cached = folder / f"{_digest(path)}-{INDEX_VERSION}.db"
-        connection = _load(cached)
+        connection = load(cached)
         if connection is None:
             connection = _build(open_book(path), progress)
-            _store(connection, cached)
+            store(connection, cached)
         return cls(connection)
 
     def chapter(self, index: int) -> Chapter:
@@ -138,10 +138,11 @@ class BookIndex:
                 f"chapter {index}: the book has chapters 0 to {len(self.chapters) - 1}"
             )
         info = self.chapters[index]
-        (text,) = self._connection.execute(
-            "SELECT text FROM chapters WHERE id = ?", (index,)
-        ).fetchone()
-        return Chapter(info.index, info.title, info.href, text)
+        first, end = np.searchsorted(self._table.chapters, [index, index + 1]).tolist()
+        pieces = self._connection.execute(
+            "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", (first, end)
+        )
+        return Chapter(info.index, info.title, info.href, "".join(text for (text,) in pieces))
 
     def search(
         self, question: str, limit: int, *, related: Mapping[str, float] | None = None
@@ -164,52 +165,52 @@ class BookIndex:
         if limit < 1:
             raise ValueError(f"limit: {limit}, expected at least 1")
         terms = self._terms(question, related or {})
-        ranked = rank_passages(terms, self._passages, limit=limit)
+        ranked = rank_passages(terms, self._table, limit=limit)
         return [self._passage(passage, score) for passage, score in ranked]
 
     def _terms(self, question: str, related: Mapping[str, float]) -> list[Term]:
+        words = [*((word, 1.0) for word in query_words(question)), *related.items()]
+        stemmed = self._stemmer.terms([word for word, _ in words])
         weights: dict[str, float] = {}
-        for word, weight in [*((word, 1.0) for word in query_words(question)), *related.items()]:
-            for term in self._stemmer.terms(word):
+        for (_, weight), terms in zip(words, stemmed, strict=True):
+            for term in terms:
                 weights[term] = max(weights.get(term, 0.0), weight)
         counts = {term: self._frequency(term) for term in weights}
         found = [term for term, count in counts.items() if count]
-        common = _COMMON_SHARE * len(self._passages.words)
+        common = _COMMON_SHARE * len(self._table)
         telling = [term for term in found if counts[term] <= common]
-        return [Term(weights[term], self._positions(term)) for term in telling or found]
+        return [Term(weights[term], self._places(term)) for term in telling or found]
 
     def _frequency(self, term: str) -> int:
         row = self._connection.execute(
-            "SELECT doc FROM frequencies WHERE term = ?", (term,)
+            "SELECT passages FROM terms WHERE term = ?", (term,)
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _positions(self, term: str) -> dict[int, list[int]]:
-        positions: dict[int, list[int]] = {}
-        rows = self._connection.execute("SELECT doc, offset FROM positions WHERE term = ?", (term,))
-        for passage, position in rows:
-            positions.setdefault(passage, []).append(position)
-        return positions
+    def _places(self, term: str) -> NDArray[np.uint32]:
+        (places,) = self._connection.execute(
+            "SELECT places FROM terms WHERE term = ?", (term,)
+        ).fetchone()
+        return np.frombuffer(places, _NUMBER)
 
     def _passage(self, passage: int, score: float) -> Passage:
-        chapter, start, end, text = self._connection.execute(
-            "SELECT chapter, start, end, text FROM passages WHERE id = ?", (passage,)
-        ).fetchone()
-        return Passage(chapter, start, end, text, score)
-
-    @cached_property
-    def _passages(self) -> PassageTable:
-        rows = self._connection.execute(
-            "SELECT chapter, words FROM passages ORDER BY id"
-        ).fetchall()
-        return PassageTable([chapter for chapter, _ in rows], [words for _, words in rows])
-
-    @cached_property
-    def _stemmer(self) -> "_Stemmer":
-        return _Stemmer()
+        chapter = int(self._table.chapters[passage])
+        start, end = int(self._starts[passage]), int(self._ends[passage])
+        # The first passage of a chapter is kept with what stands before it.
+        is_first = passage == 0 or self._table.chapters[passage - 1] != chapter
+        before = start if is_first else 0
+        text = ""
+        for (piece,) in self._connection.execute(
+            "SELECT text FROM passages WHERE id >= ? ORDER BY id", (passage,)
+        ):
+            text += piece
+            if len(text) >= before + end - start:
+                break
+        return Passage(chapter, start, end, text[before : before + end - start], score)
 
     def close(self) -> None:
         """Close the index file."""
+        self._stemmer.close()
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -224,110 +225,73 @@ class BookIndex:
         self.close()
 
 
-class _Stemmer:
-    """Gives the terms under which the index keeps a word, by asking the same tokenizer."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect(":memory:")
-        self._connection.executescript(
-            f"""
-            CREATE VIRTUAL TABLE word USING fts5(text, tokenize='{_TOKENIZER}');
-            CREATE VIRTUAL TABLE terms USING fts5vocab(word, instance);
-            """
-        )
-
-    def terms(self, word: str) -> list[str]:
-        """The terms of a word; none where it is only marks, several where it has marks inside."""
-        self._connection.execute("DELETE FROM word")
-        self._connection.execute("INSERT INTO word VALUES (?)", (word,))
-        rows = self._connection.execute("SELECT term FROM terms ORDER BY offset")
-        return [term for (term,) in rows]
-
-
-def default_cache_dir() -> Path:
-    """Where indexes live: SQUADLITE_CACHE, else the platform's folder for a user's caches."""
-    if chosen := os.environ.get("SQUADLITE_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "squadlite"
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load(cached: Path) -> sqlite3.Connection | None:
-    """The index in a cache file; None where there is no whole one of ours."""
-    try:
-        content = memoryview(cached.read_bytes())
-    except OSError:
-        return None
-    image, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    if hashlib.sha256(image).digest() != digest:
-        return None
-    connection = sqlite3.connect(":memory:")
-    connection.deserialize(image)
-    return connection
-
-
-def _store(connection: sqlite3.Connection, cached: Path) -> None:
-    """Keep an index in the cache, if it can be written."""
-    image = connection.serialize()
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(cached.parent)
-        with atomic_write(cached) as file:
-            file.write(image)
-            file.write(hashlib.sha256(image).digest())
-    except OSError:
-        return  # the index in memory answers this time; the next run builds it again
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote have left."""
-    for part in folder.glob(".*.db.*.part"):
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            part.unlink(missing_ok=True)
-
-
 def _build(book: Book, progress: Progress | None) -> sqlite3.Connection:
     """The index of a book, in memory."""
     connection = sqlite3.connect(":memory:")
-    try:
-        connection.executescript(_SCHEMA)
-    except sqlite3.OperationalError as error:
-        raise BookIndexError(f"this Python's SQLite can't index books: {error}") from error
+    connection.executescript(_SCHEMA)
     connection.execute(
         "INSERT INTO book VALUES (?, ?, ?)", (book.title, book.author, book.language)
     )
+    passages = _Passages()
     total = sum(len(chapter.text) for chapter in book.chapters)
     done = 0
     for chapter in book.chapters:
-        _add_chapter(connection, chapter)
+        connection.execute(
+            "INSERT INTO chapters VALUES (?, ?, ?)", (chapter.index, chapter.title, chapter.href)
+        )
+        connection.executemany("INSERT INTO passages VALUES (?, ?)", passages.add(chapter))
         done += len(chapter.text)
         if progress is not None:
             progress(done, total)
-    connection.execute("INSERT INTO words (words) VALUES ('rebuild')")
+    places, entries = passages.concordance.entries()
+    connection.execute(
+        "INSERT INTO arrays VALUES (?, ?, ?, ?, ?)",
+        (
+            _bytes(passages.chapters),
+            _bytes(passages.starts),
+            _bytes(passages.ends),
+            _bytes(passages.words),
+            _bytes(places),
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO terms VALUES (?, ?, ?)",
+        ((entry.term, entry.passages, _bytes(entry.places)) for entry in entries),
+    )
     connection.commit()
     return connection
 
 
-def _add_chapter(connection: sqlite3.Connection, chapter: Chapter) -> None:
-    text = chapter.text
-    connection.execute(
-        "INSERT INTO chapters VALUES (?, ?, ?, ?)",
-        (chapter.index, chapter.title, chapter.href, text),
-    )
-    connection.executemany(
-        "INSERT INTO passages (chapter, start, end, words, text) VALUES (?, ?, ?, ?, ?)",
-        (
-            (chapter.index, start, end, len(text[start:end].split()), text[start:end])
-            for start, end in split_passages(text)
-        ),
-    )
+def _bytes(numbers: ArrayLike) -> bytes:
+    return np.asarray(numbers, _NUMBER).tobytes()
+
+
+class _Passages:
+    """What is said of the passages of a book while its chapters are gone through."""
+
+    def __init__(self) -> None:
+        self.chapters: list[int] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.words: list[int] = []
+        self.concordance = Concordance()
+
+    def add(self, chapter: Chapter) -> Iterator[tuple[int, str]]:
+        """Take the passages of the next chapter; yield the number of each and its kept text."""
+        text = chapter.text
+        places = split_passages(text)
+        cuts = [start for start, _ in places[1:]]
+        # Not strict: a chapter of whitespace has no passage.
+        for (start, end), first, last in zip(places, [0, *cuts], [*cuts, len(text)], strict=False):
+            words = text[start:end].split()
+            self.chapters.append(chapter.index)
+            self.starts.append(start)
+            self.ends.append(end)
+            self.words.append(len(words))
+            self.concordance.add(words)
+            yield len(self.words) - 1, text[first:last]

@@ -12,7 +12,11 @@ OVERLAP_WORDS = 50
 
 # Chinese and Japanese write no spaces: there a character counts as a word. A run of more than 40
 # characters is no word either; it must not make a passage as long as it likes.
-_WORD = re.compile(r"[぀-ヿ㐀-鿿豈-﫿]|[^\s぀-ヿ㐀-鿿豈-﫿]{1,40}")
+_UNSPACED = re.compile("[぀-ヿ㐀-鿿豈-﫿]")
+_MAX_WORD_CHARACTERS = 40
+_WORD = re.compile(
+    rf"{_UNSPACED.pattern}|[^\s{_UNSPACED.pattern[1:-1]}]{{1,{_MAX_WORD_CHARACTERS}}}"
+)
 
 
 def split_passages(
@@ -94,7 +98,16 @@ def _ends_paragraph(text: str, units: list[tuple[int, int, int]], index: int) ->
 
 def _units(text: str, max_words: int) -> Iterator[tuple[int, int, int]]:
     """Start, end and number of words of each sentence, those beyond `max_words` in pieces."""
+    has_unspaced = _UNSPACED.search(text) is not None
     for start, end in split_sentences(text):
+        spaced = text[start:end].split()
+        if (
+            not has_unspaced
+            and len(spaced) <= max_words
+            and max(map(len, spaced)) <= _MAX_WORD_CHARACTERS
+        ):
+            yield start, end, len(spaced)
+            continue
         words = [match.span() for match in _WORD.finditer(text, start, end)]
         for first in range(0, len(words), max_words):
             piece = words[first : first + max_words]

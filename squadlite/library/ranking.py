@@ -1,9 +1,12 @@
 """Which passages of a book look most like they answer a question: bm25 that looks around."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
 
 # bm25's usual constants.
 TERM_SATURATION = 1.2
@@ -18,7 +21,8 @@ CLOSE_WEIGHT = 0.6
 CLOSE_WORDS = 25
 CLOSE_CANDIDATES = 150
 
-Positions = Mapping[int, Sequence[int]]
+Integers = NDArray[np.integer]
+Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -28,30 +32,55 @@ class Term:
 
     Attributes:
         weight: 1 for a word of the question, less for one that is only related to it.
-        positions: for each passage that holds it, where: counted in words, in order.
+        places: where it stands, in order, the words of all passages counted through from 0.
     """
 
     weight: float
-    positions: Positions
+    places: Integers
 
 
 @dataclass(frozen=True)
 class PassageTable:
     """
-    What ranking knows of the passages; the passage with id i is at position i - 1.
+    What ranking knows of the P passages, in their order in the book.
 
     Attributes:
-        chapters: the chapter of each.
-        words: the length of each, in words.
+        chapters: (P,) the chapter of each; never falling.
+        words: (P,) the length of each, in words.
+        places: (P + 1,) the place of each one's first term, and the number of places in all.
     """
 
-    chapters: Sequence[int]
-    words: Sequence[int]
+    chapters: Integers
+    words: Integers
+    places: Integers
+
+    def __len__(self) -> int:
+        return len(self.words)
 
     @cached_property
-    def average_words(self) -> float:
-        """The mean length of a passage."""
-        return sum(self.words) / len(self.words)
+    def saturation(self) -> Scores:
+        """(P,) how many times a term must stand in each passage for half of what it can gain."""
+        relative = self.words / (int(self.words.sum(dtype=np.int64)) / len(self))
+        return TERM_SATURATION * (1 - LENGTH_WEIGHT + LENGTH_WEIGHT * relative)
+
+    @cached_property
+    def number_of_chapters(self) -> int:
+        """How many chapters have passages."""
+        return len(_runs(self.chapters))
+
+    def holding(self, places: Integers) -> Integers:
+        """The passage that each place is in."""
+        return np.searchsorted(self.places, places, side="right") - 1
+
+
+@dataclass(frozen=True)
+class _Occurrence:
+    """A term of the query, the passages that hold it, and how often each does."""
+
+    term: Term
+    passages: Integers
+    counts: Integers
+    rarity: float
 
 
 def rank_passages(
@@ -67,82 +96,100 @@ def rank_passages(
         limit: how many to return at most.
 
     Returns:
-        (id, score) of the best passages, best first.
+        (number, score) of the best passages, best first; the first passage has number 0.
 
     Source: Robertson & Zaragoza 2009 for bm25; the terms added to it are ours, chosen on the
     questions of benchmarks/books.py and on FairytaleQA.
     """
-    scores: dict[int, float] = {}
-    for term in terms:
-        for passage, gain in _gains(term, passages).items():
-            scores[passage] = scores.get(passage, 0.0) + gain
-    _add_chapter_bonus(scores, terms, passages)
-    best = sorted(scores, key=lambda passage: (-scores[passage], passage))
-    candidates = best[: max(limit, CLOSE_CANDIDATES)]
-    for passage in candidates:
-        scores[passage] += CLOSE_WEIGHT * _closeness(passage, terms, len(passages.words))
-    candidates.sort(key=lambda passage: (-scores[passage], passage))
-    return [(passage, scores[passage]) for passage in candidates[:limit]]
+    occurrences = [_occurrence(term, passages) for term in terms]
+    scores = np.zeros(len(passages))
+    reached = np.zeros(len(passages), dtype=bool)
+    for occurrence in occurrences:
+        scores += _gains(occurrence, passages, reached)
+    scores += _chapter_bonus(occurrences, passages)
+    candidates = _best(scores, np.flatnonzero(reached), max(limit, CLOSE_CANDIDATES))
+    scores[candidates] += CLOSE_WEIGHT * _closeness(candidates, occurrences, passages)
+    best = _best(scores, candidates, limit)
+    return list(zip(best.tolist(), scores[best].tolist(), strict=True))
+
+
+def _occurrence(term: Term, passages: PassageTable) -> _Occurrence:
+    holding = passages.holding(term.places)
+    firsts = _runs(holding)
+    counts = np.diff(firsts, append=len(holding))
+    return _Occurrence(term, holding[firsts], counts, _rarity(len(firsts), len(passages)))
+
+
+def _runs(values: Integers) -> Integers:
+    """Where each run of equal values begins."""
+    return np.flatnonzero(np.diff(values, prepend=-1))
 
 
 def _rarity(holding: int, total: int) -> float:
     return math.log(1 + (total - holding + 0.5) / (holding + 0.5))
 
 
-def _gains(term: Term, passages: PassageTable) -> dict[int, float]:
-    """What a term adds to each passage that holds it or stands near one that does."""
-    total = len(passages.words)
-    weight = term.weight * _rarity(len(term.positions), total)
-    own = {}
-    for passage, positions in term.positions.items():
-        relative = passages.words[passage - 1] / passages.average_words
-        length = 1 - LENGTH_WEIGHT + LENGTH_WEIGHT * relative
-        count = len(positions)
-        own[passage] = weight * count * (TERM_SATURATION + 1) / (count + TERM_SATURATION * length)
-    gains = dict(own)
-    for passage, gain in own.items():
-        for distance, share in NEARBY:
-            for neighbour in (passage - distance, passage + distance):
-                if (
-                    1 <= neighbour <= total
-                    and passages.chapters[neighbour - 1] == passages.chapters[passage - 1]
-                ):
-                    gains[neighbour] = max(gains.get(neighbour, 0.0), share * gain)
+def _gains(occurrence: _Occurrence, passages: PassageTable, reached: NDArray[np.bool_]) -> Scores:
+    """What a term adds to each passage that holds it or stands near one that does: `reached`."""
+    held, counts = occurrence.passages, occurrence.counts
+    weight = occurrence.term.weight * occurrence.rarity
+    own = weight * counts * (TERM_SATURATION + 1) / (counts + passages.saturation[held])
+    gains = np.zeros(len(passages))
+    gains[held] = own
+    reached[held] = True
+    for distance, share in NEARBY:
+        for step in (-distance, distance):
+            inside = (held >= -step) & (held < len(passages) - step)
+            neighbours = held[inside] + step
+            same = passages.chapters[neighbours] == passages.chapters[held[inside]]
+            neighbours, gain = neighbours[same], own[inside][same]
+            gains[neighbours] = np.maximum(gains[neighbours], share * gain)
+            reached[neighbours] = True
     return gains
 
 
-def _add_chapter_bonus(
-    scores: dict[int, float], terms: Sequence[Term], passages: PassageTable
-) -> None:
-    number = len(set(passages.chapters))
-    bonus: dict[int, float] = {}
-    for term in terms:
-        chapters = {passages.chapters[passage - 1] for passage in term.positions}
-        for chapter in chapters:
-            rarity = math.log(number / len(chapters))
-            bonus[chapter] = bonus.get(chapter, 0.0) + CHAPTER_WEIGHT * term.weight * rarity
-    for passage in scores:
-        scores[passage] += bonus.get(passages.chapters[passage - 1], 0.0)
+def _chapter_bonus(occurrences: Sequence[_Occurrence], passages: PassageTable) -> Scores:
+    """What each passage gains by its chapter's holding terms."""
+    bonus = np.zeros(int(passages.chapters[-1]) + 1 if len(passages) else 0)
+    for occurrence in occurrences:
+        chapters = passages.chapters[occurrence.passages]
+        chapters = chapters[_runs(chapters)]
+        rarity = math.log(passages.number_of_chapters / len(chapters))
+        bonus[chapters] += CHAPTER_WEIGHT * occurrence.term.weight * rarity
+    return bonus[passages.chapters]
 
 
-def _closeness(passage: int, terms: Sequence[Term], total: int) -> float:
-    """The rarity of the different terms in the best stretch of CLOSE_WORDS words."""
-    places = sorted(
-        (position, index)
-        for index, term in enumerate(terms)
-        if term.weight == 1
-        for position in term.positions.get(passage, ())
-    )
-    rarities = [_rarity(len(term.positions), total) for term in terms]
-    return max((sum(rarities[index] for index in near) for near in _stretches(places)), default=0.0)
+def _best(scores: Scores, among: Integers, number: int) -> Integers:
+    """So many of these passages, those with the highest scores; the earlier one where they tie."""
+    if number < len(among):
+        values = scores[among]
+        worst = len(values) - number
+        among = among[values >= np.partition(values, worst)[worst]]
+    return among[np.lexsort((among, -scores[among]))][:number]
 
 
-def _stretches(places: list[tuple[int, int]]) -> Iterator[set[int]]:
-    """The different terms in each stretch that begins with a term."""
-    for first, (start, _) in enumerate(places):
-        near = set()
-        for position, index in places[first:]:
-            if position - start > CLOSE_WORDS:
-                break
-            near.add(index)
-        yield near
+def _closeness(
+    candidates: Integers, occurrences: Sequence[_Occurrence], passages: PassageTable
+) -> Scores:
+    """For each candidate, the rarity of the question's terms in its best stretch of CLOSE_WORDS."""
+    asked = [occurrence for occurrence in occurrences if occurrence.term.weight == 1]
+    closeness = np.zeros(len(passages))
+    if not asked:
+        return closeness[candidates]
+    is_candidate = np.zeros(len(passages), dtype=bool)
+    is_candidate[candidates] = True
+    inside = [
+        occurrence.term.places[np.repeat(is_candidate[occurrence.passages], occurrence.counts)]
+        for occurrence in asked
+    ]
+    # A best stretch begins with a term, and reaches no further than its passage.
+    starts = np.concatenate(inside).astype(np.int64)
+    holding = passages.holding(starts)
+    ends = np.minimum(starts + CLOSE_WORDS + 1, passages.places[holding + 1])
+    worth = np.zeros(len(starts))
+    for occurrence, places in zip(asked, inside, strict=True):
+        worth += occurrence.rarity * (
+            np.searchsorted(places, starts) < np.searchsorted(places, ends)
+        )
+    np.maximum.at(closeness, holding, worth)
+    return closeness[candidates]

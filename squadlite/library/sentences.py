@@ -3,10 +3,16 @@
 import re
 
 _CLOSERS = "\"'”’»)]"
-# A stop, what closes after it, and the space before the next sentence.
-_STOP = re.compile(rf"[.!?…]+[{re.escape(_CLOSERS)}]*(?=\s)|[。！？]+[」』”’）]*")
+# A stop, what closes after it, and the first letter of the next sentence behind quotation marks. It
+# begins with one set of characters, which is looked for several times faster than one of two.
+_STOP = re.compile(
+    rf"""[.!?…。！？](?:
+        (?<=[.!?…])[.!?…]*[{re.escape(_CLOSERS)}]*(?=\s)
+        | (?<=[。！？])[。！？]*[」』”’）]*
+    )(?=\s+["'“”‘’«(\[—–-]*(\w)?|)""",
+    re.VERBOSE,
+)
 _PARAGRAPH_BREAK = re.compile(r"\n\s*\n")
-_NEXT = re.compile(r"\s+[\"'“”‘’«(\[—–-]*(\w)?")
 _LAST_WORD = re.compile(r"\w[\w.]*$")
 _LAST_WORD_CHARACTERS = 24
 _INITIALS = re.compile(r"[^\W\d_]|(?:[^\W\d_]\.)+[^\W\d_]")
@@ -48,8 +54,7 @@ def _borders(text: str) -> list[int]:
 
 
 def _ends_sentence(text: str, stop: re.Match[str]) -> bool:
-    following = _NEXT.match(text, stop.end())
-    letter = (following[1] or "") if following else ""
+    letter = stop[1] or ""
     if letter.islower():
         return False
     return stop[0] != "." or not _is_abbreviated(text, stop.start(), before_number=letter.isdigit())
