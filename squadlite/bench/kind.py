@@ -51,7 +51,7 @@ class TextReader(Protocol):
         """Look for answers: one reading per (question, context), in order."""
 
 
-def the_model_itself(model: Path, folder: Path) -> Path:
+def the_model_itself(model: Path, folder: Path, questions: Path | None) -> Path:
     """Prepare nothing: the runtime loads the model as it is."""
     return model
 
@@ -68,8 +68,10 @@ class RuntimeKind:
         requires: modules that must be installed. The worker imports them, in this order, before it
             loads: that is the runtime's import time.
         load: (what `prepare` gave, threads) -> a runtime; timed.
-        prepare: (model, empty folder) -> what `load` takes, written into the folder; not timed.
-            The model is a .sqz file or a checkpoint folder in Hugging Face's layout.
+        prepare: (model, empty folder, questions) -> what `load` takes, written into the folder;
+            not timed. The model is a .sqz file or a checkpoint folder in Hugging Face's layout;
+            the questions are a SQuAD file for runtimes that calibrate themselves, or None.
+        prepare_requires: modules that must be installed besides, for `prepare` alone.
         unsupported: why it can't run here though its modules are installed, or None.
     """
 
@@ -78,13 +80,14 @@ class RuntimeKind:
     is_peer: bool
     requires: tuple[str, ...]
     load: Callable[[Path, int], Runtime]
-    prepare: Callable[[Path, Path], Path] = the_model_itself
+    prepare: Callable[[Path, Path, Path | None], Path] = the_model_itself
+    prepare_requires: tuple[str, ...] = ()
     unsupported: Callable[[], str | None] = lambda: None
 
 
 def missing(kind: RuntimeKind) -> str | None:
     """Why a runtime can't run here, in a few words; None: it can."""
-    for name in kind.requires:
+    for name in (*kind.requires, *kind.prepare_requires):
         library = name.partition(".")[0]
         if importlib.util.find_spec(library) is None:
             return f"{library} is not installed (pip install 'squadlite[bench]')"

@@ -5,9 +5,10 @@ from types import MappingProxyType
 
 from squadlite.bench import own
 from squadlite.bench.kind import RuntimeKind
+from squadlite.bench.peers import ctranslate, hugging, onnx_runtime, open_vino
 
 # A peer's module offers `KINDS`, as `own` does; it stands here once.
-_MODULES = (own,)
+_MODULES = (own, hugging, onnx_runtime, open_vino, ctranslate)
 
 RUNTIMES: Mapping[str, RuntimeKind] = MappingProxyType(
     {kind.name: kind for module in _MODULES for kind in module.KINDS}
