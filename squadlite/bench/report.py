@@ -38,7 +38,7 @@ def _machine(result: Json) -> Table:
     machine = result["machine"]
     memory = machine["memory"]
     shown = {
-        "processor": machine["cpu"],
+        "processor": machine["cpu"] or "unknown",
         "features": " ".join(machine["features"]),
         "cores": f"{machine['usable_cores']} usable, {machine['cores'] or 'unknown'} physical",
         "clock governor": machine["governor"] or "not exposed",

@@ -6,6 +6,7 @@ from typing import Any
 
 from squadlite.bench.system import size_of
 from squadlite.container import open_sqz
+from squadlite.errors import ConfigError, HeaderError
 from squadlite.model import ModelConfig, load_checkpoint
 
 
@@ -34,14 +35,17 @@ def describe_model(path: Path) -> Subject:
     Look at a model without decoding it, where it is a .sqz file.
 
     Raises:
-        FormatError, CheckpointError, ConfigError: it can't be read.
+        FormatError, CheckpointError: it can't be read.
     """
     size = size_of(path)
     if path.is_dir():
         return Subject(path, size, load_checkpoint(path).config)
     with open_sqz(path) as file:
-        config = ModelConfig.from_dict(file.model)
-        scores = file.metadata.get("scores")
+        model, scores = file.model, file.metadata.get("scores")
+    try:
+        config = ModelConfig.from_dict(model)
+    except ConfigError as error:
+        raise HeaderError(f"{path}: {error}") from error
     # Metadata is anyone's to write.
     known: dict[str, Any] = scores if isinstance(scores, dict) else {}
     f1, data = known.get("F1"), known.get("data")
@@ -49,6 +53,6 @@ def describe_model(path: Path) -> Subject:
         path,
         size,
         config,
-        f1=float(f1) if isinstance(f1, int | float) else None,
+        f1=float(f1) if type(f1) in (int, float) else None,
         scored_on=data if isinstance(data, str) else None,
     )
