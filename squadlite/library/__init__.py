@@ -1,1 +1,1 @@
-"""Books: one reader per format, chapters, passages, the index. Standard library and lxml only."""
+"""Books: a reader per format, chapters, passages, the index. Standard library, numpy and lxml."""

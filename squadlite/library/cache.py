@@ -40,9 +40,11 @@ def load(cached: Path) -> sqlite3.Connection | None:
         # Nobody writes into a file of the cache: a new one takes its name. SQLite passes over the
         # digest, since the database's header counts its pages.
         uri = f"{cached.absolute().as_uri()}?mode=ro&immutable=1"
-        return sqlite3.connect(uri, uri=True)
+        connection = sqlite3.connect(uri, uri=True)
+        connection.execute("PRAGMA schema_version")  # opens the file, which connecting doesn't
     except (OSError, sqlite3.OperationalError):
         return None  # not there, or gone since
+    return connection
 
 
 def _is_whole(cached: Path) -> bool:

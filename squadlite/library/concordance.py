@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from squadlite.errors import BookIndexError
 
+Places = NDArray[np.uint32]
+
 _SCHEMA = """
     CREATE VIRTUAL TABLE words USING fts5(
-        text, content='', tokenize='porter unicode61 remove_diacritics 2'
+        text, content='', columnsize=0, tokenize='porter unicode61 remove_diacritics 2'
     );
     CREATE VIRTUAL TABLE terms USING fts5vocab(words, instance);
 """
@@ -71,7 +73,7 @@ class Entry:
 
     term: str
     passages: int
-    places: NDArray[np.uint32]
+    places: Places
 
 
 class Concordance:
@@ -92,7 +94,7 @@ class Concordance:
         self._words.extend(map(self._spellings.__getitem__, words))
         self._ends.append(len(self._words))
 
-    def entries(self) -> tuple[NDArray[np.uint32], Iterator[Entry]]:
+    def entries(self) -> tuple[Places, Iterator[Entry]]:
         """
         Work out the places.
 
@@ -104,36 +106,34 @@ class Concordance:
             stemmed = stemmer.terms(list(self._spellings))
         names = sorted(set(chain.from_iterable(stemmed)))
         numbers = {name: number for number, name in enumerate(names)}
-        terms = np.array([numbers[name] for name in chain.from_iterable(stemmed)], dtype=np.uint32)
-        counts = np.array([len(of_word) for of_word in stemmed], dtype=np.int64)
-        words = np.array(self._words, dtype=np.uint32)
-        term_ends = np.concatenate([[0], np.cumsum(counts[words])])
-        starts = term_ends[np.array(self._ends, dtype=np.int64)]
-        return starts.astype(np.uint32), _entries(names, _gather(terms, counts, words), starts)
+        terms = np.array([numbers[name] for name in chain.from_iterable(stemmed)], np.uint32)
+        counts = np.array([len(of_word) for of_word in stemmed], np.uint32)
+        words = np.array(self._words, np.uint32)
+        places = np.concatenate([[0], np.cumsum(counts[words], dtype=np.uint32)])
+        starts: Places = places[np.array(self._ends, np.int64)].astype(np.uint32)
+        return starts, _entries(names, _gather(terms, counts, words), starts)
 
 
-def _gather(
-    terms: NDArray[np.uint32], counts: NDArray[np.int64], words: NDArray[np.uint32]
-) -> NDArray[np.uint32]:
+def _gather(terms: Places, counts: Places, words: Places) -> Places:
     """The term at each place, where each spelling's `counts` terms follow those before it."""
-    firsts = np.cumsum(counts) - counts
-    counts, firsts = counts[words], firsts[words]
-    before = np.cumsum(counts) - counts
-    gathered: NDArray[np.uint32] = terms[
-        np.arange(counts.sum()) + np.repeat(firsts - before, counts)
-    ]
+    firsts = (np.cumsum(counts, dtype=np.uint32) - counts)[words]
+    counts = counts[words]
+    before = np.cumsum(counts, dtype=np.uint32) - counts
+    # Where the difference is negative it wraps around, and back again with the sum.
+    indices = np.repeat(firsts - before, counts)
+    indices += np.arange(len(indices), dtype=np.uint32)
+    gathered: Places = terms[indices]
     return gathered
 
 
-def _entries(
-    names: list[str], terms: NDArray[np.uint32], starts: NDArray[np.int64]
-) -> Iterator[Entry]:
+def _entries(names: list[str], terms: Places, starts: Places) -> Iterator[Entry]:
     places = _sorted_places(terms)
     ends = np.cumsum(np.bincount(terms, minlength=len(names)))
-    passages = np.repeat(np.arange(len(starts) - 1), np.diff(starts))[places]
-    is_new = np.diff(passages, prepend=-1) != 0
-    is_new[ends[:-1]] = True
-    passages_before = np.concatenate([[0], np.cumsum(is_new)])
+    passages = np.repeat(np.arange(len(starts) - 1, dtype=np.uint32), np.diff(starts))[places]
+    is_new = np.ones(len(places) + 1, bool)
+    is_new[1:-1] = passages[1:] != passages[:-1]
+    is_new[ends] = True
+    passages_before = np.concatenate([[0], np.cumsum(is_new[:-1], dtype=np.uint32)])
     first = 0
     for name, end in zip(names, ends.tolist(), strict=True):
         holding = int(passages_before[end] - passages_before[first])
@@ -141,7 +141,7 @@ def _entries(
         first = end
 
 
-def _sorted_places(terms: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _sorted_places(terms: Places) -> Places:
     """The places of each term after those of the term before."""
     places = np.arange(len(terms), dtype=np.uint32)
     # numpy sorts numbers of 16 bits by radix, several times faster than longer ones.

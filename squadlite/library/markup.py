@@ -220,16 +220,19 @@ class _BlockBuilder:
         return any(not piece.isspace() for piece in self._pieces)
 
     def _flush(self) -> Iterator[Block]:
-        text = _WHITESPACE.sub(" ", "".join(self._pieces))
-        lines = [line.strip() for line in text.split(_BREAK)]
-        paragraphs = [_without_blanks(lines)] if self._heading else _split_at_blank_lines(lines)
-        linked = self._linked / max(len(text), 1)
+        text, linked = "".join(self._pieces), self._linked
         self._pieces.clear()
         self._linked = 0
+        if not text or text.isspace():
+            return
+        # Splitting and joining folds whitespace several times faster than a substitution.
+        lines = [" ".join(line.split()) for line in text.split(_BREAK)]
+        paragraphs = [_without_blanks(lines)] if self._heading else _split_at_blank_lines(lines)
+        share = linked / len(_WHITESPACE.sub(" ", text)) if linked else 0.0
         for paragraph in paragraphs:
             if paragraph:
                 content = unicodedata.normalize("NFC", "\n".join(paragraph))
-                yield Block(content, self._heading, tuple(self._anchors), min(linked, 1.0))
+                yield Block(content, self._heading, tuple(self._anchors), min(share, 1.0))
                 self._anchors.clear()
 
 
