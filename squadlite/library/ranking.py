@@ -64,6 +64,17 @@ class PassageTable:
         return TERM_SATURATION * (1 - LENGTH_WEIGHT + LENGTH_WEIGHT * relative)
 
     @cached_property
+    def has_neighbour(self) -> dict[int, NDArray[np.bool_]]:
+        """(P,) for each step of NEARBY, back and forth, whether it ends in the same chapter."""
+        has = {}
+        for distance, _ in NEARBY:
+            same = self.chapters[distance:] == self.chapters[:-distance]
+            none = np.zeros(min(distance, len(self)), dtype=bool)
+            has[-distance] = np.concatenate([none, same])
+            has[distance] = np.concatenate([same, none])
+        return has
+
+    @cached_property
     def number_of_chapters(self) -> int:
         """How many chapters have passages."""
         return len(_runs(self.chapters))
@@ -116,13 +127,15 @@ def rank_passages(
 def _occurrence(term: Term, passages: PassageTable) -> _Occurrence:
     holding = passages.holding(term.places)
     firsts = _runs(holding)
-    counts = np.diff(firsts, append=len(holding))
+    counts = np.append(firsts[1:], len(holding)) - firsts
     return _Occurrence(term, holding[firsts], counts, _rarity(len(firsts), len(passages)))
 
 
 def _runs(values: Integers) -> Integers:
     """Where each run of equal values begins."""
-    return np.flatnonzero(np.diff(values, prepend=-1))
+    begins = np.ones(len(values), dtype=bool)
+    begins[1:] = values[1:] != values[:-1]
+    return np.flatnonzero(begins)
 
 
 def _rarity(holding: int, total: int) -> float:
@@ -139,11 +152,9 @@ def _gains(occurrence: _Occurrence, passages: PassageTable, reached: NDArray[np.
     reached[held] = True
     for distance, share in NEARBY:
         for step in (-distance, distance):
-            inside = (held >= -step) & (held < len(passages) - step)
-            neighbours = held[inside] + step
-            same = passages.chapters[neighbours] == passages.chapters[held[inside]]
-            neighbours, gain = neighbours[same], own[inside][same]
-            gains[neighbours] = np.maximum(gains[neighbours], share * gain)
+            near = passages.has_neighbour[step][held]
+            neighbours = held[near] + step
+            gains[neighbours] = np.maximum(gains[neighbours], share * own[near])
             reached[neighbours] = True
     return gains
 
