@@ -37,7 +37,8 @@ def dense_checkpoint(model: Path) -> "Checkpoint":
     for executed, group in enumerate(config.layer_map):
         prefix = f"layers.{group}."
         tensors |= {
-            f"layers.{executed}.{name.removeprefix(prefix)}": tensor
+            # A copy: a weights file can't hold one tensor under two names.
+            f"layers.{executed}.{name.removeprefix(prefix)}": tensor.clone()
             for name, tensor in stored.items()
             if name.startswith(prefix)
         }
