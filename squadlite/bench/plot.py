@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Json = Mapping[str, Any]
-INCHES = (6.0, 4.5)  # of one panel
+INCHES = (6.5, 4.8)  # of one panel
+LINE_STYLES = {"f32": "-", "bf16": "--", "int8": ":", "auto": "-."}
 
 
 def require_matplotlib() -> None:
@@ -85,22 +86,33 @@ def _draw_latencies(panel: "Axes", model: Json) -> None:
         xlabel="tokens",
         ylabel="ms",
     )
+    colours: dict[str, str] = {}
     for row in model["runtimes"]:
-        chosen = sorted(
-            (cell["length"], cell["seconds"])
+        chosen = {
+            cell["length"]: cell["seconds"]
             for cell in row.get("forward", ())
             if (cell["batch"], cell["threads"]) == (batch, threads)
-        )
+        }
         if not chosen:
             continue
-        lengths = [length for length, _ in chosen]
+        lengths = sorted(chosen)
         low, median, high = (
-            [seconds[name] * 1000 for _, seconds in chosen] for name in ("p5", "median", "p95")
+            [chosen[length][name] * 1000 for length in lengths] for name in ("p5", "median", "p95")
         )
-        style = "--" if row["is_peer"] else "-"
-        (line,) = panel.plot(lengths, median, style, marker=".", label=row["runtime"])
-        panel.fill_between(lengths, low, high, color=line.get_color(), alpha=0.15)
+        # A library has its colour, a precision its style.
+        library = row["runtime"].partition(" ")[0]
+        colour = colours.setdefault(library, f"C{len(colours)}")
+        panel.plot(
+            lengths,
+            median,
+            LINE_STYLES[row["precision"]],
+            color=colour,
+            marker=".",
+            linewidth=1.5 if row["is_peer"] else 3,
+            label=row["runtime"],
+        )
+        panel.fill_between(lengths, low, high, color=colour, alpha=0.08)
     panel.set_ylim(bottom=0)
     panel.grid(alpha=0.3)
     if cells:
-        panel.legend(fontsize="small")
+        panel.legend(fontsize="small", handlelength=4)
