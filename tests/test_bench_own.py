@@ -1,0 +1,53 @@
+"""squadlite's own runtimes run what `squadlite ask` runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import padded_batch, random_model, tiny_config
+from tiny_tokenizers import tiny_spec
+
+from squadlite.answering.reader import Reader
+from squadlite.bench import own
+from squadlite.bench.kind import RuntimeKind, TextReader
+from squadlite.model import Checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    vocab = tiny_spec().vocab
+    config = tiny_config(vocab_size=len(vocab), max_position_embeddings=64)
+    save_checkpoint(tmp_path, Checkpoint(config, random_model(config).state_dict()))
+    (tmp_path / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> object:
+    before = torch.get_num_threads()
+    yield None
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("kind", own.KINDS, ids=lambda kind: kind.name)
+def test_answers_are_about_those_of_the_reader_in_float32(
+    kind: RuntimeKind, checkpoint: Path
+) -> None:
+    assert not kind.is_peer
+    assert kind.prepare(checkpoint, checkpoint / "unused", None) == checkpoint
+    runtime = kind.load(checkpoint, 1)
+    assert torch.get_num_threads() == 1
+    reader = Reader.load(checkpoint, threads=1)
+    inputs = tuple(part.numpy() for part in padded_batch(reader.model.config))
+    mask = inputs[2]
+    with torch.inference_mode():
+        expected = reader.model(*map(torch.from_numpy, inputs))
+    tolerance = 1e-5 if kind.precision == "f32" else 0.2
+    for found, other in zip(runtime.logits(*inputs), expected, strict=True):
+        assert found.dtype == np.float32
+        error = np.abs(found - other.numpy())[mask].max()
+        assert error <= tolerance * np.abs(other.numpy()[mask]).max()
+    assert isinstance(runtime, TextReader)
+    (reading,) = runtime.read_pairs([("who?", "the time traveller")])
+    assert reading.spans[0].text in "the time traveller"
