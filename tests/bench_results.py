@@ -28,6 +28,7 @@ def runtime(name: str, **results: Any) -> dict[str, Any]:
         "import_s": spread(1.0),
         "load_cold_s": None,
         "load_warm_s": spread(0.1),
+        "load_rss": spread(80e6),
         "first_answer_s": spread(1.5),
         "peak_rss": spread(300e6),
     }

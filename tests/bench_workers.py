@@ -27,7 +27,7 @@ class FakeWorker:
             raise BenchError(f"{self.name}: its process ended with SIGKILL")
         results: dict[str, dict[str, Any]] = {
             "prepare": {"prepared": arguments.get("model")},
-            "load": {"import_s": 1.0, "load_s": 0.5},
+            "load": {"import_s": 1.0, "load_s": 0.5, "load_rss": 80},
             "forward": {"seconds": [0.25] * arguments.get("repeats", 0)},
             "question": {"seconds": 2.0},
             "spans": {"spans": {}},

@@ -26,6 +26,7 @@ def test_a_runtime_has_its_figures_in_a_line() -> None:
         "import ms": "1000.00",
         "load cold ms": "-",
         "load ms": "100.00",
+        "load MB": "80",
         "first answer ms": "1500.00",
         "peak MB": "300",
         "question p50 ms": "1250.00",

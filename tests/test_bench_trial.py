@@ -76,7 +76,8 @@ def test_a_result_has_all_that_the_report_needs(subject: Subject) -> None:
     (row,) = result["runtimes"]
     assert list(row) == [
         "runtime", "precision", "is_peer", "why_not", "bytes", "threads", "import_s",
-        "load_cold_s", "load_warm_s", "first_answer_s", "peak_rss", "forward", "question",
+        "load_cold_s", "load_warm_s", "load_rss", "first_answer_s", "peak_rss", "forward",
+        "question",
     ]  # fmt: skip
     assert row["question"] == [{"threads": 1, "seconds": row["question"][0]["seconds"]}]
     assert row["question"][0]["seconds"]["count"] == 2

@@ -97,7 +97,7 @@ def test_a_model_is_prepared_into_the_folder_given(
 def test_forward_passes_are_timed_but_for_the_first(runtime: FakeRuntime, model: Path) -> None:
     forward = {"do": "forward", "batch": 2, "length": 20, "vocab_size": 9, "repeats": 3}
     loaded, timed = obey(load(model), forward)
-    assert loaded.keys() == {"import_s", "load_s"}
+    assert loaded.keys() == {"import_s", "load_s", "load_rss"}
     assert len(timed["seconds"]) == 3
     assert min(timed["seconds"]) > 0
     assert runtime.shapes == [(2, 20)] * 4

@@ -75,6 +75,7 @@ def _runtimes(model: Json) -> Table:
             "import ms",
             "load cold ms",
             "load ms",
+            "load MB",
             "first answer ms",
             "peak MB",
             "question p50 ms",
@@ -99,8 +100,9 @@ def _runtime_lines(row: Json) -> Iterator[list[str]]:
             _milliseconds(row["import_s"]),
             _milliseconds(row["load_cold_s"]),
             _milliseconds(row["load_warm_s"]),
+            _megabytes(row["load_rss"]),
             _milliseconds(row["first_answer_s"]),
-            f"{row['peak_rss']['median'] / 1e6:.0f}" if row["peak_rss"] else NOT_MEASURED,
+            _megabytes(row["peak_rss"]),
             _milliseconds(question["seconds"]),
             _milliseconds(question["seconds"], "p95"),
             str(question["threads"]),
@@ -159,6 +161,10 @@ def _not_run(model: Json) -> Table:
 
 def _milliseconds(spread: Json | None, percentile: str = "median") -> str:
     return NOT_MEASURED if spread is None else f"{spread[percentile] * 1000:.2f}"
+
+
+def _megabytes(spread: Json | None) -> str:
+    return NOT_MEASURED if spread is None else f"{spread['median'] / 1e6:.0f}"
 
 
 def _percent(share: float | None) -> str:

@@ -49,10 +49,11 @@ def describe_model(path: Path) -> Subject:
     # Metadata is anyone's to write.
     known: dict[str, Any] = scores if isinstance(scores, dict) else {}
     f1, data = known.get("F1"), known.get("data")
+    is_number = isinstance(f1, int | float) and not isinstance(f1, bool)
     return Subject(
         path,
         size,
         config,
-        f1=float(f1) if type(f1) in (int, float) else None,
+        f1=f1 if is_number else None,
         scored_on=data if isinstance(data, str) else None,
     )

@@ -41,6 +41,7 @@ class _Start:
     import_s: float
     load_cold_s: float | None
     load_warm_s: float
+    load_rss: int | None
     first_answer_s: float
     peak_rss: int | None
 
@@ -151,6 +152,7 @@ class Trial:
                 "import_s": _spread(start.import_s for start in starts),
                 "load_cold_s": _spread(start.load_cold_s for start in starts),
                 "load_warm_s": _spread(start.load_warm_s for start in starts),
+                "load_rss": _spread(start.load_rss for start in starts),
                 "first_answer_s": _spread(start.first_answer_s for start in starts),
                 "peak_rss": _spread(start.peak_rss for start in starts),
             }
@@ -171,7 +173,16 @@ class Trial:
             )
             first_answer = time.perf_counter() - worker.started
             peak = worker.call("peak")["peak_rss"]
-        return [_Start(loaded["import_s"], cold, loaded["load_s"], first_answer, peak)]
+        return [
+            _Start(
+                import_s=loaded["import_s"],
+                load_cold_s=cold,
+                load_warm_s=loaded["load_s"],
+                load_rss=loaded["load_rss"],
+                first_answer_s=first_answer,
+                peak_rss=peak,
+            )
+        ]
 
     def _measure_loaded(self, limits: Limits, step: Step) -> None:
         with ExitStack() as stack:

@@ -47,15 +47,22 @@ class Session:
     def load(
         self, *, kind: str, model: str, prepared: str, threads: int, max_positions: int
     ) -> dict[str, Any]:
-        """Import the runtime's modules, then load the model."""
+        """Import the runtime's modules, then load the model; what both took, and bytes held."""
         started = time.perf_counter()
         for name in RUNTIMES[kind].requires:
             importlib.import_module(name)
-        imported = time.perf_counter()
+        import_s = time.perf_counter() - started
+        before = peak_rss()
+        started = time.perf_counter()
         self._runtime = RUNTIMES[kind].load(Path(prepared), threads)
-        loaded = time.perf_counter()
+        load_s = time.perf_counter() - started
+        after = peak_rss()
         self._model, self._max_positions = Path(model), max_positions
-        return {"import_s": imported - started, "load_s": loaded - imported}
+        return {
+            "import_s": import_s,
+            "load_s": load_s,
+            "load_rss": None if before is None or after is None else after - before,
+        }
 
     def forward(
         self, *, batch: int, length: int, vocab_size: int, repeats: int
