@@ -81,6 +81,8 @@ def test_a_model_is_measured_from_its_file_to_a_table_and_a_line_of_json(
         (["--threads", "0"], "'0' is not a list of whole numbers"),
         (["--batch", "1,x"], "'1,x' is not a list of whole numbers"),
         (["--length", ""], "'' is not a list of whole numbers"),
+        (["--json", "no/such/folder/bench.json"], "no/such/folder is not a folder"),
+        (["--plot", "no/such/folder/bench.png"], "no/such/folder is not a folder"),
         (["--runtime", "abacus"], "'abacus' is not one of squadlite f32,"),
     ],
 )

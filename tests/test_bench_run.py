@@ -12,7 +12,7 @@ from squadlite.bench import trial
 from squadlite.bench.run import run_benchmark
 from squadlite.bench.settings import BenchSettings
 from squadlite.container import Raw, write_sqz
-from squadlite.errors import BenchError
+from squadlite.errors import BenchError, DatasetError
 
 
 @pytest.fixture(autouse=True)
@@ -52,4 +52,15 @@ def test_limits_are_measured_once_for_each_number_of_threads(models: list[Path])
 def test_nothing_is_measured_where_a_model_is_too_short(models: list[Path]) -> None:
     with pytest.raises(BenchError, match="expected at least 384"):
         run_benchmark(models, BenchSettings(kinds=[kind("x")], threads=(1,), lengths=(384,)))
+    assert CALLS == []
+
+
+def test_nothing_is_measured_where_the_questions_are_broken(
+    models: list[Path], tmp_path: Path
+) -> None:
+    questions = tmp_path / "questions.json"
+    questions.write_text("{}")
+    settings = BenchSettings(kinds=[kind("x")], threads=(1,), questions=questions)
+    with pytest.raises(DatasetError):
+        run_benchmark(models, settings)
     assert CALLS == []

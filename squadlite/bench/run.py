@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from squadlite.answering.squad import load_squad
 from squadlite.bench.energy import NOT_EXPOSED, EnergyMeter
 from squadlite.bench.floor import Limits
 from squadlite.bench.machine import describe_machine
@@ -36,8 +37,10 @@ def run_benchmark(
 
     Raises:
         BenchError: a model too short for every length, or a machine whose limits can't be measured.
-        SquadliteError: a model that can't be read.
+        SquadliteError: a model, or the file of questions, that can't be read.
     """
+    if settings.questions is not None:
+        load_squad(settings.questions)  # a broken file had better fail now than at the end
     machine = describe_machine()  # before our own work loads it
     meter = EnergyMeter.find()
     trials = [Trial(describe_model(path), settings, meter) for path in models]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from squadlite.bench.kind import RuntimeKind
 
 PASSAGES = 20
+_STDOUT = Path("-")
 
 
 def _numbers(
@@ -139,6 +140,10 @@ def bench(
     from squadlite.bench.run import run_benchmark
     from squadlite.bench.settings import BenchSettings
 
+    # What would fail after an hour of measuring fails now.
+    for output in (json_file, plot):
+        if output is not None and not output.parent.is_dir():
+            raise click.UsageError(f"{output.parent} is not a folder.")
     if plot is not None:
         require_matplotlib()
     settings = BenchSettings(
@@ -154,18 +159,18 @@ def bench(
     )
     with progress_bar("Measuring") as progress:
         result = run_benchmark(models, settings, progress=progress)
+    if json_file == _STDOUT:
+        print_json(result)
+    else:
+        for table in make_tables(result):
+            click.secho(f"\n{table.title}", bold=True)
+            print_table(table.headings, table.rows)
+        if json_file is not None:
+            with atomic_write(json_file) as file:
+                file.write(json.dumps(result, ensure_ascii=False).encode() + b"\n")
     if plot is not None:
         with atomic_write(plot) as file:
             file.write(draw(result))
-    if json_file == Path("-"):
-        print_json(result)
-        return
-    for table in make_tables(result):
-        click.secho(f"\n{table.title}", bold=True)
-        print_table(table.headings, table.rows)
-    if json_file is not None:
-        with atomic_write(json_file) as file:
-            file.write(json.dumps(result, ensure_ascii=False).encode() + b"\n")
 
 
 def _chosen_kinds(names: tuple[str, ...], *, peers: bool) -> "list[RuntimeKind]":
