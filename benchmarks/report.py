@@ -63,11 +63,19 @@ def _books(result: Mapping[str, Any]) -> str:
 
 def _start_to_answer(result: Mapping[str, Any]) -> str:
     medians = result["median_ms"]
+    peers = {name: peer["median_ms"] for name, peer in result.get("peers", {}).items()}
+    # A peer has every step that we have, and may have more.
+    steps = next(iter(peers.values()), medians)
     return _markdown(
-        ["Step", "Median ms", "Share"],
+        ["Step", "Median ms", "Share", *(f"{name}, median ms" for name in peers)],
         [
-            [name, f"{value:.0f}", f"{value / medians['total']:.0%}"]
-            for name, value in medians.items()
+            [
+                step,
+                f"{medians[step]:.0f}" if step in medians else "",
+                f"{medians[step] / medians['total']:.0%}" if step in medians else "",
+                *(f"{peer[step]:.0f}" for peer in peers.values()),
+            ]
+            for step in steps
         ],
     )
 

@@ -3,17 +3,24 @@ Where the time goes from starting `squadlite ask` to its answer, with the book's
 
     python -m benchmarks.start_to_answer book.epub "Who keeps the lighthouse?"
 
-Runs the real command and, interleaved with it, a bare interpreter and one that imports torch.
-Rows: the interpreter alone; importing torch; loading the model (decoding and the tokenizer, without
-torch's import); opening the index; retrieving; reading; and the rest, which is the other imports,
-the command line and the exit. Medians of --runs runs, after one that is not counted.
+Runs the real command and, in turns with it, a bare interpreter, one that imports torch, and, where
+transformers is installed, the same job on the same weights as people do it with transformers and
+torch (benchmarks/transformers_ask.py). Rows: the interpreter alone; importing torch; importing
+transformers; loading the model (decoding and the tokenizer, without those imports); opening the
+index; retrieving; reading; the rest, which is the other imports, the command line and the exit;
+all of it; and the most memory held at once. Medians of --runs runs, after one that is not counted.
 """
 
+import importlib.util
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -21,13 +28,42 @@ import click
 from squadlite.cli.output import print_json, print_table
 from squadlite.models import DEFAULT_MODEL
 
-_MODULE = [sys.executable, "-m", "squadlite"]
 _IMPORT_TORCH = """
 import time
 started = time.perf_counter()
 import torch
 print((time.perf_counter() - started) * 1000)
 """
+_SAVE_FOR_TRANSFORMERS = """
+import sys
+from pathlib import Path
+from squadlite.bench.peers.weights import save_for_transformers
+save_for_transformers(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+# What transformers calls its progress would cross what we print.
+_ENVIRONMENT = os.environ | {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+
+
+@dataclass(frozen=True)
+class _Run:
+    # One process: ms from its start to its end, what it printed, the most bytes it held.
+    total: float
+    output: str
+    peak_rss: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    # Steps of one run in ms, in order, and the most bytes it held.
+    steps: Mapping[str, float]
+    peak_rss: int
+
+    @classmethod
+    def of(cls, run: _Run, steps: Mapping[str, float]) -> "_Job":
+        """`steps`, what is left of the run, and all of it."""
+        rest = run.total - sum(steps.values())
+        return cls({**steps, "rest": rest, "total": run.total}, run.peak_rss)
 
 
 @click.command()
@@ -37,23 +73,29 @@ print((time.perf_counter() - started) * 1000)
 @click.option("--runs", default=7, show_default=True)
 def main(book: Path, question: str, model: Path, runs: int) -> None:
     """Time QUESTION asked of BOOK from process start to answer."""
-    ask = [*_MODULE, "ask", str(book), question, "--model", str(model), "--json"]
-    rounds = [_measure(ask) for _ in range(runs + 1)][1:]
-    medians = {name: statistics.median(entry[name] for entry in rounds) for name in rounds[0]}
-    total = medians["total"]
-    print_table(
-        ["Step", "Median ms", "Share"],
-        [[name, f"{value:.0f}", f"{value / total:.0%}"] for name, value in medians.items()],
-    )
-    rounded = {name: round(value, 1) for name, value in medians.items()}
-    print_json({"benchmark": "start_to_answer", "runs": runs, "median_ms": rounded})
+    python = sys.executable
+    ask = [python, "-m", "squadlite", "ask", str(book), question, "--model", str(model), "--json"]
+    with tempfile.TemporaryDirectory() as folder:
+        peer = [python, "-m", "benchmarks.transformers_ask", str(book), question, folder]
+        has_peer = importlib.util.find_spec("transformers") is not None
+        if has_peer:
+            _run([python, "-c", _SAVE_FOR_TRANSFORMERS, str(model), folder])
+        rounds = [_measure(ask, peer if has_peer else None) for _ in range(runs + 1)][1:]
+    jobs = {name: _median([entry[name] for entry in rounds]) for name in rounds[0]}
+    _print(jobs, runs)
 
 
-def _measure(ask: list[str]) -> dict[str, float]:
-    interpreter, _ = _run([sys.executable, "-c", "pass"])
-    torch_import = float(_run([sys.executable, "-c", _IMPORT_TORCH])[1])
-    total, output = _run(ask)
-    timing = json.loads(output)["timing"]
+def _measure(ask: Sequence[str], peer: Sequence[str] | None) -> dict[str, _Job]:
+    interpreter = _run([sys.executable, "-c", "pass"]).total
+    torch_import = float(_run([sys.executable, "-c", _IMPORT_TORCH]).output)
+    jobs = {"squadlite": _own_job(_run(ask), interpreter, torch_import)}
+    if peer is not None:
+        jobs["transformers"] = _peer_job(_run(peer), interpreter)
+    return jobs
+
+
+def _own_job(run: _Run, interpreter: float, torch_import: float) -> _Job:
+    timing = json.loads(run.output)["timing"]
     steps = {
         "interpreter": interpreter,
         "import torch": torch_import,
@@ -62,13 +104,61 @@ def _measure(ask: list[str]) -> dict[str, float]:
         "retrieve": timing["retrieve_ms"],
         "read": timing["read_ms"],
     }
-    return {**steps, "rest": total - sum(steps.values()), "total": total}
+    return _Job.of(run, steps)
 
 
-def _run(command: list[str]) -> tuple[float, str]:
-    started = time.perf_counter()
-    finished = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
-    return (time.perf_counter() - started) * 1000, finished.stdout
+def _peer_job(run: _Run, interpreter: float) -> _Job:
+    timing = json.loads(run.output)["timing"]
+    steps = {
+        "interpreter": interpreter,
+        "import torch": timing["torch_ms"],
+        "import transformers": timing["transformers_ms"],
+        "load model": timing["load_ms"],
+        "open index": timing["index_ms"],
+        "retrieve": timing["retrieve_ms"],
+        "read": timing["read_ms"],
+    }
+    return _Job.of(run, steps)
+
+
+def _run(command: Sequence[str]) -> _Run:
+    # By os.wait4, which tells of this process alone, where resource.getrusage would of all so far.
+    with tempfile.TemporaryFile() as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=output, env=_ENVIRONMENT)
+        _, status, usage = os.wait4(process.pid, 0)
+        total = (time.perf_counter() - started) * 1000
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        output.seek(0)
+        unit = 1 if sys.platform == "darwin" else 1024
+        return _Run(total, output.read().decode(), usage.ru_maxrss * unit)
+
+
+def _median(jobs: Sequence[_Job]) -> _Job:
+    steps = {step: statistics.median(job.steps[step] for job in jobs) for step in jobs[0].steps}
+    return _Job(steps, statistics.median_high(job.peak_rss for job in jobs))
+
+
+def _print(jobs: Mapping[str, _Job], runs: int) -> None:
+    # The peer has every step that we have, and one more.
+    *_, longest = jobs.values()
+    rows = [
+        [step, *(f"{job.steps[step]:.0f}" if step in job.steps else "-" for job in jobs.values())]
+        for step in longest.steps
+    ]
+    memory = ["peak memory, MB", *(f"{job.peak_rss / 1e6:.0f}" for job in jobs.values())]
+    print_table(["Step", *(f"{name}, ms" for name in jobs)], [*rows, memory])
+    results = {
+        name: {
+            "median_ms": {step: round(value, 1) for step, value in job.steps.items()},
+            "peak_rss": job.peak_rss,
+        }
+        for name, job in jobs.items()
+    }
+    own = results.pop("squadlite")
+    print_json({"benchmark": "start_to_answer", "runs": runs, **own, "peers": results})
 
 
 if __name__ == "__main__":
