@@ -30,7 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 PEERS = {name: kind for name, kind in RUNTIMES.items() if kind.is_peer}
 IN_FLOAT32 = [name for name, kind in PEERS.items() if kind.precision == "f32"]
-REDUCED = [name for name in PEERS if name not in IN_FLOAT32]
+REDUCED = [
+    # Calibrating takes longer than all the others.
+    pytest.param(name, marks=pytest.mark.slow) if name == "openvino int8" else name
+    for name in PEERS
+    if name not in IN_FLOAT32
+]
 VOCAB = tiny_spec().vocab
 
 MODELS: dict[str, dict[str, Any]] = {

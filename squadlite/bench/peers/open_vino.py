@@ -8,6 +8,7 @@ OpenVINO: in float32, in the precision that it chooses itself, and in int8 of tw
 What isn't int8 is bfloat16 on CPUs that have it: OpenVINO's own choice.
 """
 
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ def _prepare_dynamic(model: Path, folder: Path, _: Path | None) -> Path:
 
 def _convert(model: Path) -> tuple[Any, int]:
     # The model in OpenVINO's form, traced from transformers', and its hidden size.
+    # OpenVINO and NNCF tell their maker of conversions, except in continuous integration.
+    os.environ["CI"] = "true"
     import openvino
     import torch
 
