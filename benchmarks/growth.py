@@ -66,7 +66,7 @@ class Setting:
     @property
     def clock(self) -> Callable[[], float]:
         """The clock in seconds."""
-        return time.thread_time if self.cpu_time else time.perf_counter
+        return time.process_time if self.cpu_time else time.perf_counter
 
 
 def measure_building(setting: Setting) -> dict[str, float]:
@@ -232,7 +232,7 @@ def numbers(context: click.Context, option: click.Parameter, value: str) -> list
 @click.option("--ask", is_flag=True, help="Measure whole questions too, which takes minutes.")
 @click.option("--ask-questions", default=20, show_default=True, help="How many of them.")
 @click.option("--threads", type=int, help="Threads for the model.")
-@click.option("--cpu", is_flag=True, help="Count CPU time, for a machine that is busy.")
+@click.option("--cpu", is_flag=True, help="Count CPU time of all threads, for a busy machine.")
 def main(
     books: Path,
     questions: Path,
