@@ -144,7 +144,7 @@ def test_transformers_reads_the_folder_with_the_same_tokens(tmp_path: Path) -> N
 
 def test_static_int8_needs_questions(tmp_path: Path) -> None:
     kind = peer("openvino int8")
-    with pytest.raises(BenchError, match="SQuAD file"):
+    with pytest.raises(BenchError, match="--questions"):
         kind.prepare(save_model(tmp_path / "model"), tmp_path, None)
 
 

@@ -73,7 +73,9 @@ def _prepare_static(model: Path, folder: Path, questions: Path | None) -> Path:
     import nncf
 
     if questions is None:
-        raise BenchError("found no questions to calibrate with, expected a SQuAD file")
+        raise BenchError(
+            "found no questions to calibrate with, expected a SQuAD file (--questions)"
+        )
     converted, _hidden_size = _convert(model)
     names = {item.get_any_name() for item in converted.inputs}
     windows = [_named(names, *window) for window in _calibration_windows(model, questions)]
