@@ -31,6 +31,7 @@ from squadlite.answering.reader import Reader
 from squadlite.ask import DEFAULT_PASSAGES, Reply, ask, retrieve
 from squadlite.cli.output import print_json, print_table
 from squadlite.library.index import BookIndex, Passage
+from squadlite.model import COMPUTES, Compute
 from squadlite.models import DEFAULT_MODEL
 
 RECALL_DEPTHS = tuple(sorted({5, 20, DEFAULT_PASSAGES}))
@@ -195,13 +196,20 @@ def measure(index: BookIndex, reader: Reader, record: dict[str, Any], passages: 
 @click.argument("questions", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEFAULT_MODEL)
 @click.option("--passages", default=DEFAULT_PASSAGES, show_default=True)
+@click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True)
 @click.option("--threads", type=int)
 @click.option("--details", is_flag=True, help="Print every question with its reply.")
 def main(
-    books: Path, questions: Path, model: Path, passages: int, threads: int | None, details: bool
+    books: Path,
+    questions: Path,
+    model: Path,
+    passages: int,
+    compute: Compute,
+    threads: int | None,
+    details: bool,
 ) -> None:
     """Ask every question of the files in QUESTIONS to the book of the same name in BOOKS."""
-    reader = Reader.load(model, threads=threads)
+    reader = Reader.load(model, threads=threads, compute=compute)
     tables = []
     for file in sorted(questions.glob("*.jsonl")):
         with tempfile.TemporaryDirectory() as cache:
@@ -218,7 +226,15 @@ def main(
             _print_details(outcome)
     summaries = [table.summary() for table in (*tables, everything)]
     print_table(list(summaries[0]), [[str(value) for value in row.values()] for row in summaries])
-    print_json({"benchmark": "books", "model": model.name, "passages": passages, "rows": summaries})
+    print_json(
+        {
+            "benchmark": "books",
+            "model": model.name,
+            "passages": passages,
+            "compute": compute,
+            "rows": summaries,
+        }
+    )
 
 
 def _print_details(outcome: Outcome) -> None:

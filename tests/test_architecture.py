@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "ask": {"answering", "library"},
     "convert": {"answering", "container", "model"},
     "bench": {"answering", "ask", "container", "library", "model", "models"},
-    "cli": {"answering", "ask", "bench", "container", "convert", "library", "models"},
+    "cli": {"answering", "ask", "bench", "container", "convert", "library", "model", "models"},
 }
 OPEN_TO_ALL = {"atomic", "errors"}
 ROOMS_WITH_TORCH = {"answering", "bench", "model"}

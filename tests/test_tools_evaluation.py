@@ -4,8 +4,9 @@ import torch
 from tiny_training import write_checkpoint, write_squad
 
 from squadlite.answering.evaluate import evaluate
-from squadlite.answering.reader import Reader
+from squadlite.answering.reader import Reader, load_parts
 from squadlite.answering.squad import load_squad
+from squadlite.answering.tokenizer import Tokenizer
 from squadlite.convert import convert
 from squadlite.model import load_checkpoint
 from tools.evaluation import evaluate_model, score_path
@@ -14,10 +15,11 @@ from tools.evaluation import evaluate_model, score_path
 def test_a_model_in_training_is_scored_as_a_reader_scores_it(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "in")
     examples = load_squad(write_squad(tmp_path / "data.json", 20))
-    reader = Reader.load(tmp_path / "in", threads=1)
-    expected = evaluate(reader, examples, limit=15).scores
-    model = reader.model.train()
-    assert evaluate_model(model, reader.tokenizer, examples, limit=15) == expected
+    spec, model = load_parts(tmp_path / "in")
+    tokenizer = Tokenizer(spec)
+    expected = evaluate(Reader(model, tokenizer, threads=1), examples, limit=15).scores
+    model.train()
+    assert evaluate_model(model, tokenizer, examples, limit=15) == expected
     assert model.training
     assert all(not module._forward_hooks for module in model.modules())
 
@@ -38,8 +40,8 @@ def test_folders_and_files_are_counted_and_scored(tmp_path: Path) -> None:
 def test_scoring_leaves_gradients_alone(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "in")
     examples = load_squad(write_squad(tmp_path / "data.json", 2))
-    reader = Reader.load(tmp_path / "in", threads=1)
-    reader.model.requires_grad_(True)
-    evaluate_model(reader.model, reader.tokenizer, examples)
-    assert all(parameter.requires_grad for parameter in reader.model.parameters())
+    spec, model = load_parts(tmp_path / "in")
+    model.requires_grad_(True)
+    evaluate_model(model, Tokenizer(spec), examples)
+    assert all(parameter.requires_grad for parameter in model.parameters())
     assert torch.is_grad_enabled()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from squadlite.answering.evaluate import evaluate
-from squadlite.answering.reader import Reader, ReaderSettings
+from squadlite.answering.reader import Reader, ReaderSettings, load_parts
 from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import progress_bar
@@ -32,14 +32,14 @@ def score_path(
     Returns:
         The values that the model stores, and its scores.
     """
-    reader = Reader.load(path)
-    num_parameters = reader.model.config.num_parameters
+    spec, model = load_parts(path)
+    num_parameters = model.config.num_parameters
     if examples is None:
         return num_parameters, None
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with progress_bar("Reading") as progress:
         scores = evaluate_model(
-            reader.model.to(device), reader.tokenizer, examples, limit=limit, progress=progress
+            model.to(device), Tokenizer(spec), examples, limit=limit, progress=progress
         )
     return num_parameters, scores
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from squadlite.answering.spans import (
 from squadlite.answering.tokenizer import TokenizedText, Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import (
-    Batch,
     Window,
     batches_by_length,
     pad_batch,
@@ -31,13 +30,17 @@ from squadlite.answering.windows import (
 from squadlite.container import open_sqz
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
 from squadlite.model import (
+    Compute,
+    PackedModel,
     QuestionAnsweringModel,
     load_checkpoint,
     model_from_checkpoint,
     model_from_sqz,
+    prepare,
 )
 
-Compute = Literal["f32", "bf16"]
+_Map = Callable[..., Iterator[Any]]
+
 MIN_POSITIONS = 16
 
 
@@ -93,7 +96,7 @@ class Reader:
     Reads contexts for answers to a question.
 
     Args:
-        model: in eval mode.
+        model: in eval mode, or packed, which is faster.
         tokenizer: with the vocabulary that the model was made for.
         settings: the defaults are those of the original BERT code.
         threads: batches read at a time, each by one thread; None: as many as torch would use.
@@ -106,7 +109,7 @@ class Reader:
 
     def __init__(
         self,
-        model: QuestionAnsweringModel,
+        model: QuestionAnsweringModel | PackedModel,
         tokenizer: Tokenizer,
         settings: ReaderSettings | None = None,
         *,
@@ -146,16 +149,15 @@ class Reader:
         Args:
             path: the file or folder.
             settings, threads: as for `Reader`.
-            compute: "bf16" calculates in bfloat16, faster on CPUs that have it.
+            compute: "f32" is exact; "bf16" and "int8" are faster on CPUs made for them; "auto"
+                takes the fastest, measured.
 
         Raises:
             FormatError: a .sqz file that breaks the format.
             CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
         """
-        spec, model = _load_parts(Path(path))
-        if compute == "bf16":
-            model = model.to(torch.bfloat16)
-        return cls(model, Tokenizer(spec), settings, threads=threads)
+        spec, model = load_parts(path)
+        return cls(prepare(model, compute), Tokenizer(spec), settings, threads=threads)
 
     @cached_property
     def related_words(self) -> RelatedWords:
@@ -232,14 +234,47 @@ class Reader:
             for (_, context), spans, nulls in zip(pairs, found, null_scores, strict=True)
         ]
 
+    def logits(
+        self,
+        input_ids: NDArray[np.int64],
+        token_type_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """
+        Score every token of windows that are laid out already, shared out among the threads.
+
+        Args:
+            input_ids, token_type_ids, attention_mask: (B, T) each; see the model.
+
+        Returns:
+            start_logits and end_logits, each (B, T) float32; those of padding mean nothing.
+
+        Raises:
+            SquadliteError: a model whose logits aren't numbers.
+        """
+        parts = [
+            rows for rows in np.array_split(np.arange(len(input_ids)), self.threads) if len(rows)
+        ]
+        with _workers(len(parts), self.threads) as work:
+            found = list(
+                work(
+                    lambda rows: self._score(
+                        input_ids[rows], token_type_ids[rows], attention_mask[rows]
+                    ),
+                    parts,
+                )
+            )
+        start_logits, end_logits = zip(*found, strict=True)
+        return np.concatenate(start_logits), np.concatenate(end_logits)
+
     def _read_windows(
         self, windows: Sequence[Window], n_best: int
     ) -> Iterator[list["_WindowResult"]]:
         # Few windows are still shared out among all threads.
         share = sum(map(len, windows)) // self.threads
-        batches = batches_by_length(windows, min(self.settings.max_batch_tokens, share))
-        with _single_threaded_workers(self.threads) as workers:
-            yield from workers.map(lambda batch: self._read_batch(batch, n_best), batches)
+        batches = list(batches_by_length(windows, min(self.settings.max_batch_tokens, share)))
+        with _workers(len(batches), self.threads) as work:
+            yield from work(lambda batch: self._read_batch(batch, n_best), batches)
 
     def _read_batch(self, windows: Sequence[Window], n_best: int) -> list["_WindowResult"]:
         tokenizer = self.tokenizer
@@ -249,7 +284,9 @@ class Reader:
             sep_id=tokenizer.sep_id,
             pad_id=tokenizer.pad_id,
         )
-        start_logits, end_logits = self._logits(batch)
+        start_logits, end_logits = self._score(
+            batch.input_ids, batch.token_type_ids, batch.attention_mask
+        )
         spans = best_token_spans(
             start_logits,
             end_logits,
@@ -267,13 +304,11 @@ class Reader:
             for window, found, null_score in zip(windows, spans, null_scores, strict=True)
         ]
 
-    def _logits(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _score(
+        self, *inputs: NDArray[np.int64] | NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         with torch.inference_mode():
-            start_logits, end_logits = self.model(
-                torch.from_numpy(batch.input_ids),
-                torch.from_numpy(batch.token_type_ids),
-                torch.from_numpy(batch.attention_mask),
-            )
+            start_logits, end_logits = self.model(*map(torch.from_numpy, inputs))
         logits = start_logits.numpy(), end_logits.numpy()
         if not all(np.isfinite(part).all() for part in logits):
             raise SquadliteError("the model's logits are not all finite: its weights are damaged")
@@ -289,21 +324,30 @@ class _WindowResult:
 
 
 @contextmanager
-def _single_threaded_workers(n_threads: int) -> Iterator[ThreadPoolExecutor]:
-    # Threads that each calculate alone never wait for one another. Torch's own way, all threads
-    # inside each operation, is no faster on an idle machine, and several times slower where
-    # another program keeps one of its cores busy.
+def _workers(n_tasks: int, n_threads: int) -> Iterator[_Map]:
+    # A `map` whose threads each calculate alone, and so never wait for one another. Torch's own
+    # way, all threads inside each operation, is no faster on an idle machine, and several times
+    # slower where another program keeps one of its cores busy: it is left to a single task.
     before = torch.get_num_threads()
+    if n_tasks <= 1 or n_threads == 1:
+        torch.set_num_threads(n_threads)
+        try:
+            yield map
+        finally:
+            torch.set_num_threads(before)
+        return
     workers = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        yield workers
+        yield workers.map
     finally:
         # On Ctrl-C what hasn't begun must not hold us up.
         workers.shutdown(cancel_futures=True)
         torch.set_num_threads(before)
 
 
-def _load_parts(path: Path) -> tuple[TokenizerSpec, QuestionAnsweringModel]:
+def load_parts(path: str | Path) -> tuple[TokenizerSpec, QuestionAnsweringModel]:
+    """The tokenizer and the model of a .sqz file or a checkpoint folder; errors: `Reader.load`."""
+    path = Path(path)
     if path.is_dir():
         return TokenizerSpec.from_folder(path), model_from_checkpoint(load_checkpoint(path))
     with open_sqz(path) as file:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from squadlite.answering.reader import Compute, Reader
+    from squadlite.answering.reader import Reader
     from squadlite.answering.spans import Reading
+    from squadlite.model import Compute
 
 
 class OwnRuntime:
-    """A reader as a runtime; forward passes take its model alone."""
+    """A reader as a runtime."""
 
     def __init__(self, reader: "Reader") -> None:
         self._reader = reader
@@ -28,15 +29,7 @@ class OwnRuntime:
         attention_mask: "NDArray[np.bool_]",
     ) -> "tuple[NDArray[np.float32], NDArray[np.float32]]":
         """See `Runtime`."""
-        import torch
-
-        with torch.inference_mode():
-            start_logits, end_logits = self._reader.model(
-                torch.from_numpy(input_ids),
-                torch.from_numpy(token_type_ids),
-                torch.from_numpy(attention_mask),
-            )
-        return start_logits.numpy(), end_logits.numpy()
+        return self._reader.logits(input_ids, token_type_ids, attention_mask)
 
     def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> "list[Reading]":
         """See `TextReader`."""
@@ -54,19 +47,15 @@ def _load(model: Path, threads: int, *, compute: "Compute") -> OwnRuntime:
 
 _REQUIRES = ("torch", "squadlite.answering.reader")
 
-KINDS = (
-    RuntimeKind(
-        name="squadlite f32",
-        precision="f32",
+
+def _kind(compute: "Compute") -> RuntimeKind:
+    return RuntimeKind(
+        name=f"squadlite {compute}",
+        precision=compute,
         is_peer=False,
         requires=_REQUIRES,
-        load=partial(_load, compute="f32"),
-    ),
-    RuntimeKind(
-        name="squadlite bf16",
-        precision="bf16",
-        is_peer=False,
-        requires=_REQUIRES,
-        load=partial(_load, compute="bf16"),
-    ),
-)
+        load=partial(_load, compute=compute),
+    )
+
+
+KINDS = (_kind("f32"), _kind("bf16"), _kind("int8"), _kind("auto"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from squadlite.cli.output import (
+    compute_option,
     existing_file,
     existing_path,
     json_option,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from squadlite.ask import Answer, Reply
+    from squadlite.model import Compute
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class _Question:
     type=click.IntRange(min=1),
     help="How many passages of the book to read: more is slower and misses less.",
 )
+@compute_option("auto")
 @threads_option
 @json_option
 def ask(
@@ -64,6 +67,7 @@ def ask(
     model: Path,
     top_k: int,
     passages: int | None,
+    compute: "Compute",
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -94,7 +98,7 @@ def ask(
         from squadlite.ask import DEFAULT_PASSAGES
         from squadlite.ask import ask as ask_book
 
-        reader = Reader.load(model, threads=threads)
+        reader = Reader.load(model, threads=threads, compute=compute)
         loaded = time.perf_counter()
         costs = {"load_ms": (loaded - indexed) * 1000, "index_ms": (indexed - started) * 1000}
         for item in asked:

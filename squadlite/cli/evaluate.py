@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from squadlite.atomic import atomic_write
 from squadlite.cli.output import (
+    compute_option,
     existing_file,
     existing_path,
     json_option,
@@ -17,6 +18,9 @@ from squadlite.cli.output import (
     progress_bar,
     threads_option,
 )
+
+if TYPE_CHECKING:
+    from squadlite.model import Compute
 
 
 @click.command(name="eval")
@@ -32,13 +36,7 @@ from squadlite.cli.output import (
     show_default=True,
     help="Give no answer where the null score is above the best span's by more than this.",
 )
-@click.option(
-    "--compute",
-    type=click.Choice(["f32", "bf16"]),
-    default="f32",
-    show_default=True,
-    help="What the model computes in.",
-)
+@compute_option("f32")
 @click.option(
     "--predictions", type=output_file, help="Write the answers to this file: id -> text, as JSON."
 )
@@ -49,7 +47,7 @@ def evaluate(
     data: Path,
     limit: int | None,
     threshold: float,
-    compute: Literal["f32", "bf16"],
+    compute: "Compute",
     predictions: Path | None,
     threads: int | None,
     as_json: bool,

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 Progress = Callable[[int, int], None]
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object a line, instead of text."
@@ -26,6 +28,17 @@ output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
 def print_json(value: object) -> None:
     """Print `value` as one line of JSON, and let a waiting reader have it at once."""
     click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def compute_option(default: str) -> Callable[[Command], Command]:
+    """The option `--compute`; what it may be stands in squadlite.model, which imports torch."""
+    return click.option(
+        "--compute",
+        type=click.Choice(["auto", "f32", "bf16", "int8"]),
+        default=default,
+        show_default=True,
+        help="What the model computes in; auto: what is fastest here, measured.",
+    )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """A BERT encoder with a span head, whose executed layers may share stored ones."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -10,6 +10,8 @@ from torch.overrides import TorchFunctionMode
 
 from squadlite.model.config import ACTIVATIONS, ModelConfig
 from squadlite.model.sketched_linear import SketchedLinear
+
+Linear = nn.Linear | SketchedLinear
 
 # Shapes in comments: B questions in a batch, T tokens each, `heads` attention heads of width
 # `width` = hidden / heads.
@@ -31,6 +33,11 @@ class QuestionAnsweringModel(nn.Module):
         self.embeddings = Embeddings(config)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layer_groups))
         self.span_head = nn.Linear(config.hidden_size, 2)
+
+    @property
+    def stored_layers(self) -> list["Layer"]:
+        """Each layer that exists, once."""
+        return [cast(Layer, layer) for layer in self.layers]
 
     def forward(
         self,
@@ -182,7 +189,7 @@ class FeedForward(nn.Module):
         return normed
 
 
-def _linear(config: ModelConfig, name: str) -> nn.Module:
+def _linear(config: ModelConfig, name: str) -> Linear:
     inputs, outputs = config.linear_shapes[name]
     sketch_dim = config.sketch_dims.get(name)
     if sketch_dim is None:
