@@ -3,8 +3,8 @@ Writes the tables of README.md from the measurements in benchmarks/results.
 
     python -m benchmarks.report
 
-Each table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME.json is the last line that
-the benchmark of that name printed. Nothing between the marks is written by hand.
+Each table stands between `<!-- table: NAME -->` and `<!-- end -->`. A result is the last line that
+a benchmark printed, or the report that a recipe wrote. Nothing between is written by hand.
 """
 
 import json
@@ -27,7 +27,7 @@ def fill_tables(text: str, results: Path = RESULTS) -> str:
 
     Args:
         text: Markdown.
-        results: the folder with NAME.json for each table named.
+        results: the folder with the results that the tables named are made of.
 
     Raises:
         KeyError: a table that nothing here makes.
@@ -36,8 +36,9 @@ def fill_tables(text: str, results: Path = RESULTS) -> str:
 
     def fill(match: re.Match[str]) -> str:
         begin, name, end = match.groups()
-        result = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
-        return f"{begin}\n{TABLES[name](result)}\n\n{end}"
+        file, make_table = TABLES[name]
+        result = json.loads((results / file).read_text(encoding="utf-8"))
+        return f"{begin}\n{make_table(result)}\n\n{end}"
 
     return _TABLE.sub(fill, text)
 
@@ -80,10 +81,99 @@ def _start_to_answer(result: Mapping[str, Any]) -> str:
     )
 
 
-TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "size_accuracy": _size_accuracy,
-    "books": _books,
-    "start_to_answer": _start_to_answer,
+def _runtimes(result: Mapping[str, Any]) -> str:
+    (model,) = result["models"]
+    return _markdown(
+        [
+            "Runtime",
+            "MB",
+            "Load ms",
+            "First answer ms",
+            "Peak MB",
+            "Question ms",
+            "Agreement %",
+            "F1",
+        ],
+        [
+            [
+                row["runtime"],
+                f"{row['bytes'] / 1e6:.1f}",
+                *(
+                    f"{row[key]['median'] * scale:.0f}"
+                    for key, scale in (
+                        ("load_warm_s", 1e3),
+                        ("first_answer_s", 1e3),
+                        ("peak_rss", 1e-6),
+                    )
+                ),
+                f"{min(cell['seconds']['median'] for cell in row['question']) * 1e3:.0f}",
+                f"{row['answers']['agreement']:.1%}".removesuffix("%"),
+                f"{row['answers']['f1']:.2f}",
+            ]
+            for row in model["runtimes"]
+            if row["why_not"] is None
+        ],
+    )
+
+
+def _forward(result: Mapping[str, Any]) -> str:
+    (model,) = result["models"]
+    rows = [row for row in model["runtimes"] if row["why_not"] is None]
+    cells = [(cell["threads"], cell["batch"], cell["length"]) for cell in rows[0]["forward"]]
+    return _markdown(
+        ["Runtime", *(f"{threads} thr., {batch} x {length}" for threads, batch, length in cells)],
+        [
+            [
+                row["runtime"],
+                *(
+                    f"{cell['seconds']['median'] * 1e3:.1f} ({cell['times_floor']:.1f})"
+                    for cell in row["forward"]
+                ),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _growth(result: Mapping[str, Any]) -> str:
+    rows = result["rows"]
+    return _markdown(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+
+
+def _training(result: Mapping[str, Any]) -> str:
+    return _markdown(
+        ["Trainer", "Tokens a second"],
+        [[name, f"{speed:,.0f}"] for name, speed in result["tokens_per_second"].items()],
+    )
+
+
+def _recipe(result: Mapping[str, Any]) -> str:
+    return _markdown(
+        ["Stage", "Command", "Values", "MB", "EM", "F1", "F1 with answer", "Seconds"],
+        [
+            [
+                stage["name"],
+                stage["run"],
+                f"{stage['num_parameters']:,}",
+                f"{stage['n_bytes'] / 1e6:.1f}",
+                *(f"{stage['scores'][key]:.2f}" for key in ("exact", "f1", "HasAns_f1")),
+                f"{stage['seconds']:.0f}",
+            ]
+            for stage in result["stages"]
+        ],
+    )
+
+
+# Name -> the result that it is made of, and how.
+TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "size_accuracy": ("size_accuracy.json", _size_accuracy),
+    "books": ("books.json", _books),
+    "start_to_answer": ("start_to_answer.json", _start_to_answer),
+    "runtimes": ("runtimes.json", _runtimes),
+    "forward": ("runtimes.json", _forward),
+    "growth": ("growth.json", _growth),
+    "training": ("training.json", _training),
+    "minilm_l6": ("minilm_l6.json", _recipe),
 }
 
 

@@ -19,15 +19,16 @@ from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import Rademacher, open_sqz
 from squadlite.convert import convert
 from squadlite.errors import CheckpointError, CodecError
-from squadlite.model import Checkpoint, load_checkpoint, model_from_checkpoint
+from squadlite.model import Checkpoint, load_checkpoint, load_model, model_from_checkpoint
 from tools.add_span_head import main as add_span_head
 from tools.export import main as export
 from tools.folders import load_input
+from tools.moments import InputMoments
 from tools.prune_vocab import main as prune_vocab
 from tools.random_model import main as new_random_model
 from tools.share_layers import Keep, share_layers
 from tools.share_layers import main as share
-from tools.sketch import PAPER_RATIOS, sketch
+from tools.sketch import PAPER_RATIOS, fit, sketch
 from tools.sketch import main as sketch_main
 
 
@@ -123,6 +124,43 @@ def test_sketches_have_the_papers_ratios_and_project_the_weights() -> None:
         torch.testing.assert_close(after.tensors[f"{module}.sketched_weight"], weight @ signs.T)
         assert torch.equal(after.tensors[f"{module}.bias"], before.tensors[f"{module}.bias"])
     model_from_checkpoint(after)
+
+
+def test_a_fitted_sketch_is_the_least_squares_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    weight, bias = torch.randn(5, 12, generator=generator), torch.randn(5, generator=generator)
+    inputs = 2 + torch.randn(400, 4, generator=generator) @ torch.randn(4, 12, generator=generator)
+    inputs += 0.1 * torch.randn(400, 12, generator=generator)
+    signs = torch.randn(6, 12, generator=generator).sign()
+    moments = InputMoments.empty(12)
+    for part in inputs.split(150):
+        moments.add(part)
+    fitted, shifted = fit(weight, bias, signs, moments)
+    wanted = inputs @ weight.T + bias
+    sketched = torch.cat([inputs @ signs.T, torch.ones(400, 1)], dim=1)
+    best = torch.linalg.lstsq(sketched.double(), wanted.double()).solution
+    found = inputs @ signs.T @ fitted.T + shifted
+    error = (found - wanted).square().mean()
+    assert error <= 1.01 * (sketched.double() @ best - wanted).square().mean()
+    assert (
+        error < 0.1 * (inputs @ signs.T @ (weight @ signs.T / 6).T + bias - wanted).square().mean()
+    )
+
+
+def test_fitting_brings_the_model_nearer(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "in", num_layers=2, layer_map=(0, 0))
+    data = write_squad(tmp_path / "data.json", 20)
+    run_stage(sketch_main, folder, tmp_path / "plain")
+    run_stage(sketch_main, folder, tmp_path / "fitted", "--fit", data, "--windows", 30)
+    batch = padded_batch(load_checkpoint(folder).config)
+
+    def logits(path: Path) -> torch.Tensor:
+        return torch.stack(load_model(path)(*batch))[:, batch[2]]
+
+    expected = logits(folder)
+    assert (logits(tmp_path / "fitted") - expected).norm() < (
+        logits(tmp_path / "plain") - expected
+    ).norm()
 
 
 def test_many_sketches_on_average_give_the_weights_back() -> None:
