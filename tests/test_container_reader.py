@@ -209,29 +209,3 @@ sys.exit(str(heavy) if heavy else 0)
 def test_format_errors_have_one_root():
     for error in (DigestError, PreambleError, TensorError, TruncatedFileError):
         assert issubclass(error, FormatError)
-
-
-def test_reading_ahead_gives_the_same_tensors(tmp_path):
-    path = GOLDEN / "tiny.sqz"
-    with open_sqz(path) as plain, open_sqz(path) as ahead:
-        ahead.read_ahead()
-        ahead.read_ahead()
-        for name in plain.tensors:
-            for _ in range(2):
-                np.testing.assert_array_equal(ahead.read(name), plain.read(name))
-
-
-def test_reading_ahead_finds_damage_where_it_is_asked_for(tmp_path):
-    with open_sqz(damaged(tmp_path / "x", 128)) as file:
-        file.read_ahead()
-        assert file.read("b").tolist() == [1, 2]
-        with pytest.raises(DigestError, match=r"tensor 'a.weight'"):
-            file.read("a.weight")
-
-
-def test_a_file_can_be_closed_while_it_reads_ahead():
-    file = open_sqz(GOLDEN / "tiny.sqz")
-    file.read_ahead()
-    file.close()
-    with pytest.raises(ValueError, match="after it was closed"):
-        file.read("b")

@@ -27,7 +27,7 @@ from squadlite.answering.windows import (
     pad_batch,
     split_into_windows,
 )
-from squadlite.container import SqzFile, open_sqz
+from squadlite.container import open_sqz
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
 from squadlite.model import (
     Compute,
@@ -137,7 +137,7 @@ class Reader:
     @classmethod
     def load(
         cls,
-        path: str | Path | SqzFile,
+        path: str | Path,
         *,
         settings: ReaderSettings | None = None,
         threads: int | None = None,
@@ -147,7 +147,7 @@ class Reader:
         Load a reader from a .sqz file or a Hugging Face checkpoint folder.
 
         Args:
-            path: the file, open or not, or the folder.
+            path: the file or folder.
             settings, threads: as for `Reader`.
             compute: "f32" is exact; "bf16" and "int8" are faster on CPUs made for them; "auto"
                 takes the fastest, measured.
@@ -345,15 +345,13 @@ def _workers(n_tasks: int, n_threads: int) -> Iterator[_Map]:
         torch.set_num_threads(before)
 
 
-def load_parts(source: str | Path | SqzFile) -> tuple[TokenizerSpec, QuestionAnsweringModel]:
+def load_parts(path: str | Path) -> tuple[TokenizerSpec, QuestionAnsweringModel]:
     """The tokenizer and the model of a .sqz file or a checkpoint folder; errors: `Reader.load`."""
-    if isinstance(source, SqzFile):
-        return TokenizerSpec.from_sqz(source), model_from_sqz(source)
-    path = Path(source)
+    path = Path(path)
     if path.is_dir():
         return TokenizerSpec.from_folder(path), model_from_checkpoint(load_checkpoint(path))
     with open_sqz(path) as file:
-        return load_parts(file)
+        return TokenizerSpec.from_sqz(file), model_from_sqz(file)
 
 
 def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:

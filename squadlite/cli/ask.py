@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from squadlite.ask import Answer, Reply
-    from squadlite.container import SqzFile
     from squadlite.model import Compute
 
 
@@ -94,14 +92,13 @@ def ask(
     with progress_bar("Indexing the book") as progress:
         index = BookIndex.open(book, progress=progress)
     indexed = time.perf_counter()
-    with index, _reading_ahead(model) as source:
-        # Importing torch takes longer than all the rest: only once the book is known to be good,
-        # and while other threads read the model.
+    with index:
+        # Importing torch takes longer than all the rest: only once the book is known to be good.
         from squadlite.answering.reader import Reader
         from squadlite.ask import DEFAULT_PASSAGES
         from squadlite.ask import ask as ask_book
 
-        reader = Reader.load(source, threads=threads, compute=compute)
+        reader = Reader.load(model, threads=threads, compute=compute)
         loaded = time.perf_counter()
         costs = {"load_ms": (loaded - indexed) * 1000, "index_ms": (indexed - started) * 1000}
         for item in asked:
@@ -112,19 +109,6 @@ def ask(
                 print_json(_as_json(item, reply, costs))
             else:
                 _print_reply(reply, index.title)
-
-
-@contextmanager
-def _reading_ahead(model: Path) -> "Iterator[Path | SqzFile]":
-    """The open file of a .sqz model, whose tensors are being read; a folder as it is."""
-    if model.is_dir():
-        yield model
-        return
-    from squadlite.container import open_sqz
-
-    with open_sqz(model) as file:
-        file.read_ahead()
-        yield file
 
 
 def _load_questions(path: Path | None) -> list[_Question]:

@@ -11,7 +11,6 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -77,8 +76,6 @@ class SqzFile:
             {tensor.name: tensor for tensor in header.tensors}
         )
         self._preamble = preamble
-        self._workers: ThreadPoolExecutor | None = None
-        self._ahead: dict[str, Future[np.ndarray]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -97,24 +94,7 @@ class SqzFile:
 
     def close(self) -> None:
         """Unmap the file. What was read stays valid; closing twice is fine."""
-        if self._workers is not None:
-            self._workers.shutdown(cancel_futures=True)
-            self._ahead.clear()
         self._map.close()
-
-    def read_ahead(self) -> None:
-        """
-        Begin to read every tensor on all cores, the large ones first, and return at once.
-
-        `read` then waits for its tensor, and hands it out once; what is never asked for is held
-        until the file is closed.
-        """
-        if self._workers is None:
-            self._workers = ThreadPoolExecutor(os.cpu_count())
-            by_size = sorted(self.tensors.values(), key=lambda tensor: -tensor.n_bytes)
-            self._ahead = {
-                tensor.name: self._workers.submit(self._decode, tensor) for tensor in by_size
-            }
 
     def read(self, name: str, *, out: np.ndarray | None = None) -> np.ndarray:
         """
@@ -136,21 +116,16 @@ class SqzFile:
         tensor = self.tensors.get(name)
         if tensor is None:
             raise TensorError(f"tensor {name!r}: not among the {len(self.tensors)} of {self.path}")
-        ahead = self._ahead.pop(name, None) if out is None else None
-        return self._decode(tensor, out) if ahead is None else ahead.result()
-
-    def _decode(self, tensor: TensorInfo, out: np.ndarray | None = None) -> np.ndarray:
         # A copy, so that what is decoded is what was checked, even if the file is overwritten.
         data = self._bytes(tensor.offset, tensor.end)
         if sha256(data).hexdigest() != tensor.digest:
             raise DigestError(
-                f"tensor {tensor.name!r}: "
-                f"digest of bytes {tensor.offset}..{tensor.end} doesn't match them"
+                f"tensor {name!r}: digest of bytes {tensor.offset}..{tensor.end} doesn't match them"
             )
         try:
             return tensor.codec.decode(data, tensor.shape, out=out)
         except CodecError as error:
-            raise CodecError(f"tensor {tensor.name!r}: {error}") from error
+            raise CodecError(f"tensor {name!r}: {error}") from error
 
     def verify(self) -> None:
         """

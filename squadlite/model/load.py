@@ -55,7 +55,6 @@ def model_from_sqz(file: SqzFile) -> QuestionAnsweringModel:
         raise HeaderError(f"{file.path}: {error}") from error
     shapes = tensor_shapes(config)
     _check_tensors(file, shapes)
-    file.read_ahead()
     tensors = {name: torch.from_numpy(file.read(name)) for name in shapes}
     return model_from_checkpoint(Checkpoint(config, tensors))
 
