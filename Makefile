@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 SAMPLE   := tests/books/the-salt-road.epub
 QUESTION := What did Rusk ask for instead of the toll?
 
-.PHONY: demo test test-slow lint bench readme model clean
+.PHONY: demo test test-slow lint bench bench-peers readme model clean
 
 demo: $(VENV)/runtime
 	$(BIN)/squadlite ask $(SAMPLE) "$(QUESTION)"
@@ -36,6 +36,18 @@ bench: $(VENV)/development
 		"What colour is Filby's hair?" | tee /dev/stderr | tail -n 1 > $(RESULTS)/start_to_answer.json
 	$(BIN)/python -m benchmarks.size_accuracy $(CHECKPOINT) \
 		--data $(DATA)/cs224n-dev-v2.0.json --corpus $(DATA)/train-mix-v2.0.json
+	$(BIN)/python -m benchmarks.growth ../shared/books $(DATA)/book-questions --ask \
+		| tee /dev/stderr | tail -n 1 > $(RESULTS)/growth.json
+
+# The same weights in other libraries, and training beside transformers'. Run it on a quiet machine.
+bench-peers: $(VENV)/development
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/squadlite bench squadlite/models/default.sqz --peers --threads 1,2 --length 128,384 \
+		--book ../shared/books/the-time-machine.epub --question "What colour is Filby's hair?" \
+		--questions $(DATA)/cs224n-dev-v2.0.json \
+		--json $(RESULTS)/runtimes.json --plot docs/bench.png
+	$(BIN)/python -m benchmarks.training $(CHECKPOINT) --data $(DATA)/train-mix-v2.0.json \
+		| tee /dev/stderr | tail -n 1 > $(RESULTS)/training.json
 
 readme: $(VENV)/development
 	$(BIN)/python -m benchmarks.report

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from squadlite.answering.squad import GoldAnswer, load_squad, mismatched_answers
 from squadlite.errors import DatasetError
 
-CONTEXT = "Filby, an argumentative person with red hair."
+CONTEXT = "Rusk keeps the bridge toll, and has red hair."
 
 
 def question(**changes: Any) -> dict[str, Any]:

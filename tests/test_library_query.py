@@ -10,8 +10,8 @@ from squadlite.library.query import query_words
 @pytest.mark.parametrize(
     ("question", "words"),
     [
-        ("What colour is Filby's hair?", ["colour", "filby", "hair"]),
-        ("What colour is Filby’s hair?", ["colour", "filby", "hair"]),
+        ("What colour is Rusk's hair?", ["colour", "rusk", "hair"]),
+        ("What colour is Rusk’s hair?", ["colour", "rusk", "hair"]),
         ("Why didn't the well-known man go?", ["well", "known", "man", "go"]),
         ("WHO said “Curiouser AND curiouser” NOT once?", ["said", "curiouser", "once"]),
         ("Wie heißt Zoë Müller?", ["wie", "heißt", "zoë", "müller"]),
