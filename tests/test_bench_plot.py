@@ -37,7 +37,7 @@ def test_every_runtime_has_a_line_and_every_model_with_a_score_a_point(
     (figure,) = drawn
     sizes, latencies = figure.axes
     assert [text.get_text() for text in sizes.texts] == ["tiny.sqz"]
-    assert [list(line.get_ydata()) for line in sizes.lines] == [[66.76]]
+    assert [list(line.get_ydata()) for line in sizes.lines] == [[65.5]]
     assert [line.get_label() for line in latencies.lines] == ["squadlite f32", "other f32"]
     assert list(latencies.lines[0].get_xdata()) == [64, 128]
     assert list(latencies.lines[0].get_ydata()) == [20.0, 50.0]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 INCHES = (6.5, 4.8)  # of one panel
 LINE_STYLES = {"f32": "-", "bf16": "--", "int8": ":", "auto": "-."}
+MARKERS = {"f32": "s", "bf16": "D", "int8": "^", "auto": "v"}
 
 
 def require_matplotlib() -> None:
@@ -33,9 +34,10 @@ def draw(result: Json) -> bytes:
     """
     Draw a result.
 
-    One panel has each model's size and F1, as far as its file states one. Then one panel for each
-    model has the latency of its runtimes against length, at the smallest batch and the most
-    threads, with the 5th to 95th percentile around each line.
+    One panel has what each runtime loads and its F1 on the questions that it answered; where none
+    were asked, the model's size and the F1 that its file states. Then one panel for each model has
+    the latency of its runtimes against length, at the smallest batch and the most threads, with
+    the 5th to 95th percentile around each line.
 
     Args:
         result: from `run_benchmark`, or read back from its JSON.
@@ -64,16 +66,27 @@ def draw(result: Json) -> bytes:
 def _draw_sizes(panel: "Axes", models: list[Json]) -> None:
     panel.set(title="Size against F1", xlabel="MB", ylabel="F1")
     for model in models:
-        if model["f1"] is not None:
-            size = model["bytes"] / 1e6
-            panel.plot([size], [model["f1"]], "o")
-            panel.annotate(
-                model["model"],
-                (size, model["f1"]),
-                textcoords="offset points",
-                xytext=(6, 6),
+        colours = _colours(model)
+        points = [
+            (
+                row["bytes"] / 1e6,
+                row["answers"]["f1"],
+                MARKERS[row["precision"]],
+                colours[row["runtime"]],
             )
+            for row in model["runtimes"]
+            if row.get("answers")
+        ]
+        # Scores on other questions don't compare.
+        if not points and model["f1"] is not None:
+            points = [(model["bytes"] / 1e6, model["f1"], "o", "C0")]
+        for size, score, marker, colour in points:
+            panel.plot([size], [score], marker, color=colour, alpha=0.6)
+        if points:
+            place = points[0][:2]
+            panel.annotate(model["model"], place, textcoords="offset points", xytext=(6, 6))
     panel.margins(0.3)
+    panel.set_xlim(left=0)
     panel.grid(alpha=0.3)
 
 
@@ -86,7 +99,7 @@ def _draw_latencies(panel: "Axes", model: Json) -> None:
         xlabel="tokens",
         ylabel="ms",
     )
-    colours: dict[str, str] = {}
+    colours = _colours(model)
     for row in model["runtimes"]:
         chosen = {
             cell["length"]: cell["seconds"]
@@ -99,9 +112,7 @@ def _draw_latencies(panel: "Axes", model: Json) -> None:
         low, median, high = (
             [chosen[length][name] * 1000 for length in lengths] for name in ("p5", "median", "p95")
         )
-        # A library has its colour, a precision its style.
-        library = row["runtime"].partition(" ")[0]
-        colour = colours.setdefault(library, f"C{len(colours)}")
+        colour = colours[row["runtime"]]
         panel.plot(
             lengths,
             median,
@@ -115,4 +126,13 @@ def _draw_latencies(panel: "Axes", model: Json) -> None:
     panel.set_ylim(bottom=0)
     panel.grid(alpha=0.3)
     if cells:
-        panel.legend(fontsize="small", handlelength=4)
+        panel.legend(fontsize="small", handlelength=4, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _colours(model: Json) -> dict[str, str]:
+    # A library has its colour, a precision its style: runtime -> colour.
+    libraries: dict[str, str] = {}
+    return {
+        row["runtime"]: libraries.setdefault(row["runtime"].partition(" ")[0], f"C{len(libraries)}")
+        for row in model["runtimes"]
+    }
