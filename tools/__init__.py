@@ -21,6 +21,7 @@ What they are made of:
     plan            all that decides what a fine-tuning makes of a checkpoint
     losses          what training makes small
     distill         a teacher's part in them
+    moments         what linear maps are given, to fit sketches to
     quantize        weights as a .sqz file will hold them
     settings        how a model is trained
     schedule        the learning rate, also under a time budget
