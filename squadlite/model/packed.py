@@ -14,7 +14,7 @@ from squadlite.model.sketched_linear import SketchedLinear
 # Shapes in comments: N tokens of all windows, T tokens of one, `heads` attention heads of width
 # `width` = hidden / heads.
 
-# Of the widest tensors, so that they stay in a core's cache from one operation to the next.
+# Of the widest tensors, so that the memory for a large batch stays small.
 _ROWS_AT_A_TIME = 1024
 
 # Softmax weights are made as powers of two in bfloat16, by writing their bits (see `_power_of_2`).
