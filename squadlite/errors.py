@@ -12,6 +12,7 @@ Every error that squadlite raises on purpose.
     │   └── DigestError         bytes that don't match their digest
     ├── ConfigError             a model configuration that no model can have
     ├── CheckpointError         a checkpoint folder that can't be loaded
+    ├── ComputeError            numbers that this machine's torch can't compute in
     ├── TokenizerError          a vocabulary that can't tokenize
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
     ├── BenchError              a runtime that can't be measured
@@ -67,6 +68,10 @@ class ConfigError(SquadliteError):
 
 class CheckpointError(SquadliteError):
     """A checkpoint folder that can't be loaded."""
+
+
+class ComputeError(SquadliteError):
+    """Numbers that this machine's torch can't compute in."""
 
 
 class TokenizerError(SquadliteError):

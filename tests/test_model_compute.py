@@ -1,10 +1,13 @@
 import subprocess
 import sys
 
+import click
 import pytest
 import torch
 from tiny_models import padded_batch, random_model, tiny_config
 
+from squadlite.cli.ask import ask
+from squadlite.errors import ComputeError
 from squadlite.model import COMPUTES, Compute, kernels, prepare
 from squadlite.model.compute import fastest_precision
 from squadlite.model.kernels import FloatLinear
@@ -38,6 +41,24 @@ def test_a_kernel_that_is_wrong_or_missing_is_passed_over(monkeypatch: pytest.Mo
     makers = {**kernels.MAKE_LINEAR, "bf16": Wrong, "int8": missing}
     monkeypatch.setattr("squadlite.model.packed.MAKE_LINEAR", makers)
     assert fastest_precision(random_model(tiny_config())) == "f32"
+
+
+def test_numbers_that_torch_cannot_compute_in_are_a_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(weight: torch.Tensor, bias: torch.Tensor) -> FloatLinear:
+        raise RuntimeError("no such kernel")
+
+    makers = {**kernels.MAKE_LINEAR, "int8": missing}
+    monkeypatch.setattr("squadlite.model.packed.MAKE_LINEAR", makers)
+    with pytest.raises(ComputeError, match=r"no kernels for int8 here \(no such kernel\)"):
+        prepare(random_model(tiny_config()), "int8")
+
+
+def test_the_command_line_offers_every_way_to_compute() -> None:
+    (option,) = (option for option in ask.params if option.name == "compute")
+    assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == COMPUTES
 
 
 def test_measuring_leaves_torchs_threads_alone() -> None:

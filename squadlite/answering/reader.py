@@ -155,6 +155,7 @@ class Reader:
         Raises:
             FormatError: a .sqz file that breaks the format.
             CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
+            ComputeError: this machine can't compute so.
         """
         spec, model = load_parts(path)
         return cls(prepare(model, compute), Tokenizer(spec), settings, threads=threads)

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import torch
 
+from squadlite.errors import ComputeError
 from squadlite.model.encoder import QuestionAnsweringModel
 from squadlite.model.kernels import Precision
 from squadlite.model.memory import keep_freed_memory
@@ -35,11 +36,17 @@ def prepare(model: QuestionAnsweringModel, compute: Compute) -> PackedModel:
             model's own first layer; the others are taken as they are.
 
     Raises:
-        RuntimeError, AttributeError: torch has no kernels for `compute` on this machine.
+        ComputeError: torch has no kernels for `compute` on this machine.
     """
     keep_freed_memory()
     precision = fastest_precision(model) if compute == "auto" else compute
-    return PackedModel(model, precision)
+    try:
+        return PackedModel(model, precision)
+    except (RuntimeError, AttributeError) as error:
+        raise ComputeError(
+            f"compute: this torch has no kernels for {precision} here ({error}), "
+            "expected f32 or auto"
+        ) from error
 
 
 def fastest_precision(model: QuestionAnsweringModel) -> Precision:
