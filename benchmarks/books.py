@@ -30,8 +30,8 @@ from squadlite.answering.metrics import exact_match, normalize_answer, token_f1
 from squadlite.answering.reader import Reader
 from squadlite.ask import DEFAULT_PASSAGES, Reply, ask, retrieve
 from squadlite.cli.output import print_json, print_table
+from squadlite.config import COMPUTES, Compute
 from squadlite.library.index import BookIndex, Passage
-from squadlite.model import COMPUTES, Compute
 from squadlite.models import DEFAULT_MODEL
 
 RECALL_DEPTHS = tuple(sorted({5, 20, DEFAULT_PASSAGES}))

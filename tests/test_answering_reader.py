@@ -18,6 +18,7 @@ from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import Raw, write_sqz
 from squadlite.errors import CheckpointError, ConfigError, SquadliteError, TokenizerError
+from squadlite.model import QuestionAnsweringModel, TorchScorer
 
 SPEC = tiny_spec()
 TINY_SETTINGS = ReaderSettings(
@@ -30,7 +31,14 @@ def tiny_reader(
     settings: ReaderSettings = TINY_SETTINGS, *, threads: int | None = 1, **config: Any
 ) -> Reader:
     model = random_model(tiny_config(**{"vocab_size": len(SPEC.vocab)} | config))
-    return Reader(model, Tokenizer(SPEC), settings, threads=threads)
+    return Reader(TorchScorer(model), Tokenizer(SPEC), settings, threads=threads)
+
+
+def torch_model(reader: Reader) -> QuestionAnsweringModel:
+    scorer = reader.scorer
+    assert isinstance(scorer, TorchScorer)
+    assert isinstance(scorer.model, QuestionAnsweringModel)
+    return scorer.model
 
 
 READER = tiny_reader()
@@ -47,12 +55,12 @@ def slow_reading(reader: Reader, question: str, context: str) -> tuple[str, floa
     while first < len(tokens):
         piece = tokens.ids.tolist()[first : first + room]
         ids = [*prefix, *piece, reader.tokenizer.sep_id]
-        with torch.inference_mode():
-            logits = reader.model(
-                torch.tensor([ids]),
-                torch.tensor([[0] * len(prefix) + [1] * (len(piece) + 1)]),
-                torch.ones(1, len(ids), dtype=torch.bool),
-            )
+        logits = reader.scorer(
+            np.array([ids]),
+            np.array([[0] * len(prefix) + [1] * (len(piece) + 1)]),
+            np.ones((1, len(ids)), dtype=np.bool_),
+            threads=1,
+        )
         starts, ends = (part[0].tolist() for part in logits)
         nulls.append(starts[0] + ends[0])
         for i in range(len(piece)):
@@ -132,7 +140,7 @@ def test_progress_counts_all_windows() -> None:
 def test_an_error_in_a_batch_ends_the_reading() -> None:
     reader = tiny_reader(threads=2)
     with torch.no_grad():
-        reader.model.span_head.weight.fill_(float("nan"))
+        torch_model(reader).span_head.weight.fill_(float("nan"))
     with pytest.raises(SquadliteError, match="not all finite"):
         reader.read("the time?", ["the time machine " * 20])
 
@@ -181,11 +189,14 @@ def test_calls_out_of_range_are_mistakes() -> None:
 def test_loads_from_a_sqz_file(tmp_path: Path) -> None:
     tensors: list[tuple[str, np.ndarray, Raw]] = [
         *((name, array, Raw("u8")) for name, array in SPEC.to_tensors().items()),
-        *((name, array.numpy(), Raw("f32")) for name, array in READER.model.state_dict().items()),
+        *(
+            (name, array.numpy(), Raw("f32"))
+            for name, array in torch_model(READER).state_dict().items()
+        ),
     ]
     write_sqz(
         tmp_path / "tiny.sqz",
-        model=READER.model.config.to_dict(),
+        model=READER.scorer.config.to_dict(),
         tokenizer=SPEC.to_header(),
         metadata={},
         tensors=tensors,
@@ -220,13 +231,14 @@ def test_the_real_checkpoint_reads_as_in_transformers(
     theirs = transformers.BertForQuestionAnswering.from_pretrained(checkpoint, dtype=torch.float32)
     reader = Reader.load(checkpoint)
 
-    def forward(*inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def score(*inputs: np.ndarray, threads: int) -> tuple[np.ndarray, np.ndarray]:
         names = ("input_ids", "token_type_ids", "attention_mask")
-        output = theirs.eval()(**dict(zip(names, inputs, strict=True)))
-        return output.start_logits, output.end_logits
+        with torch.inference_mode():
+            output = theirs.eval()(**dict(zip(names, map(torch.from_numpy, inputs), strict=True)))
+        return output.start_logits.numpy(), output.end_logits.numpy()
 
-    plain = Reader(reader.model, Tokenizer(TokenizerSpec.from_folder(checkpoint)))
-    plain.model = forward  # type: ignore[assignment]
+    plain = Reader(reader.scorer, Tokenizer(TokenizerSpec.from_folder(checkpoint)))
+    plain.scorer = score  # type: ignore[assignment]
     result = evaluate(reader, some_examples)
     for example in some_examples:
         expected = slow_reading(plain, example.question, example.context)

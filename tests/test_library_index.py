@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from squadlite.cache import default_cache_dir
 from squadlite.errors import BookError, BookIndexError, BrokenBookError
 from squadlite.library import concordance as concordance_module
 from squadlite.library import index as index_module
 from squadlite.library.book import open_book
-from squadlite.library.cache import default_cache_dir, load
+from squadlite.library.cache import load
 from squadlite.library.index import BookIndex
 from squadlite.library.structure import Book, Chapter
 

@@ -4,20 +4,21 @@ import torch
 from tiny_training import write_checkpoint, write_squad
 
 from squadlite.answering.evaluate import evaluate
-from squadlite.answering.reader import Reader, load_parts
+from squadlite.answering.reader import Reader
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
+from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.convert import convert
-from squadlite.model import load_checkpoint
+from squadlite.model import TorchScorer, load_checkpoint, load_model
 from tools.evaluation import evaluate_model, score_path
 
 
 def test_a_model_in_training_is_scored_as_a_reader_scores_it(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "in")
     examples = load_squad(write_squad(tmp_path / "data.json", 20))
-    spec, model = load_parts(tmp_path / "in")
-    tokenizer = Tokenizer(spec)
-    expected = evaluate(Reader(model, tokenizer, threads=1), examples, limit=15).scores
+    model = load_model(tmp_path / "in")
+    tokenizer = Tokenizer(TokenizerSpec.load(tmp_path / "in"))
+    expected = evaluate(Reader(TorchScorer(model), tokenizer, threads=1), examples, limit=15).scores
     model.train()
     assert evaluate_model(model, tokenizer, examples, limit=15) == expected
     assert model.training
@@ -40,8 +41,8 @@ def test_folders_and_files_are_counted_and_scored(tmp_path: Path) -> None:
 def test_scoring_leaves_gradients_alone(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "in")
     examples = load_squad(write_squad(tmp_path / "data.json", 2))
-    spec, model = load_parts(tmp_path / "in")
+    model = load_model(tmp_path / "in")
     model.requires_grad_(True)
-    evaluate_model(model, Tokenizer(spec), examples)
+    evaluate_model(model, Tokenizer(TokenizerSpec.load(tmp_path / "in")), examples)
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert torch.is_grad_enabled()

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 
 from squadlite.answering.evaluate import evaluate
-from squadlite.answering.reader import Reader, ReaderSettings, load_parts
+from squadlite.answering.reader import Reader, ReaderSettings
 from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import Tokenizer
+from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.cli.output import progress_bar
-from squadlite.model import QuestionAnsweringModel
+from squadlite.model import QuestionAnsweringModel, TorchScorer, load_model
 
 # Big batches keep a GPU busy; a CPU's caches like those of the reader's own settings.
 _GPU_BATCH_TOKENS = 65_536
@@ -32,14 +33,18 @@ def score_path(
     Returns:
         The values that the model stores, and its scores.
     """
-    spec, model = load_parts(path)
+    model = load_model(path)
     num_parameters = model.config.num_parameters
     if examples is None:
         return num_parameters, None
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with progress_bar("Reading") as progress:
         scores = evaluate_model(
-            model.to(device), Tokenizer(spec), examples, limit=limit, progress=progress
+            model.to(device),
+            Tokenizer(TokenizerSpec.load(path)),
+            examples,
+            limit=limit,
+            progress=progress,
         )
     return num_parameters, scores
 
@@ -78,7 +83,7 @@ def evaluate_model(
         undo.callback(model.train, was_training)
         model.eval()
         threads = None if device.type == "cpu" else 1
-        reader = Reader(model, tokenizer, settings, threads=threads)
+        reader = Reader(TorchScorer(model), tokenizer, settings, threads=threads)
         return evaluate(reader, examples, limit=limit, progress=progress).scores
 
 

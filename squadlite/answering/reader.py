@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from squadlite.answering.related import RelatedWords
+from squadlite.answering.scorer import Scorer, load_scorer
 from squadlite.answering.spans import (
     Reading,
     TokenSpan,
@@ -27,17 +27,9 @@ from squadlite.answering.windows import (
     pad_batch,
     split_into_windows,
 )
-from squadlite.container import open_sqz
+from squadlite.config import Compute
+from squadlite.cores import default_threads
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
-from squadlite.model import (
-    Compute,
-    PackedModel,
-    QuestionAnsweringModel,
-    load_checkpoint,
-    model_from_checkpoint,
-    model_from_sqz,
-    prepare,
-)
 
 _Map = Callable[..., Iterator[Any]]
 
@@ -96,10 +88,10 @@ class Reader:
     Reads contexts for answers to a question.
 
     Args:
-        model: in eval mode, or packed, which is faster.
+        scorer: the model.
         tokenizer: with the vocabulary that the model was made for.
         settings: the defaults are those of the original BERT code.
-        threads: batches read at a time, each by one thread; None: as many as torch would use.
+        threads: batches read at a time, each by one thread; None: one for each core.
 
     Raises:
         ValueError: fewer than 1 thread.
@@ -109,28 +101,28 @@ class Reader:
 
     def __init__(
         self,
-        model: QuestionAnsweringModel | PackedModel,
+        scorer: Scorer,
         tokenizer: Tokenizer,
         settings: ReaderSettings | None = None,
         *,
         threads: int | None = None,
     ) -> None:
-        n_pieces, n_embeddings = len(tokenizer.spec.vocab), model.config.vocab_size
+        n_pieces, n_embeddings = len(tokenizer.spec.vocab), scorer.config.vocab_size
         if n_pieces != n_embeddings:
             raise TokenizerError(
                 f"vocabulary has {n_pieces} pieces, the model embeddings for {n_embeddings}"
             )
-        if model.config.type_vocab_size == 1:
+        if scorer.config.type_vocab_size == 1:
             raise ConfigError("model has 1 token type, reading needs 2 (or none, as in DistilBERT)")
-        n_positions = model.config.max_position_embeddings
+        n_positions = scorer.config.max_position_embeddings
         if n_positions < MIN_POSITIONS:
             raise ConfigError(
                 f"model has {n_positions} positions, reading needs at least {MIN_POSITIONS}"
             )
-        self.model = model
+        self.scorer = scorer
         self.tokenizer = tokenizer
         self.settings = (settings or ReaderSettings()).within(n_positions)
-        self.threads = torch.get_num_threads() if threads is None else threads
+        self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise ValueError(f"threads is {threads}, expected at least 1")
 
@@ -150,21 +142,20 @@ class Reader:
             path: the file or folder.
             settings, threads: as for `Reader`.
             compute: "f32" is exact; "bf16" and "int8" are faster on CPUs made for them; "auto"
-                takes the fastest, measured.
+                takes what is fastest on this one.
 
         Raises:
             FormatError: a .sqz file that breaks the format.
             CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
             ComputeError: this machine can't compute so.
         """
-        spec, model = load_parts(path)
-        return cls(prepare(model, compute), Tokenizer(spec), settings, threads=threads)
+        scorer = load_scorer(path, compute)
+        return cls(scorer, Tokenizer(TokenizerSpec.load(path)), settings, threads=threads)
 
     @cached_property
     def related_words(self) -> RelatedWords:
         """The words that the model takes for alike."""
-        embeddings = self.model.embeddings.word.weight.detach().float().numpy()
-        return RelatedWords(self.tokenizer.spec.vocab, embeddings)
+        return RelatedWords(self.tokenizer.spec.vocab, self.scorer.word_embeddings)
 
     def read(
         self, question: str, contexts: Sequence[str], *, n_best: int | None = None
@@ -256,11 +247,11 @@ class Reader:
         parts = [
             rows for rows in np.array_split(np.arange(len(input_ids)), self.threads) if len(rows)
         ]
-        with _workers(len(parts), self.threads) as work:
+        with _workers(len(parts), self.threads) as (work, threads):
             found = list(
                 work(
                     lambda rows: self._score(
-                        input_ids[rows], token_type_ids[rows], attention_mask[rows]
+                        input_ids[rows], token_type_ids[rows], attention_mask[rows], threads
                     ),
                     parts,
                 )
@@ -274,10 +265,12 @@ class Reader:
         # Few windows are still shared out among all threads.
         share = sum(map(len, windows)) // self.threads
         batches = list(batches_by_length(windows, min(self.settings.max_batch_tokens, share)))
-        with _workers(len(batches), self.threads) as work:
-            yield from work(lambda batch: self._read_batch(batch, n_best), batches)
+        with _workers(len(batches), self.threads) as (work, threads):
+            yield from work(lambda batch: self._read_batch(batch, n_best, threads), batches)
 
-    def _read_batch(self, windows: Sequence[Window], n_best: int) -> list["_WindowResult"]:
+    def _read_batch(
+        self, windows: Sequence[Window], n_best: int, threads: int
+    ) -> list["_WindowResult"]:
         tokenizer = self.tokenizer
         batch = pad_batch(
             windows,
@@ -286,7 +279,7 @@ class Reader:
             pad_id=tokenizer.pad_id,
         )
         start_logits, end_logits = self._score(
-            batch.input_ids, batch.token_type_ids, batch.attention_mask
+            batch.input_ids, batch.token_type_ids, batch.attention_mask, threads
         )
         spans = best_token_spans(
             start_logits,
@@ -306,12 +299,15 @@ class Reader:
         ]
 
     def _score(
-        self, *inputs: NDArray[np.int64] | NDArray[np.bool_]
+        self,
+        input_ids: NDArray[np.int64],
+        token_type_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.bool_],
+        threads: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        with torch.inference_mode():
-            start_logits, end_logits = self.model(*map(torch.from_numpy, inputs))
-        logits = start_logits.numpy(), end_logits.numpy()
-        if not all(np.isfinite(part).all() for part in logits):
+        logits = self.scorer(input_ids, token_type_ids, attention_mask, threads=threads)
+        # Nothing is asked of the logits of padding.
+        if not all(np.isfinite(part[attention_mask]).all() for part in logits):
             raise SquadliteError("the model's logits are not all finite: its weights are damaged")
         return logits
 
@@ -325,34 +321,19 @@ class _WindowResult:
 
 
 @contextmanager
-def _workers(n_tasks: int, n_threads: int) -> Iterator[_Map]:
-    # A `map` whose threads each calculate alone, and so never wait for one another. Torch's own
-    # way, all threads inside each operation, is no faster on an idle machine, and several times
-    # slower where another program keeps one of its cores busy: it is left to a single task.
-    before = torch.get_num_threads()
+def _workers(n_tasks: int, n_threads: int) -> Iterator[tuple[_Map, int]]:
+    # A `map`, and how many threads may compute each of its tasks: all of them a single one, else
+    # one. Threads that calculate alone never wait for one another; all of them in each operation
+    # are no faster on an idle machine, and far slower where another program keeps a core busy.
     if n_tasks <= 1 or n_threads == 1:
-        torch.set_num_threads(n_threads)
-        try:
-            yield map
-        finally:
-            torch.set_num_threads(before)
+        yield map, n_threads
         return
-    workers = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
+    workers = ThreadPoolExecutor(n_threads)
     try:
-        yield workers.map
+        yield workers.map, 1
     finally:
         # On Ctrl-C what hasn't begun must not hold us up.
         workers.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
-
-
-def load_parts(path: str | Path) -> tuple[TokenizerSpec, QuestionAnsweringModel]:
-    """The tokenizer and the model of a .sqz file or a checkpoint folder; errors: `Reader.load`."""
-    path = Path(path)
-    if path.is_dir():
-        return TokenizerSpec.from_folder(path), model_from_checkpoint(load_checkpoint(path))
-    with open_sqz(path) as file:
-        return TokenizerSpec.from_sqz(file), model_from_sqz(file)
 
 
 def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:

@@ -4,14 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
+from squadlite.container import SqzFile, open_sqz
 from squadlite.errors import CheckpointError, HeaderError, TensorError, TokenizerError
-
-if TYPE_CHECKING:
-    from squadlite.container import SqzFile
 
 VOCAB_TENSOR = "tokenizer.vocab"
 KEPT_IDS_TENSOR = "tokenizer.kept_ids"
@@ -105,6 +103,15 @@ class TokenizerSpec:
         )
 
     @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read the tokenizer of a .sqz file or a checkpoint folder; errors as of those two."""
+        path = Path(path)
+        if path.is_dir():
+            return cls.from_folder(path)
+        with open_sqz(path) as file:
+            return cls.from_sqz(file)
+
+    @classmethod
     def from_folder(cls, folder: str | Path) -> Self:
         """
         Read the tokenizer of a Hugging Face checkpoint folder.
@@ -133,7 +140,7 @@ class TokenizerSpec:
         return cls(vocab=vocab, kept_ids=_read_kept_ids(folder / "kept_ids.json"), **settings)
 
     @classmethod
-    def from_sqz(cls, file: "SqzFile") -> Self:
+    def from_sqz(cls, file: SqzFile) -> Self:
         """
         Read the tokenizer of an open .sqz file.
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from squadlite.cores import shown_cores, usable_cores
+
 # What matrix products can make use of, by Linux's names for it on x86 and on ARM.
 _FEATURES = (
     "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
@@ -78,13 +80,6 @@ def describe_machine(root: Path = Path("/")) -> Machine:
     )
 
 
-def usable_cores() -> int:
-    """Logical cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip() or None
@@ -107,11 +102,8 @@ def _features(cpuinfo: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _physical_cores(root: Path) -> int | None:
-    # Siblings on one core name the same set.
-    folders = (root / "sys/devices/system/cpu").glob("cpu[0-9]*")
-    siblings = {_read(folder / "topology/thread_siblings_list") for folder in folders} - {None}
-    if siblings:
-        return len(siblings)
+    if (shown := shown_cores(root)) is not None:
+        return shown
     count = _sysctl("hw.physicalcpu")
     return int(count) if count is not None and count.isdigit() else None
 

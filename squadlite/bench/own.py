@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from squadlite.answering.reader import Reader
     from squadlite.answering.spans import Reading
-    from squadlite.model import Compute
+    from squadlite.config import Compute
 
 
 class OwnRuntime:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from squadlite.ask import Answer, Reply
-    from squadlite.model import Compute
+    from squadlite.config import Compute
 
 
 @dataclass(frozen=True)

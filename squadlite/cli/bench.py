@@ -134,11 +134,11 @@ def bench(
       squadlite bench model.sqz --peers --book book.epub --questions dev-v2.0.json \\
         --json bench.json --plot bench.png
     """
-    from squadlite.bench.machine import usable_cores
     from squadlite.bench.plot import draw, require_matplotlib
     from squadlite.bench.report import make_tables
     from squadlite.bench.run import run_benchmark
     from squadlite.bench.settings import BenchSettings
+    from squadlite.cores import usable_cores
 
     # What would fail after an hour of measuring fails now.
     for output in (json_file, plot):

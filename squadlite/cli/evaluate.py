@@ -20,7 +20,7 @@ from squadlite.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from squadlite.model import Compute
+    from squadlite.config import Compute
 
 
 @click.command(name="eval")

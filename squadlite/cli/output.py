@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from squadlite.config import COMPUTES
+
 Progress = Callable[[int, int], None]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,10 +33,10 @@ def print_json(value: object) -> None:
 
 
 def compute_option(default: str) -> Callable[[Command], Command]:
-    """The option `--compute`; what it may be stands in squadlite.model, which imports torch."""
+    """The option `--compute`."""
     return click.option(
         "--compute",
-        type=click.Choice(["auto", "f32", "bf16", "int8"]),
+        type=click.Choice(COMPUTES),
         default=default,
         show_default=True,
         help="What the model computes in; auto: what is fastest here, measured.",

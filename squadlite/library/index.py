@@ -11,8 +11,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from squadlite.cache import default_cache_dir
 from squadlite.library.book import check_book_file, open_book
-from squadlite.library.cache import default_cache_dir, load, store
+from squadlite.library.cache import load, store
 from squadlite.library.concordance import Concordance, Stemmer
 from squadlite.library.passages import split_passages
 from squadlite.library.query import query_words

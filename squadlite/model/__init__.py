@@ -1,11 +1,17 @@
 """The question-answering encoder in torch, and the two places it loads from."""
 
+from squadlite.config import COMPUTES, Compute, ModelConfig, tensor_shapes
 from squadlite.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from squadlite.model.compute import COMPUTES, Compute, prepare
-from squadlite.model.config import ModelConfig
-from squadlite.model.encoder import QuestionAnsweringModel, tensor_shapes
-from squadlite.model.load import load_model, model_from_checkpoint, model_from_sqz
+from squadlite.model.compute import prepare
+from squadlite.model.encoder import QuestionAnsweringModel
+from squadlite.model.load import (
+    load_model,
+    model_from_arrays,
+    model_from_checkpoint,
+    model_from_sqz,
+)
 from squadlite.model.packed import PackedModel
+from squadlite.model.scorer import TorchScorer
 from squadlite.model.sketched_linear import SketchedLinear
 
 __all__ = [
@@ -16,8 +22,10 @@ __all__ = [
     "PackedModel",
     "QuestionAnsweringModel",
     "SketchedLinear",
+    "TorchScorer",
     "load_checkpoint",
     "load_model",
+    "model_from_arrays",
     "model_from_checkpoint",
     "model_from_sqz",
     "prepare",

@@ -11,9 +11,8 @@ import torch
 from safetensors import SafetensorError
 
 from squadlite.atomic import atomic_write
+from squadlite.config import MAX_LAYERS, ModelConfig, tensor_shapes
 from squadlite.errors import CheckpointError, ConfigError
-from squadlite.model.config import MAX_LAYERS, ModelConfig
-from squadlite.model.encoder import tensor_shapes
 from squadlite.model.families import FAMILIES, Family, modern_name
 
 CONFIG_FILE = "config.json"

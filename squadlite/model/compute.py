@@ -3,18 +3,15 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, get_args
 
 import torch
 
+from squadlite.config import Compute
 from squadlite.errors import ComputeError
 from squadlite.model.encoder import QuestionAnsweringModel
 from squadlite.model.kernels import Precision
 from squadlite.model.memory import keep_freed_memory
 from squadlite.model.packed import PackedLayer, PackedModel
-
-Compute = Literal["auto", "f32", "bf16", "int8"]
-COMPUTES: tuple[Compute, ...] = get_args(Compute)
 
 # Enough rows for a kernel to show its speed, few enough to cost nothing one would notice.
 _PROBE_ROWS = 64

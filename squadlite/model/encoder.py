@@ -1,6 +1,8 @@
 """A BERT encoder with a span head, whose executed layers may share stored ones."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -8,10 +10,19 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from squadlite.model.config import ACTIVATIONS, ModelConfig
+from squadlite.config import ModelConfig
 from squadlite.model.sketched_linear import SketchedLinear
 
 Linear = nn.Linear | SketchedLinear
+
+ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
+    {
+        "gelu": functional.gelu,
+        "gelu_new": partial(functional.gelu, approximate="tanh"),
+        "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
+        "relu": functional.relu,
+    }
+)
 
 # Shapes in comments: B questions in a batch, T tokens each, `heads` attention heads of width
 # `width` = hidden / heads.
@@ -75,12 +86,6 @@ def empty_model(config: ModelConfig) -> QuestionAnsweringModel:
     """Make a model whose tensors have shapes and no storage (device "meta"), to be assigned to."""
     with torch.device("meta"), _WithoutInitialisation():
         return QuestionAnsweringModel(config)
-
-
-def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every tensor of a model, in the order in which a file holds them."""
-    tensors = empty_model(config).state_dict()
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 class _WithoutInitialisation(TorchFunctionMode):

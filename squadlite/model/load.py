@@ -1,17 +1,17 @@
 """A model ready to answer, from a .sqz file or from a checkpoint folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from squadlite.config import ModelConfig
 from squadlite.container import SqzFile, open_sqz
-from squadlite.errors import ConfigError, HeaderError, TensorError
 from squadlite.model.checkpoint import Checkpoint, load_checkpoint
-from squadlite.model.config import ModelConfig
-from squadlite.model.encoder import QuestionAnsweringModel, empty_model, tensor_shapes
-
-TOKENIZER_PREFIX = "tokenizer."  # tensors of a .sqz file that are not the model's
+from squadlite.model.encoder import QuestionAnsweringModel, empty_model
+from squadlite.tensors import read_config, read_tensors
 
 
 def load_model(path: str | Path) -> QuestionAnsweringModel:
@@ -49,29 +49,13 @@ def model_from_sqz(file: SqzFile) -> QuestionAnsweringModel:
         TensorError: a tensor of the model is missing, unknown or of the wrong shape.
         DigestError, CodecError: a tensor's bytes are damaged.
     """
-    try:
-        config = ModelConfig.from_dict(file.model)
-    except ConfigError as error:
-        raise HeaderError(f"{file.path}: {error}") from error
-    shapes = tensor_shapes(config)
-    _check_tensors(file, shapes)
-    tensors = {name: torch.from_numpy(file.read(name)) for name in shapes}
+    config = read_config(file)
+    return model_from_arrays(config, read_tensors(file, config))
+
+
+def model_from_arrays(
+    config: ModelConfig, arrays: Mapping[str, NDArray[np.float32]]
+) -> QuestionAnsweringModel:
+    """Make a model around arrays, as `tensor_shapes` lists them; eval mode, no gradients."""
+    tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
     return model_from_checkpoint(Checkpoint(config, tensors))
-
-
-def _check_tensors(file: SqzFile, shapes: dict[str, tuple[int, ...]]) -> None:
-    for name, shape in shapes.items():
-        tensor = file.tensors.get(name)
-        if tensor is None:
-            raise TensorError(f"{file.path}: tensor '{name}' is missing, expected shape {shape}")
-        if tensor.shape != shape:
-            raise TensorError(
-                f"{file.path}: tensor '{name}': found shape {tensor.shape}, expected {shape}"
-            )
-        if tensor.dtype != np.float32:
-            raise TensorError(
-                f"{file.path}: tensor '{name}': found {tensor.dtype}, expected float32"
-            )
-    for name in file.tensors:
-        if name not in shapes and not name.startswith(TOKENIZER_PREFIX):
-            raise TensorError(f"{file.path}: tensor '{name}' is unknown to this model")

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from squadlite.model.config import ACTIVATIONS, ModelConfig
-from squadlite.model.encoder import Embeddings, Layer, Linear, QuestionAnsweringModel
+from squadlite.config import ModelConfig
+from squadlite.model.encoder import ACTIVATIONS, Embeddings, Layer, Linear, QuestionAnsweringModel
 from squadlite.model.kernels import MAKE_LINEAR, Precision
 from squadlite.model.sketched_linear import SketchedLinear
 

@@ -1,13 +1,8 @@
-"""What a question-answering encoder looks like: sizes, activation, shared layers, sketches."""
+"""What a question-answering encoder looks like, and what it may compute in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import partial
-from types import MappingProxyType
-from typing import Any
-
-import torch
-from torch.nn import functional
+from typing import Any, Literal, get_args
 
 from squadlite.errors import ConfigError
 
@@ -15,15 +10,12 @@ MAX_SIZE = 1 << 20  # of any one dimension
 MAX_LAYERS = 256  # executed
 MAX_PARAMETERS = 1 << 31  # 8 GiB in float32; BERT-large has 335 million
 
+# The numbers that a model computes in; "auto" is what is fastest on the machine.
+Compute = Literal["auto", "f32", "bf16", "int8"]
+COMPUTES: tuple[Compute, ...] = get_args(Compute)
+
 # The names are Hugging Face's: checkpoints and .sqz files both carry them.
-ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
-    {
-        "gelu": functional.gelu,
-        "gelu_new": partial(functional.gelu, approximate="tanh"),
-        "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
-        "relu": functional.relu,
-    }
-)
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 
 
 @dataclass(frozen=True)
@@ -152,6 +144,43 @@ class ModelConfig:
                 raise _error("sketch_dims", name, f"one of {', '.join(shapes)}")
             inputs, _ = shapes[name]
             _check_integer(f"sketch_dims.{name}", sketch_dim, 1, inputs)
+
+
+def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor of a model, in the order in which a file holds them."""
+    hidden = (config.hidden_size,)
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.word.weight": (config.vocab_size, *hidden),
+        "embeddings.position.weight": (config.max_position_embeddings, *hidden),
+    }
+    if config.type_vocab_size:
+        shapes["embeddings.token_type.weight"] = (config.type_vocab_size, *hidden)
+    shapes |= _norm_shapes("embeddings", hidden)
+    for layer in range(config.num_layer_groups):
+        prefix = f"layers.{layer}"
+        for name, (inputs, outputs) in config.linear_shapes.items():
+            shapes |= _linear_shapes(
+                f"{prefix}.{name}", inputs, outputs, config.sketch_dims.get(name)
+            )
+            if name.endswith(".output"):
+                shapes |= _norm_shapes(f"{prefix}.{name.removesuffix('.output')}", hidden)
+    return shapes | _linear_shapes("span_head", config.hidden_size, 2, None)
+
+
+def _norm_shapes(prefix: str, hidden: tuple[int]) -> dict[str, tuple[int, ...]]:
+    return {f"{prefix}.norm.weight": hidden, f"{prefix}.norm.bias": hidden}
+
+
+def _linear_shapes(
+    prefix: str, inputs: int, outputs: int, sketch_dim: int | None
+) -> dict[str, tuple[int, ...]]:
+    if sketch_dim is None:
+        return {f"{prefix}.weight": (outputs, inputs), f"{prefix}.bias": (outputs,)}
+    return {
+        f"{prefix}.sketched_weight": (outputs, sketch_dim),
+        f"{prefix}.bias": (outputs,),
+        f"{prefix}.sketch": (sketch_dim, inputs),
+    }
 
 
 _SMALLEST = {

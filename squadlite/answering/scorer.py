@@ -1,0 +1,80 @@
+"""What a reader reads with, and how one is chosen for this machine."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from squadlite.config import Compute, ModelConfig
+from squadlite.container import open_sqz
+from squadlite.native import native_scorer
+from squadlite.tensors import read_config, read_tensors
+
+
+class Scorer(Protocol):
+    """A model ready to score tokens."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's."""
+
+    @property
+    def word_embeddings(self) -> NDArray[np.float32]:
+        """(V, hidden)."""
+
+    def __call__(
+        self,
+        input_ids: NDArray[np.int64],
+        token_type_ids: NDArray[np.int64],
+        attention_mask: NDArray[np.bool_],
+        *,
+        threads: int,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """
+        Score every token of B windows. May be called by several threads at once.
+
+        Args:
+            input_ids: (B, T) int64, each below the model's `vocab_size`.
+            token_type_ids: (B, T) int64: 0 for the question, 1 for the context.
+            attention_mask: (B, T) bool, False for padding, which stands behind the tokens.
+            threads: that may compute this call.
+
+        Returns:
+            start_logits and end_logits, each (B, T) float32; those of padding mean nothing.
+        """
+
+
+def load_scorer(path: str | Path, compute: Compute) -> Scorer:
+    """
+    Load a model: into our own kernels where they can compute it as is asked for, else into torch.
+
+    Args:
+        path: a .sqz file or a Hugging Face checkpoint folder.
+        compute: see `Reader.load`.
+
+    Raises:
+        FormatError: a .sqz file that breaks the format.
+        CheckpointError, ConfigError: a checkpoint that can't be loaded.
+        ComputeError: this machine can't compute so.
+    """
+    config, arrays = _load_arrays(Path(path))
+    if compute in {"auto", "int8"} and (native := native_scorer(config, arrays)) is not None:
+        return native
+    # Importing torch takes longer than all the rest, and most machines don't need it here.
+    from squadlite.model import TorchScorer, model_from_arrays, prepare
+
+    return TorchScorer(prepare(model_from_arrays(config, arrays), compute))
+
+
+def _load_arrays(path: Path) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
+    if path.is_dir():
+        from squadlite.model import load_checkpoint
+
+        checkpoint = load_checkpoint(path)
+        return checkpoint.config, {
+            name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()
+        }
+    with open_sqz(path) as file:
+        config = read_config(file)
+        return config, read_tensors(file, config)

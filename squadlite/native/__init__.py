@@ -1,0 +1,56 @@
+"""
+The forward pass in 8-bit integers by kernels of our own, without torch.
+
+LLVM compiles them for the processor and the model at hand; they are written in Python:
+
+    cpu           what the processor can do
+    layout        shapes that kernels and packed weights agree about
+    frame         the addresses that every kernel is given
+    code          Python that writes LLVM's intermediate code
+    arithmetic    powers of two, activations, rounding
+    rows          what happens to each token alone
+    products      tiles of matrix products, and linear maps made of them
+    attention     softmax attention over codes
+    network       the forward pass of a window as one function
+    machine_code  compiling, and the cache
+    weights       trained tensors -> codes in panels
+    scorer        all of it together
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from squadlite.config import ModelConfig
+
+if TYPE_CHECKING:
+    from squadlite.native.scorer import NativeScorer
+
+
+def native_scorer(
+    config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]
+) -> "NativeScorer | None":
+    """
+    A scorer by our own kernels, or None where they can't compute this model on this processor.
+
+    Args:
+        config: the model's.
+        tensors: its tensors, as `tensor_shapes` lists them.
+
+    Raises:
+        SquadliteError: weights that aren't numbers.
+    """
+    if importlib.util.find_spec("llvmlite") is None:
+        return None
+    # llvmlite isn't there on every platform.
+    from squadlite.native.cpu import this_cpu  # noqa: PLC0415
+    from squadlite.native.layout import Layout, supports  # noqa: PLC0415
+    from squadlite.native.scorer import NativeScorer  # noqa: PLC0415
+
+    cpu = this_cpu()
+    if cpu is None or not supports(config, cpu):
+        return None
+    return NativeScorer(Layout(config, cpu), tensors)

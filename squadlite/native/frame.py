@@ -1,0 +1,31 @@
+"""What every kernel is given: the addresses of what it reads and writes."""
+
+# What every kernel is given is the address of a frame: one address, or number, of each of these.
+SLOTS = (
+    "token_ids",  # int32 (rows,)
+    "token_types",  # int32 (rows,)
+    "n_tokens",  # the window's
+    "n_rows",  # the window's tokens, rounded up to whole tiles
+    "n_keys",  # the same, rounded up to whole panels of keys
+    "words",  # float32 (vocab, hidden)
+    "positions",  # float32 (positions, hidden)
+    "types",  # float32 (token types, hidden)
+    "ends",  # the norm of embeddings and the span head, see `Ends`
+    "layers",  # addresses of each executed layer's block, see `LayerBlock`
+    "hidden",  # float32 (rows, hidden)
+    "codes",  # uint8 (rows, hidden): rows to multiply next
+    "code_scales",  # float32 (rows,)
+    "query_codes",  # uint8 (rows, hidden)
+    "query_scales",  # float32 (rows, heads)
+    # Of these there are two, for layers in turn: one is written while other threads read the other.
+    "key_codes",  # int8 (2, heads, key panels, width / 4, keys of a panel, 4)
+    "key_scales",  # float32 (2, heads, keys)
+    "key_corrections",  # int32 (2, heads, keys): what scores begin with
+    "value_codes",  # int16 (2, heads, keys / 2, width, 2)
+    "value_exponents",  # float32 (2, heads, keys): values are codes times 2 to these
+    "value_units",  # float32 (2, heads, keys): 2 to minus these; 0 where there is no token
+    "scratch",  # a thread's own, see `Scratch`
+    "start_logits",  # float32 (rows,)
+    "end_logits",  # float32 (rows,)
+    "arrivals",  # the address of an int64: how often a thread has come to wait for the others
+)

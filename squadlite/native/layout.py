@@ -1,0 +1,143 @@
+"""Where kernels find what they work on: packed weights, a layer's block, a thread's scratch."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from squadlite.config import ModelConfig
+from squadlite.native.cpu import Cpu
+
+# Codes of activations are unsigned, for that is what the CPU's instructions multiply with signed
+# weights. `ZERO_CODE` stands for 0 where numbers have either sign; where an activation has given
+# them a least value, 0 stands for that, here a little less than it is.
+ZERO_CODE, TOP_CODE = 128, 127
+TOP_UNSIGNED_CODE = 255
+LEAST_ACTIVATION = MappingProxyType(
+    {"gelu": -0.17, "gelu_new": -0.171, "gelu_pytorch_tanh": -0.171, "relu": 0.0}
+)
+
+NEVER = -1e30  # the exponent of what isn't a token
+
+KEY_VECTORS = 2  # of keys in a tile of scores
+MAX_TOKENS = 512  # in a window, so that sums of attention's products stay below 2^31
+BLOCK_ROWS = 64  # that go through a layer at a time, so that what is between stays in the cache
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class LinearLayout:
+    """
+    A linear map as kernels read it: panels of columns, one after another.
+
+    A panel is `inputs / 4` steps, each a few vectors of weight codes, four inputs to a lane; then,
+    for each of its columns, what sums begin with (int32), a scale and a bias (float32).
+    """
+
+    inputs: int
+    outputs: int
+    lanes: int
+
+    @property
+    def vectors(self) -> int:
+        """Vectors of columns in a panel: as many as divide the outputs, three at most."""
+        return next(n for n in (3, 2, 1) if self.outputs % (n * self.lanes) == 0)
+
+    @property
+    def columns(self) -> int:
+        """Outputs in a panel."""
+        return self.vectors * self.lanes
+
+    @property
+    def panels(self) -> int:
+        """Panels in the map."""
+        return self.outputs // self.columns
+
+    @property
+    def code_bytes(self) -> int:
+        """Of one panel's codes."""
+        return self.inputs * self.columns
+
+    @property
+    def panel_bytes(self) -> int:
+        """Of one panel."""
+        return self.code_bytes + 3 * 4 * self.columns
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the whole map."""
+        return self.panels * self.panel_bytes
+
+
+class Layout:
+    """
+    Every shape that kernels for one model on one processor agree about.
+
+    Offsets and sizes count bytes.
+    """
+
+    def __init__(self, config: ModelConfig, cpu: Cpu) -> None:
+        self.config, self.cpu = config, cpu
+        self.hidden, self.wide = config.hidden_size, config.intermediate_size
+        self.heads, self.width = config.num_heads, config.hidden_size // config.num_heads
+        self.query_key_value = LinearLayout(self.hidden, 3 * self.hidden, cpu.lanes)
+        self.gather = LinearLayout(self.hidden, self.hidden, cpu.lanes)
+        self.widen = LinearLayout(self.hidden, self.wide, cpu.lanes)
+        self.narrow = LinearLayout(self.wide, self.hidden, cpu.lanes)
+        norm = 2 * 4 * self.hidden  # weight, then bias
+        # A layer's block; `span` begins in the block of the ends.
+        self.layer = _offsets(
+            query_key_value=self.query_key_value.n_bytes,
+            gather=self.gather.n_bytes,
+            attention_norm=norm,
+            widen=self.widen.n_bytes,
+            narrow=self.narrow.n_bytes,
+            norm=norm,
+        )
+        self.ends = _offsets(norm=norm, span_weight=2 * 4 * self.hidden, span_bias=2 * 4)
+        # A thread's scratch; the three in use at a time stand apart.
+        self.scratch = _offsets(
+            products=4 * BLOCK_ROWS * max(3 * self.hidden, self.wide),
+            wide_codes=BLOCK_ROWS * self.wide,
+            wide_scales=4 * BLOCK_ROWS,
+            scores=4 * cpu.tile_rows * MAX_TOKENS,
+            weights=2 * cpu.tile_rows * MAX_TOKENS,
+        )
+        self.panel_keys = KEY_VECTORS * cpu.lanes
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """All of the model that kernels depend on."""
+        config = self.config
+        return (
+            self.hidden,
+            self.heads,
+            self.wide,
+            config.num_layers,
+            config.layer_norm_eps,
+            config.hidden_act,
+        )
+
+    @property
+    def score_scale(self) -> float:
+        """What makes a score of queries and keys an exponent of two."""
+        return math.log2(math.e) / math.sqrt(self.width)
+
+
+def supports(config: ModelConfig, cpu: Cpu) -> bool:
+    """Whether all of a model's widths fill whole vectors, and sums can't overflow."""
+    width = config.hidden_size // config.num_heads
+    return (
+        width % cpu.lanes == 0
+        and config.intermediate_size % cpu.lanes == 0
+        and config.max_position_embeddings <= MAX_TOKENS
+    )
+
+
+def _offsets(**sizes: int) -> Mapping[str, int]:
+    # Name -> where it begins; "end" -> the size of all.
+    offsets, end = {}, 0
+    for name, size in sizes.items():
+        offsets[name] = end
+        end += -(-size // ALIGNMENT) * ALIGNMENT
+    return MappingProxyType({**offsets, "end": end})

@@ -1,0 +1,105 @@
+"""Kernels as machine code: compiled by LLVM once, then kept in the cache."""
+
+import ctypes
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+from llvmlite import binding
+
+from squadlite.cache import default_cache_dir, read_cached, write_cached
+from squadlite.native.layout import Layout
+
+# (address of a frame, number of this thread, threads): see `network`.
+Forward = Callable[[int, int, int], None]
+
+FORWARD = "forward"
+
+
+class Library:
+    """
+    Machine code in memory; it lives as long as this object.
+
+    Args:
+        image: an object file, as `compile_kernels` makes it.
+        layout: what it was made for.
+    """
+
+    def __init__(self, image: bytes, layout: Layout) -> None:
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        self._engine = binding.create_mcjit_compiler(
+            binding.parse_assembly(""), _target_machine(layout)
+        )
+        self._engine.add_object_file(binding.ObjectFileRef.from_data(image))
+        self._engine.finalize_object()
+
+    @property
+    def forward(self) -> Forward:
+        """The forward pass."""
+        address = self._engine.get_function_address(FORWARD)
+        signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        return signature(address)
+
+
+def load_library(layout: Layout, cache_dir: Path | None = None) -> Library:
+    """
+    Load a model's kernels from the cache; compile them where they aren't there.
+
+    Args:
+        layout: of the model, on this processor.
+        cache_dir: `default_cache_dir()` if None.
+    """
+    cached = (cache_dir or default_cache_dir()) / f"kernels-{_fingerprint(layout)}.o"
+    image = read_cached(cached) if _is_ours_alone(cached) else None
+    if image is None:
+        image = compile_kernels(layout)
+        write_cached(cached, image)
+    return Library(image, layout)
+
+
+def compile_kernels(layout: Layout) -> bytes:
+    """Write a model's kernels and compile them to an object file."""
+    # What writes them is needed this once alone.
+    from squadlite.native.network import Network  # noqa: PLC0415
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    module = binding.parse_assembly(str(Network(layout).module))
+    module.verify()
+    machine = _target_machine(layout)
+    # Kernels are vectors already, and unrolled as far as is good for them.
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+    builder = binding.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    image: bytes = machine.emit_object(module)
+    return image
+
+
+def _target_machine(layout: Layout) -> Any:
+    cpu = layout.cpu
+    target = binding.Target.from_triple(cpu.triple)
+    return target.create_target_machine(cpu=cpu.name, features=cpu.features, opt=3, jit=True)
+
+
+def _fingerprint(layout: Layout) -> str:
+    # Of all that the machine code depends on.
+    digest = hashlib.sha256(repr((llvmlite.__version__, layout.cpu, layout.shape)).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+def _is_ours_alone(cached: Path) -> bool:
+    # Machine code that another user could have written is not run.
+    try:
+        status = cached.stat()
+    except OSError:
+        return False
+    owner = getattr(os, "getuid", lambda: status.st_uid)()
+    return status.st_uid == owner and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

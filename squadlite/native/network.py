@@ -1,0 +1,233 @@
+"""The whole forward pass of one window as one function."""
+
+from llvmlite import ir
+
+from squadlite.native.arithmetic import ACTIVATIONS
+from squadlite.native.attention import Attention
+from squadlite.native.code import FLOAT, INDEX, INT, POINTER, Code, Value
+from squadlite.native.layout import BLOCK_ROWS, LEAST_ACTIVATION, Layout
+from squadlite.native.machine_code import FORWARD
+from squadlite.native.products import linear
+from squadlite.native.rows import normalise, quantize, quantize_above
+
+_ROWS = {"frame": POINTER, "start": INDEX, "n_rows": INDEX}
+_LAYER = {**_ROWS, "weights": POINTER, "turn": INDEX}
+
+
+class Network:
+    """
+    Writes a model's kernels.
+
+    Args:
+        layout: of the model, for the processor to write for.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.module = ir.Module("squadlite")
+        self.module.triple = layout.cpu.triple
+        self._normalise = self._write_normalise()
+        self._embed = self._write_embed()
+        self._project = self._write_project()
+        self._mix = self._write_mix()
+        self._judge = self._write_judge()
+        self._wait = self._write_wait()
+        self._write_forward()
+
+    def _code(self, name: str, parameters: dict[str, object]) -> Code:
+        return Code(self.module, name, parameters, self.layout.cpu)
+
+    def _hidden(self, code: Code, row: Value) -> Value:
+        return code.slot("hidden") + row * (4 * self.layout.hidden)
+
+    def _codes(self, code: Code, row: Value) -> Value:
+        return code.slot("codes") + row * self.layout.hidden
+
+    def _write_normalise(self) -> Code:
+        # Norm of rows of `hidden`, in place, and their codes.
+        layout = self.layout
+        code = self._code("normalise", {**_ROWS, "weights": POINTER})
+        with code, code.loop(code["start"], code["start"] + code["n_rows"]) as row:
+            hidden = self._hidden(code, row)
+            normalise(
+                code,
+                hidden,
+                width=layout.hidden,
+                weight=code["weights"],
+                bias=code["weights"] + 4 * layout.hidden,
+                epsilon=layout.config.layer_norm_eps,
+            )
+            self._quantize(code, hidden, row)
+        return code
+
+    def _quantize(self, code: Code, source: Value, row: Value) -> None:
+        quantize(
+            code,
+            source,
+            width=self.layout.hidden,
+            codes=self._codes(code, row),
+            scale=code.slot("code_scales") + row * 4,
+        )
+
+    def _write_embed(self) -> Code:
+        # Sums of embeddings -> `hidden`.
+        layout = self.layout
+        row_bytes = 4 * layout.hidden
+        code = self._code("embed", _ROWS)
+        with code, code.loop(code["start"], code["start"] + code["n_rows"]) as row:
+            tables = [code.slot("positions") + row * row_bytes]
+            for ids, table in (("token_ids", "words"), ("token_types", "types")):
+                number = code.load(code.slot(ids) + row * 4, INT).widen(INDEX)
+                tables.append(code.slot(table) + number * row_bytes)
+            hidden = self._hidden(code, row)
+            for place in range(0, row_bytes, 4 * code.lanes):
+                position, word, token_type = (code.load_floats(t + place) for t in tables)
+                code.store(hidden + place, word + position + token_type)
+        return code
+
+    def _write_project(self) -> Code:
+        # Codes -> queries, keys and values.
+        layout = self.layout
+        code = self._code("project", _LAYER)
+        with code:
+            products = code.slot("scratch") + layout.scratch["products"]
+            linear(
+                code,
+                layout.query_key_value,
+                left=self._codes(code, code["start"]),
+                scales=code.slot("code_scales") + code["start"] * 4,
+                weights=code["weights"] + layout.layer["query_key_value"],
+                n_rows=code["n_rows"],
+                use=lambda row, column, values: code.store(
+                    products + (row * (12 * layout.hidden) + column * 4), values
+                ),
+            )
+            Attention(code, layout).keep(products, start=code["start"], n_rows=code["n_rows"])
+        return code
+
+    def _write_mix(self) -> Code:
+        # A layer from where all keys and values are there.
+        layout = self.layout
+        code = self._code("mix", _LAYER)
+        with code:
+            start, n_rows, weights = code["start"], code["n_rows"], code["weights"]
+            products = code.slot("scratch") + layout.scratch["products"]
+            Attention(code, layout).attend(products, start=start, n_rows=n_rows)
+            with code.loop(0, n_rows) as row:
+                self._quantize(code, products + row * (4 * layout.hidden), start + row)
+            self._add(code, "gather", *self._own_codes(code))
+            code.call(
+                self._normalise,
+                code["frame"],
+                start,
+                n_rows,
+                weights + layout.layer["attention_norm"],
+            )
+            self._add(code, "narrow", *self._widen(code, products))
+            code.call(self._normalise, code["frame"], start, n_rows, weights + layout.layer["norm"])
+        return code
+
+    def _own_codes(self, code: Code) -> tuple[Value, Value]:
+        return self._codes(code, code["start"]), code.slot("code_scales") + code["start"] * 4
+
+    def _widen(self, code: Code, products: Value) -> tuple[Value, Value]:
+        layout = self.layout
+        activation = ACTIVATIONS[layout.config.hidden_act]
+        left, scales = self._own_codes(code)
+        linear(
+            code,
+            layout.widen,
+            left=left,
+            scales=scales,
+            weights=code["weights"] + layout.layer["widen"],
+            n_rows=code["n_rows"],
+            use=lambda row, column, values: code.store(
+                products + (row * (4 * layout.wide) + column * 4), activation(values)
+            ),
+        )
+        wide_codes = code.slot("scratch") + layout.scratch["wide_codes"]
+        wide_scales = code.slot("scratch") + layout.scratch["wide_scales"]
+        with code.loop(0, code["n_rows"]) as row:
+            quantize_above(
+                code,
+                products + row * (4 * layout.wide),
+                width=layout.wide,
+                lowest=LEAST_ACTIVATION[layout.config.hidden_act],
+                codes=wide_codes + row * layout.wide,
+                scale=wide_scales + row * 4,
+            )
+        return wide_codes, wide_scales
+
+    def _add(self, code: Code, name: str, left: Value, scales: Value) -> None:
+        # Adds a linear map of codes to `hidden`.
+        layout = self.layout
+        hidden = self._hidden(code, code["start"])
+
+        def add(row: Value, column: Value, values: Value) -> None:
+            place = hidden + (row * (4 * layout.hidden) + column * 4)
+            code.store(place, code.load_floats(place) + values)
+
+        linear(
+            code,
+            getattr(layout, name),
+            left=left,
+            scales=scales,
+            weights=code["weights"] + layout.layer[name],
+            n_rows=code["n_rows"],
+            use=add,
+        )
+
+    def _write_judge(self) -> Code:
+        # `hidden` -> logits.
+        layout = self.layout
+        code = self._code("judge", _ROWS)
+        with code, code.loop(code["start"], code["start"] + code["n_rows"]) as row:
+            hidden = self._hidden(code, row)
+            for i, logits in enumerate(("start_logits", "end_logits")):
+                weight = code.slot("ends") + (layout.ends["span_weight"] + 4 * layout.hidden * i)
+                sums = code.floats(0)
+                for place in range(0, 4 * layout.hidden, 4 * code.lanes):
+                    factor = code.load_floats(weight + place)
+                    sums = code.load_floats(hidden + place).fma(factor, sums)
+                bias = code.load(code.slot("ends") + (layout.ends["span_bias"] + 4 * i), FLOAT)
+                code.store(code.slot(logits) + row * 4, sums.sum() + bias)
+        return code
+
+    def _write_wait(self) -> Code:
+        # Returns when threads have come `target` times in all.
+        code = self._code("wait", {"frame": POINTER, "target": INDEX})
+        with code:
+            code.add_atomically(code.slot("arrivals"), 1)
+            with code.loop_while(
+                lambda: code.load_atomically(code.slot("arrivals")) < code["target"]
+            ):
+                code.give_way()
+        return code
+
+    def _write_forward(self) -> None:
+        layout = self.layout
+        tile_rows = layout.cpu.tile_rows
+        code = self._code(FORWARD, {"frame": POINTER, "thread": INDEX, "n_threads": INDEX})
+        with code:
+            tiles = code.slot("n_rows") // tile_rows
+            first, last = (
+                tiles * thread // code["n_threads"] * tile_rows
+                for thread in (code["thread"], code["thread"] + 1)
+            )
+            rows = code["frame"], first, last - first
+            code.call(self._embed, *rows)
+            code.call(self._normalise, *rows, code.slot("ends") + layout.ends["norm"])
+            with code.loop(0, layout.config.num_layers) as layer:
+                weights = code.load(code.slot("layers") + layer * 8, POINTER)
+                self._in_blocks(code, self._project, (first, last), weights, layer)
+                code.call(self._wait, code["frame"], (layer + 1) * code["n_threads"])
+                self._in_blocks(code, self._mix, (first, last), weights, layer)
+            code.call(self._judge, *rows)
+
+    def _in_blocks(
+        self, code: Code, step: Code, rows: tuple[Value, Value], weights: Value, layer: Value
+    ) -> None:
+        first, last = rows
+        with code.loop(first, last, BLOCK_ROWS) as start:
+            n_rows = (last - start).min(BLOCK_ROWS)
+            code.call(step, code["frame"], start, n_rows, weights, layer % 2)

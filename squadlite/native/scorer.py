@@ -1,0 +1,210 @@
+"""A model that scores windows by our own kernels."""
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from squadlite.config import ModelConfig
+from squadlite.native.frame import SLOTS
+from squadlite.native.layout import MAX_TOKENS, NEVER, Layout
+from squadlite.native.machine_code import Forward, load_library
+from squadlite.native.weights import PackedWeights, aligned
+
+Ids = NDArray[np.int64]
+
+
+class NativeScorer:
+    """
+    Scores tokens by our own kernels; see `squadlite.answering.scorer.Scorer`.
+
+    A call computes window by window. One thread computes a window alone; several share its rows,
+    and wait for one another once in each layer.
+
+    Args:
+        layout: of the model, on this processor.
+        tensors: the model's.
+
+    Raises:
+        SquadliteError: weights that aren't numbers.
+    """
+
+    def __init__(self, layout: Layout, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        self._layout = layout
+        self._weights = PackedWeights(tensors, layout)
+        self._library = load_library(layout)
+        self._idle: list[_Workspace] = []
+        self._team = _Team()
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's."""
+        return self._layout.config
+
+    @property
+    def word_embeddings(self) -> NDArray[np.float32]:
+        """(V, hidden)."""
+        return self._weights.words
+
+    def __call__(
+        self,
+        input_ids: Ids,
+        token_type_ids: Ids,
+        attention_mask: NDArray[np.bool_],
+        *,
+        threads: int,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """
+        See `Scorer`.
+
+        Raises:
+            ValueError: ids that the model hasn't, more tokens than it has positions for, or
+                padding before a token.
+        """
+        lengths = self._checked_lengths(input_ids, token_type_ids, attention_mask)
+        logits = np.zeros((2, *input_ids.shape), dtype=np.float32)
+        try:
+            workspace = self._idle.pop()
+        except IndexError:
+            workspace = _Workspace(self._layout, self._weights)
+        for row, length in enumerate(lengths):
+            if length:
+                workspace.fill(input_ids[row, :length], token_type_ids[row, :length])
+                self._team.run(self._library.forward, workspace, threads)
+                logits[:, row, :length] = workspace.logits
+        self._idle.append(workspace)
+        return logits[0], logits[1]
+
+    def _checked_lengths(
+        self, input_ids: Ids, token_type_ids: Ids, attention_mask: NDArray[np.bool_]
+    ) -> list[int]:
+        # Kernels go where ids point to.
+        config, length = self.config, input_ids.shape[1]
+        if length > config.max_position_embeddings:
+            raise ValueError(
+                f"input_ids: found {length} tokens, "
+                f"expected at most {config.max_position_embeddings} (max_position_embeddings)"
+            )
+        for name, ids, size in (
+            ("input_ids", input_ids, config.vocab_size),
+            ("token_type_ids", token_type_ids, config.type_vocab_size or 2),
+        ):
+            if ids.size and not 0 <= ids.min() <= ids.max() < size:
+                raise ValueError(
+                    f"{name}: found {ids.min()} to {ids.max()}, expected 0 to {size - 1}"
+                )
+        lengths = attention_mask.sum(axis=1)
+        if (attention_mask != (np.arange(length) < lengths[:, None])).any():
+            raise ValueError("attention_mask: found padding before a token, expected it behind")
+        counted: list[int] = lengths.tolist()
+        return counted
+
+
+class _Workspace:
+    # Memory for one window at a time, and a frame for each thread that computes it.
+
+    def __init__(self, layout: Layout, weights: PackedWeights) -> None:
+        self._layout, self._weights = layout, weights
+        tokens, of_tokens = MAX_TOKENS, MAX_TOKENS * layout.hidden
+        of_heads = 2 * layout.heads * MAX_TOKENS  # in two places, see `SLOTS`
+        self._parts = {
+            "token_ids": aligned(4 * tokens),
+            "token_types": aligned(4 * tokens),
+            "hidden": aligned(4 * of_tokens),
+            "codes": aligned(of_tokens),
+            "code_scales": aligned(4 * tokens),
+            "query_codes": aligned(of_tokens),
+            "query_scales": aligned(4 * layout.heads * tokens),
+            "key_codes": aligned(2 * of_tokens),
+            "key_scales": aligned(4 * of_heads),
+            "key_corrections": aligned(4 * of_heads),
+            "value_codes": aligned(2 * 2 * of_tokens),
+            "value_exponents": aligned(4 * of_heads),
+            "value_units": aligned(4 * of_heads),
+            "start_logits": aligned(4 * tokens),
+            "end_logits": aligned(4 * tokens),
+            "arrivals": aligned(8),
+        }
+        self._length = 0
+        self._scratches: list[NDArray[np.uint8]] = []
+        self._frame = np.zeros(len(SLOTS), dtype=np.uint64)
+        self._put(
+            weights.addresses | {name: part.ctypes.data for name, part in self._parts.items()}
+        )
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of rows in the window."""
+        return -(-self._length // self._layout.cpu.tile_rows)
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """(2, tokens): of starts and of ends."""
+        return np.stack([self._of(name)[: self._length] for name in ("start_logits", "end_logits")])
+
+    def fill(self, token_ids: Ids, token_types: Ids) -> None:
+        """Take in a window."""
+        layout, length = self._layout, len(token_ids)
+        self._length = length
+        n_rows = self.tiles * layout.cpu.tile_rows
+        n_keys = -(-length // layout.panel_keys) * layout.panel_keys
+        self._put({"n_tokens": length, "n_rows": n_rows, "n_keys": n_keys})
+        for name, ids in (("token_ids", token_ids), ("token_types", token_types)):
+            rows = self._of(name, np.int32)
+            rows[:length], rows[length:n_rows] = ids, 0
+        # A longer window may have been here before.
+        for name, nothing in (("value_exponents", NEVER), ("value_units", 0)):
+            self._of(name).reshape(-1, MAX_TOKENS)[:, length:n_keys] = nothing
+
+    def frames(self, n_threads: int) -> list[NDArray[np.uint64]]:
+        """A frame for each thread of a pass that begins."""
+        while len(self._scratches) < n_threads:
+            self._scratches.append(aligned(self._layout.scratch["end"]))
+        self._parts["arrivals"][:] = 0
+        frames = [self._frame.copy() for _ in range(n_threads)]
+        for frame, scratch in zip(frames, self._scratches, strict=False):
+            frame[SLOTS.index("scratch")] = scratch.ctypes.data
+        return frames
+
+    def _of(self, name: str, kind: type = np.float32) -> NDArray[np.float32]:
+        return self._parts[name].view(kind)
+
+    def _put(self, values: Mapping[str, int]) -> None:
+        for name, value in values.items():
+            self._frame[SLOTS.index(name)] = value
+
+
+class _Team:
+    # Threads that compute a window together.
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._helpers: ThreadPoolExecutor | None = None
+        self._n_helpers = 0
+
+    def run(self, forward: Forward, workspace: _Workspace, threads: int) -> None:
+        """Compute the window in the workspace."""
+        threads = min(threads, workspace.tiles)
+        frames = workspace.frames(threads)
+        addresses = [frame.ctypes.data for frame in frames]
+        if threads == 1:
+            forward(addresses[0], 0, 1)
+            return
+        # A second team at a time could keep helpers from the first, which would wait for ever.
+        with self._lock:
+            helpers = [
+                self._pool(threads - 1).submit(forward, address, thread, threads)
+                for thread, address in enumerate(addresses[1:], start=1)
+            ]
+            forward(addresses[0], 0, threads)
+            for helper in helpers:
+                helper.result()
+
+    def _pool(self, size: int) -> ThreadPoolExecutor:
+        if self._helpers is None or self._n_helpers < size:
+            if self._helpers is not None:
+                self._helpers.shutdown()
+            self._helpers, self._n_helpers = ThreadPoolExecutor(size), size
+        return self._helpers

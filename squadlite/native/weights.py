@@ -1,0 +1,162 @@
+"""Trained tensors -> what kernels read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from squadlite.errors import SquadliteError
+from squadlite.native.layout import (
+    ALIGNMENT,
+    LEAST_ACTIVATION,
+    TOP_CODE,
+    ZERO_CODE,
+    Layout,
+    LinearLayout,
+)
+
+Floats = NDArray[np.float32]
+Tensors = Mapping[str, Floats]
+
+_TINY = 1e-30
+
+
+class PackedWeights:
+    """
+    A model's weights as kernels read them.
+
+    Args:
+        tensors: the model's.
+        layout: of the model, on this processor.
+
+    Raises:
+        SquadliteError: weights that aren't numbers.
+    """
+
+    def __init__(self, tensors: Tensors, layout: Layout) -> None:
+        config = layout.config
+        self.words = _embeddings(tensors, "word")
+        self._positions = _embeddings(tensors, "position")
+        self._types = (
+            _embeddings(tensors, "token_type")
+            if config.type_vocab_size
+            else np.zeros((2, config.hidden_size), dtype=np.float32)
+        )
+        self._ends = pack_ends(tensors, layout)
+        self._layers = [
+            pack_layer(tensors, layer, layout) for layer in range(config.num_layer_groups)
+        ]
+        stored = [layer.ctypes.data for layer in self._layers]
+        self._table = np.array([stored[layer] for layer in config.layer_map], dtype=np.uint64)
+
+    @property
+    def addresses(self) -> dict[str, int]:
+        """Slot of a frame -> where its weights are, as long as this object lives."""
+        parts: dict[str, NDArray[Any]] = {
+            "words": self.words,
+            "positions": self._positions,
+            "types": self._types,
+            "ends": self._ends,
+            "layers": self._table,
+        }
+        return {name: part.ctypes.data for name, part in parts.items()}
+
+
+def _embeddings(tensors: Tensors, kind: str) -> Floats:
+    return np.ascontiguousarray(tensors[f"embeddings.{kind}.weight"], dtype=np.float32)
+
+
+def pack_layer(tensors: Tensors, layer: int, layout: Layout) -> NDArray[np.uint8]:
+    """One stored layer's block."""
+    block = aligned(layout.layer["end"])
+
+    def put(name: str, packed: NDArray[np.uint8]) -> None:
+        block[layout.layer[name] : layout.layer[name] + len(packed)] = packed
+
+    def dense(name: str) -> tuple[Floats, Floats]:
+        prefix = f"layers.{layer}.{name}"
+        bias = tensors[f"{prefix}.bias"]
+        if f"{prefix}.sketch" in tensors:
+            return tensors[f"{prefix}.sketched_weight"] @ tensors[f"{prefix}.sketch"], bias
+        return tensors[f"{prefix}.weight"], bias
+
+    def norm(name: str) -> NDArray[np.uint8]:
+        return norm_bytes(tensors, f"layers.{layer}.{name}.norm")
+
+    parts = [dense(f"attention.{name}") for name in ("query", "key", "value")]
+    weight, bias = (np.concatenate(both) for both in zip(*parts, strict=True))
+    put("query_key_value", pack_linear(weight, bias, layout.query_key_value))
+    put("gather", pack_linear(*dense("attention.output"), layout.gather))
+    put("attention_norm", norm("attention"))
+    put("widen", pack_linear(*dense("feed_forward.intermediate"), layout.widen))
+    lowest = LEAST_ACTIVATION[layout.config.hidden_act]
+    put("narrow", pack_linear(*dense("feed_forward.output"), layout.narrow, lowest=lowest))
+    put("norm", norm("feed_forward"))
+    return block
+
+
+def pack_linear(
+    weight: Floats, bias: Floats, layout: LinearLayout, *, lowest: float | None = None
+) -> NDArray[np.uint8]:
+    """
+    Quantize a linear map, each output with a scale of its own, and lay it out in panels.
+
+    Args:
+        weight: (outputs, inputs).
+        bias: (outputs,).
+        layout: the map's.
+        lowest: what an input's code 0 stands for; None: `ZERO_CODE` stands for 0.
+
+    Raises:
+        SquadliteError: weights that aren't numbers.
+    """
+    tops = np.maximum(weight.max(axis=1), -weight.min(axis=1))
+    if not np.isfinite(tops).all():
+        raise SquadliteError("the model's weights are not all finite: they are damaged")
+    scales = np.maximum(tops, _TINY) / TOP_CODE
+    codes = weight * (1 / scales)[:, None]
+    codes = np.rint(codes, out=codes).astype(np.int8)
+    sums = codes.sum(axis=1, dtype=np.int32)
+    if lowest is None:
+        first = -ZERO_CODE * sums
+    else:
+        first, bias = np.zeros_like(sums), bias + lowest * sums * scales
+    panels, vectors, lanes = layout.panels, layout.vectors, layout.lanes
+    steps = codes.view(np.int32).reshape(panels, vectors, lanes, layout.inputs // 4)
+    packed = np.empty((panels, layout.panel_bytes), dtype=np.uint8)
+    in_steps = np.ascontiguousarray(steps.transpose(0, 3, 1, 2)).view(np.uint8)
+    packed[:, : layout.code_bytes] = in_steps.reshape(panels, -1)
+    after = np.empty((panels, 3, layout.columns), dtype=np.float32)
+    for place, part in enumerate((first.view(np.float32), scales, bias)):
+        after[:, place] = part.reshape(panels, -1)
+    packed[:, layout.code_bytes :] = after.reshape(panels, -1).view(np.uint8)
+    return packed.reshape(-1)
+
+
+def pack_ends(tensors: Tensors, layout: Layout) -> NDArray[np.uint8]:
+    """The norm of embeddings and the span head."""
+    block = aligned(layout.ends["end"])
+    for name, part in (
+        ("norm", norm_bytes(tensors, "embeddings.norm")),
+        ("span_weight", _bytes(tensors["span_head.weight"])),
+        ("span_bias", _bytes(tensors["span_head.bias"])),
+    ):
+        block[layout.ends[name] : layout.ends[name] + len(part)] = part
+    return block
+
+
+def norm_bytes(tensors: Tensors, name: str) -> NDArray[np.uint8]:
+    """A norm's weight and bias."""
+    return np.concatenate([_bytes(tensors[f"{name}.weight"]), _bytes(tensors[f"{name}.bias"])])
+
+
+def aligned(n_bytes: int) -> NDArray[np.uint8]:
+    """Memory full of zeros that begins where a line of the cache does."""
+    memory = np.zeros(n_bytes + ALIGNMENT, dtype=np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + n_bytes]
+
+
+def _bytes(values: Floats) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(values, dtype=np.float32).reshape(-1).view(np.uint8)
