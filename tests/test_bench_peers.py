@@ -17,7 +17,6 @@ from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.bench.kind import RuntimeKind, missing
 from squadlite.bench.peers.weights import (
     dense_checkpoint,
-    read_tokenizer,
     save_for_transformers,
 )
 from squadlite.bench.runtimes import RUNTIMES
@@ -132,7 +131,7 @@ def test_transformers_reads_the_folder_with_the_same_tokens(tmp_path: Path) -> N
     transformers = pytest.importorskip("transformers", reason="comes with squadlite[bench]")
     model = save_model(tmp_path / "model")
     folder = save_for_transformers(model, tmp_path / "written")
-    spec = read_tokenizer(model)
+    spec = TokenizerSpec.load(model)
     assert TokenizerSpec.from_folder(folder) == spec
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     text = "The TIME traveller’s é machine, whitelever 日!"

@@ -20,6 +20,7 @@ from squadlite.model import Checkpoint, save_checkpoint
 
 QUESTIONS = [{"id": str(number), "question": "who?", "answers": []} for number in range(4)]
 PARAGRAPH = {"context": "the time traveller", "qas": QUESTIONS}
+CONFIG = tiny_config(vocab_size=len(tiny_spec().vocab), max_position_embeddings=64)
 SQUAD = {"data": [{"title": "", "paragraphs": [PARAGRAPH]}]}
 
 
@@ -39,10 +40,8 @@ class FakeRuntime:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    vocab = tiny_spec().vocab
-    config = tiny_config(vocab_size=len(vocab), max_position_embeddings=64)
-    save_checkpoint(tmp_path, Checkpoint(config, random_model(config).state_dict()))
-    (tmp_path / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
+    save_checkpoint(tmp_path, Checkpoint(CONFIG, random_model(CONFIG).state_dict()))
+    (tmp_path / "vocab.txt").write_text("\n".join(tiny_spec().vocab) + "\n", encoding="utf-8")
     return tmp_path
 
 
@@ -79,7 +78,7 @@ def load(model: Path) -> dict[str, Any]:
         "model": str(model),
         "prepared": "p",
         "threads": 1,
-        "max_positions": 64,
+        "config": CONFIG.to_dict(),
     }
 
 

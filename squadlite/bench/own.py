@@ -37,15 +37,12 @@ class OwnRuntime:
 
 
 def _load(model: Path, threads: int, *, compute: "Compute") -> OwnRuntime:
-    import torch
-
     from squadlite.answering.reader import Reader
 
-    torch.set_num_threads(threads)
     return OwnRuntime(Reader.load(model, threads=threads, compute=compute))
 
 
-_REQUIRES = ("torch", "squadlite.answering.reader")
+_BY_TORCH = {"f32", "bf16"}
 
 
 def _kind(compute: "Compute") -> RuntimeKind:
@@ -53,7 +50,8 @@ def _kind(compute: "Compute") -> RuntimeKind:
         name=f"squadlite {compute}",
         precision=compute,
         is_peer=False,
-        requires=_REQUIRES,
+        # Where our own kernels can't compute the model, loading it imports torch too.
+        requires=("squadlite.answering.reader", *(("torch",) if compute in _BY_TORCH else ())),
         load=partial(_load, compute=compute),
     )
 

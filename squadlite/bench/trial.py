@@ -263,7 +263,7 @@ class Trial:
             model=str(self._subject.path),
             prepared=str(row.prepared),
             threads=threads,
-            max_positions=self._subject.config.max_position_embeddings,
+            config=self._subject.config.to_dict(),
         )
 
     def _turns(

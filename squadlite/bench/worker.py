@@ -33,7 +33,7 @@ class Session:
 
     def __init__(self) -> None:
         self._model = Path()
-        self._max_positions = 0
+        self._config: dict[str, Any] = {}
         self._runtime: Runtime | None = None
         self._reader: TextReader | None = None
 
@@ -45,7 +45,7 @@ class Session:
         return {"prepared": str(RUNTIMES[kind].prepare(Path(model), Path(folder), data))}
 
     def load(
-        self, *, kind: str, model: str, prepared: str, threads: int, max_positions: int
+        self, *, kind: str, model: str, prepared: str, threads: int, config: dict[str, Any]
     ) -> dict[str, Any]:
         """Import the runtime's modules, then load the model; what both took, and bytes held."""
         started = time.perf_counter()
@@ -57,7 +57,7 @@ class Session:
         self._runtime = RUNTIMES[kind].load(Path(prepared), threads)
         load_s = time.perf_counter() - started
         after = peak_rss()
-        self._model, self._max_positions = Path(model), max_positions
+        self._model, self._config = Path(model), config
         return {
             "import_s": import_s,
             "load_s": load_s,
@@ -132,12 +132,11 @@ class Session:
         if isinstance(runtime, TextReader):
             return runtime
         if self._reader is None:
-            from squadlite.answering.tokenizer import Tokenizer
-            from squadlite.bench.peers.weights import read_tokenizer
-            from squadlite.bench.reading import RuntimeReader
+            from squadlite.bench.reading import runtime_reader
+            from squadlite.config import ModelConfig
 
-            tokenizer = Tokenizer(read_tokenizer(self._model))
-            self._reader = RuntimeReader(runtime, tokenizer, self._max_positions)
+            config = ModelConfig.from_dict(self._config)
+            self._reader = runtime_reader(runtime, self._model, config)
         return self._reader
 
 

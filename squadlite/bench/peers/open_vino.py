@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from squadlite.bench.kind import Precision, RuntimeKind
 from squadlite.bench.peers.hugging import load_transformers
-from squadlite.bench.peers.weights import read_tokenizer, save_for_transformers
+from squadlite.bench.peers.weights import save_for_transformers
 from squadlite.errors import BenchError
 
 if TYPE_CHECKING:
@@ -132,21 +132,23 @@ def _calibration_windows(
     model: Path, questions: Path
 ) -> "Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]":
     from squadlite.answering.evaluate import spread
+    from squadlite.answering.reader import ReaderSettings
     from squadlite.answering.squad import load_squad
     from squadlite.answering.tokenizer import Tokenizer
+    from squadlite.answering.tokenizer_spec import TokenizerSpec
     from squadlite.answering.windows import pad_batch, split_into_windows
-    from squadlite.bench.reading import MAX_QUESTION_LENGTH, MAX_SEQ_LENGTH
 
-    tokenizer = Tokenizer(read_tokenizer(model))
+    limits = ReaderSettings()
+    tokenizer = Tokenizer(TokenizerSpec.load(model))
     for example in spread(load_squad(questions), CALIBRATION_WINDOWS):
         question, context = tokenizer.encode_ids([example.question, example.context])
         windows = split_into_windows(
             0,
             question,
             context,
-            max_seq_length=MAX_SEQ_LENGTH,
-            max_question_length=MAX_QUESTION_LENGTH,
-            doc_stride=MAX_SEQ_LENGTH,
+            max_seq_length=limits.max_seq_length,
+            max_question_length=limits.max_question_length,
+            doc_stride=limits.max_seq_length,
         )
         for window in windows:
             batch = pad_batch(

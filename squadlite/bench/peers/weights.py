@@ -10,7 +10,6 @@ from squadlite.atomic import atomic_write
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from squadlite.answering.tokenizer_spec import TokenizerSpec
     from squadlite.model import Checkpoint
 
 
@@ -57,22 +56,6 @@ def _folded(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
     return folded
 
 
-def read_tokenizer(model: Path) -> "TokenizerSpec":
-    """
-    The tokenizer of a .sqz file or a checkpoint folder.
-
-    Raises:
-        SquadliteError: it can't be read.
-    """
-    from squadlite.answering.tokenizer_spec import TokenizerSpec
-    from squadlite.container import open_sqz
-
-    if model.is_dir():
-        return TokenizerSpec.from_folder(model)
-    with open_sqz(model) as file:
-        return TokenizerSpec.from_sqz(file)
-
-
 def save_for_transformers(model: Path, folder: Path) -> Path:
     """
     Write a model and its tokenizer as a folder that transformers loads.
@@ -88,11 +71,11 @@ def save_for_transformers(model: Path, folder: Path) -> Path:
         SquadliteError: the model can't be read, or is one that neither BERT nor DistilBERT can be.
         OSError: the folder can't be written to.
     """
-    from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS
+    from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec
     from squadlite.model import save_checkpoint
 
     save_checkpoint(folder, dense_checkpoint(model))
-    spec = read_tokenizer(model)
+    spec = TokenizerSpec.load(model)
     settings = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": spec.lowercase,
