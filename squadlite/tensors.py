@@ -1,5 +1,7 @@
 """The tensors of the model in a .sqz file."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,24 +25,34 @@ def read_config(file: SqzFile) -> ModelConfig:
         raise HeaderError(f"{file.path}: {error}") from error
 
 
-def read_tensors(file: SqzFile, config: ModelConfig) -> dict[str, NDArray[np.float32]]:
+class StoredTensors(Mapping[str, NDArray[np.float32]]):
     """
-    Decode the model's tensors; they don't need the file any more after that.
+    The model's tensors in an open file, as `tensor_shapes` lists them; decoded when asked for.
+
+    Asking may raise DigestError or CodecError: the tensor's bytes are damaged.
 
     Args:
-        file: open.
+        file: open as long as tensors are asked for.
         config: of its model.
-
-    Returns:
-        Name -> values, as `tensor_shapes` lists them.
 
     Raises:
         TensorError: a tensor of the model is missing, unknown or of the wrong shape.
-        DigestError, CodecError: a tensor's bytes are damaged.
     """
-    shapes = tensor_shapes(config)
-    _check_tensors(file, shapes)
-    return {name: file.read(name) for name in shapes}
+
+    def __init__(self, file: SqzFile, config: ModelConfig) -> None:
+        self._file, self._shapes = file, tensor_shapes(config)
+        _check_tensors(file, self._shapes)
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        if name not in self._shapes:
+            raise KeyError(name)
+        return self._file.read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shapes)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
 
 
 def _check_tensors(file: SqzFile, shapes: dict[str, tuple[int, ...]]) -> None:

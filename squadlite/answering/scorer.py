@@ -1,5 +1,6 @@
 """What a reader reads with, and how one is chosen for this machine."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from squadlite.config import Compute, ModelConfig
 from squadlite.container import open_sqz
 from squadlite.native import native_scorer
-from squadlite.tensors import read_config, read_tensors
+from squadlite.tensors import StoredTensors, read_config
 
 
 class Scorer(Protocol):
@@ -58,23 +59,24 @@ def load_scorer(path: str | Path, compute: Compute) -> Scorer:
         CheckpointError, ConfigError: a checkpoint that can't be loaded.
         ComputeError: this machine can't compute so.
     """
-    config, arrays = _load_arrays(Path(path))
-    if compute in {"auto", "int8"} and (native := native_scorer(config, arrays)) is not None:
-        return native
-    # Importing torch takes longer than all the rest, and most machines don't need it here.
-    from squadlite.model import TorchScorer, model_from_arrays, prepare
-
-    return TorchScorer(prepare(model_from_arrays(config, arrays), compute))
-
-
-def _load_arrays(path: Path) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
+    path = Path(path)
     if path.is_dir():
         from squadlite.model import load_checkpoint
 
         checkpoint = load_checkpoint(path)
-        return checkpoint.config, {
-            name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()
-        }
+        arrays = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
+        return _scorer(checkpoint.config, arrays, compute)
     with open_sqz(path) as file:
         config = read_config(file)
-        return config, read_tensors(file, config)
+        return _scorer(config, StoredTensors(file, config), compute)
+
+
+def _scorer(
+    config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]], compute: Compute
+) -> Scorer:
+    if compute in {"auto", "int8"} and (native := native_scorer(config, tensors)) is not None:
+        return native
+    # Importing torch takes longer than all the rest, and most machines don't need it here.
+    from squadlite.model import TorchScorer, model_from_arrays, prepare
+
+    return TorchScorer(prepare(model_from_arrays(config, tensors), compute))

@@ -11,7 +11,7 @@ from squadlite.config import ModelConfig
 from squadlite.container import SqzFile, open_sqz
 from squadlite.model.checkpoint import Checkpoint, load_checkpoint
 from squadlite.model.encoder import QuestionAnsweringModel, empty_model
-from squadlite.tensors import read_config, read_tensors
+from squadlite.tensors import StoredTensors, read_config
 
 
 def load_model(path: str | Path) -> QuestionAnsweringModel:
@@ -50,7 +50,7 @@ def model_from_sqz(file: SqzFile) -> QuestionAnsweringModel:
         DigestError, CodecError: a tensor's bytes are damaged.
     """
     config = read_config(file)
-    return model_from_arrays(config, read_tensors(file, config))
+    return model_from_arrays(config, StoredTensors(file, config))
 
 
 def model_from_arrays(
