@@ -108,7 +108,7 @@ def measure_asking(
     from squadlite.answering.reader import Reader  # noqa: PLC0415
     from squadlite.ask import ask  # noqa: PLC0415
 
-    reader = Reader.load(model, threads=threads)
+    reader = Reader.load(model, threads=threads, compute="auto")
     seconds = []
     with setting.open() as index:
         for question in (questions[0], *questions):
@@ -122,7 +122,7 @@ def related_words(questions: Sequence[str], model: Path) -> list[Related]:
     """The words that the model relates to each question's."""
     from squadlite.answering.reader import Reader  # noqa: PLC0415
 
-    reader = Reader.load(model)
+    reader = Reader.load(model, compute="auto")
     return [reader.related_words.of(query_words(question)) for question in questions]
 
 

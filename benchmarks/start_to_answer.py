@@ -3,12 +3,13 @@ Where the time goes from starting `squadlite ask` to its answer, with the book's
 
     python -m benchmarks.start_to_answer book.epub "Who keeps the lighthouse?"
 
-Runs the real command and, in turns with it, a bare interpreter, one that imports torch, and, where
-transformers is installed, the same job on the same weights as people do it with transformers and
-torch (benchmarks/transformers_ask.py). Rows: the interpreter alone; importing torch; importing
-transformers; loading the model (decoding and the tokenizer, without those imports); opening the
-index; retrieving; reading; the rest, which is the other imports, the command line and the exit;
-all of it; and the most memory held at once. Medians of --runs runs, after one that is not counted.
+Runs the real command and, in turns with it, a bare interpreter and, where transformers is
+installed, the same job on the same weights as people do it with transformers and torch
+(benchmarks/transformers_ask.py). Rows: the interpreter alone; importing torch, which squadlite does
+only where it has no kernels of its own for the processor or the model; importing transformers;
+loading the model (decoding and the tokenizer, without those imports); opening the index;
+retrieving; reading; the rest, which is the other imports, the command line and the exit; all of it;
+and the most memory held at once. Medians of --runs runs, after one that is not counted.
 """
 
 import importlib.util
@@ -33,6 +34,12 @@ import time
 started = time.perf_counter()
 import torch
 print((time.perf_counter() - started) * 1000)
+"""
+_TELL_OF_TORCH = """
+import sys
+from squadlite.answering.scorer import load_scorer
+load_scorer(sys.argv[1], "auto")
+print(int("torch" in sys.modules))
 """
 _SAVE_FOR_TRANSFORMERS = """
 import sys
@@ -80,14 +87,17 @@ def main(book: Path, question: str, model: Path, runs: int) -> None:
         has_peer = importlib.util.find_spec("transformers") is not None
         if has_peer:
             _run([python, "-c", _SAVE_FOR_TRANSFORMERS, str(model), folder])
-        rounds = [_measure(ask, peer if has_peer else None) for _ in range(runs + 1)][1:]
-    jobs = {name: _median([entry[name] for entry in rounds]) for name in rounds[0]}
+        has_torch = bool(int(_run([python, "-c", _TELL_OF_TORCH, str(model)]).output))
+        rounds = [_measure(ask, peer if has_peer else None, has_torch) for _ in range(runs + 1)]
+    jobs = {name: _median([entry[name] for entry in rounds[1:]]) for name in rounds[0]}
     _print(jobs, runs)
 
 
-def _measure(ask: Sequence[str], peer: Sequence[str] | None) -> dict[str, _Job]:
+def _measure(ask: Sequence[str], peer: Sequence[str] | None, has_torch: bool) -> dict[str, _Job]:
     interpreter = _run([sys.executable, "-c", "pass"]).total
-    torch_import = float(_run([sys.executable, "-c", _IMPORT_TORCH]).output)
+    torch_import = 0.0
+    if has_torch:
+        torch_import = float(_run([sys.executable, "-c", _IMPORT_TORCH]).output)
     jobs = {"squadlite": _own_job(_run(ask), interpreter, torch_import)}
     if peer is not None:
         jobs["transformers"] = _peer_job(_run(peer), interpreter)
