@@ -12,7 +12,7 @@ Every error that squadlite raises on purpose.
     │   └── DigestError         bytes that don't match their digest
     ├── ConfigError             a model configuration that no model can have
     ├── CheckpointError         a checkpoint folder that can't be loaded
-    ├── ComputeError            numbers that this machine's torch can't compute in
+    ├── ComputeError            numbers that a model can't be computed in here
     ├── TokenizerError          a vocabulary that can't tokenize
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
     ├── BenchError              a runtime that can't be measured
@@ -71,7 +71,7 @@ class CheckpointError(SquadliteError):
 
 
 class ComputeError(SquadliteError):
-    """Numbers that this machine's torch can't compute in."""
+    """Numbers that a model can't be computed in on this machine."""
 
 
 class TokenizerError(SquadliteError):

@@ -16,7 +16,10 @@ from squadlite.model import Checkpoint, save_checkpoint
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     vocab = tiny_spec().vocab
-    config = tiny_config(vocab_size=len(vocab), max_position_embeddings=64)
+    # Wide enough to fill the vectors of our own kernels.
+    config = tiny_config(
+        vocab_size=len(vocab), max_position_embeddings=64, hidden_size=48, intermediate_size=64
+    )
     save_checkpoint(tmp_path, Checkpoint(config, random_model(config).state_dict()))
     (tmp_path / "vocab.txt").write_text("\n".join(vocab) + "\n", encoding="utf-8")
     return tmp_path

@@ -8,12 +8,12 @@ from tiny_models import padded_batch, random_model, tiny_config
 
 from squadlite.cli.ask import ask
 from squadlite.errors import ComputeError
-from squadlite.model import COMPUTES, Compute, kernels, prepare
+from squadlite.model import COMPUTES, Compute, prepare
 from squadlite.model.compute import fastest_precision
-from squadlite.model.kernels import FloatLinear
+from squadlite.model.packed import Precision
 
 
-@pytest.mark.parametrize("compute", COMPUTES)
+@pytest.mark.parametrize("compute", ["auto", "f32", "bf16"])
 def test_a_prepared_model_scores_every_token(compute: Compute) -> None:
     config = tiny_config()
     batch = padded_batch(config)
@@ -22,36 +22,24 @@ def test_a_prepared_model_scores_every_token(compute: Compute) -> None:
         assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
 def test_what_is_asked_for_is_taken(precision: Compute) -> None:
     assert prepare(random_model(tiny_config()), precision).precision == precision
 
 
-def test_a_kernel_that_is_wrong_or_missing_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong:
-        def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
-            self._outputs = len(bias)
-
-        def __call__(self, x: torch.Tensor, *, spoil: bool = False) -> torch.Tensor:
-            return torch.ones(len(x), self._outputs)
-
-    def missing(weight: torch.Tensor, bias: torch.Tensor) -> FloatLinear:
-        raise RuntimeError("no such kernel")
-
-    makers = {**kernels.MAKE_LINEAR, "bf16": Wrong, "int8": missing}
-    monkeypatch.setattr("squadlite.model.packed.MAKE_LINEAR", makers)
-    assert fastest_precision(random_model(tiny_config())) == "f32"
-
-
-def test_numbers_that_torch_cannot_compute_in_are_a_clear_error(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [((1.0, 0.8), "bf16"), ((1.0, 0.95), "f32"), ((1.0, 2.0), "f32")]
+)
+def test_fewer_bits_are_taken_where_they_are_clearly_faster(
+    monkeypatch: pytest.MonkeyPatch, seconds: tuple[float, float], expected: Precision
 ) -> None:
-    def missing(weight: torch.Tensor, bias: torch.Tensor) -> FloatLinear:
-        raise RuntimeError("no such kernel")
+    measured = iter(seconds)
+    monkeypatch.setattr("squadlite.model.compute._seconds", lambda layer, probe: next(measured))
+    assert fastest_precision(random_model(tiny_config())) == expected
 
-    makers = {**kernels.MAKE_LINEAR, "int8": missing}
-    monkeypatch.setattr("squadlite.model.packed.MAKE_LINEAR", makers)
-    with pytest.raises(ComputeError, match=r"no kernels for int8 here \(no such kernel\)"):
+
+def test_int8_without_kernels_is_a_clear_error() -> None:
+    with pytest.raises(ComputeError, match="found int8, for which there are no kernels"):
         prepare(random_model(tiny_config()), "int8")
 
 

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from tiny_models import padded_batch, random_model, tiny_config
 
 from squadlite.model import PackedModel
-from squadlite.model.kernels import Precision
-from squadlite.model.packed import _attend, _attend_approximately, _power_of_2
+from squadlite.model.packed import Precision, _attend, _attend_approximately, _power_of_2
 
 SHARED = {"num_layers": 5, "layer_map": (0, 0, 1, 0, 1)}
 SKETCHED = {"sketch_dims": {"attention.query": 4, "attention.value": 3, "feed_forward.output": 6}}
@@ -35,19 +34,18 @@ def test_float32_gives_the_models_own_logits(
     assert not found[:, ~batch[2]].any()
 
 
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
-def test_fewer_bits_give_nearly_the_same_logits(precision: Precision) -> None:
+def test_bfloat16_gives_nearly_the_same_logits() -> None:
     config = tiny_config(**SHARED, **SKETCHED)
     model = random_model(config)
     batch = padded_batch(config)
     with torch.inference_mode():
         expected = torch.stack(model(*batch))[:, batch[2]]
-    found = torch.stack(PackedModel(model, precision)(*batch))[:, batch[2]]
+    found = torch.stack(PackedModel(model, "bf16")(*batch))[:, batch[2]]
     error = (found - expected).norm() / expected.norm()
     assert error < 0.15
 
 
-@pytest.mark.parametrize("precision", ["f32", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
 def test_a_window_does_not_see_its_neighbours(precision: Precision) -> None:
     config = tiny_config()
     packed = PackedModel(random_model(config), precision)

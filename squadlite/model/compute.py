@@ -1,26 +1,23 @@
-"""What a model computes in: chosen, or found out by measuring."""
+"""What torch computes a model in: chosen, or found out by measuring."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import get_args
 
 import torch
 
 from squadlite.config import Compute
 from squadlite.errors import ComputeError
 from squadlite.model.encoder import QuestionAnsweringModel
-from squadlite.model.kernels import Precision
 from squadlite.model.memory import keep_freed_memory
-from squadlite.model.packed import PackedLayer, PackedModel
+from squadlite.model.packed import PackedLayer, PackedModel, Precision
 
 # Enough rows for a kernel to show its speed, few enough to cost nothing one would notice.
 _PROBE_ROWS = 64
 _PROBE_RUNS = 3
-# A precision of fewer bits must be this much faster to be worth its rounding.
+# bfloat16 must be this much faster to be worth its rounding.
 _WORTHWHILE = 0.9
-# Relative error of a layer's output, root mean square, up to which a kernel counts as working.
-# 8-bit codes give about 0.01; where a CPU's instructions overflow on them, far more.
-_TOLERANCE = 0.05
 
 
 def prepare(model: QuestionAnsweringModel, compute: Compute) -> PackedModel:
@@ -33,38 +30,26 @@ def prepare(model: QuestionAnsweringModel, compute: Compute) -> PackedModel:
             model's own first layer; the others are taken as they are.
 
     Raises:
-        ComputeError: torch has no kernels for `compute` on this machine.
+        ComputeError: "int8", which is left to `squadlite.native`.
     """
-    keep_freed_memory()
-    precision = fastest_precision(model) if compute == "auto" else compute
-    try:
-        return PackedModel(model, precision)
-    except (RuntimeError, AttributeError) as error:
+    if compute == "int8":
         raise ComputeError(
-            f"compute: this torch has no kernels for {precision} here ({error}), "
-            "expected f32 or auto"
-        ) from error
+            "compute: found int8, for which there are no kernels for this processor or this model, "
+            "expected auto, f32 or bf16"
+        )
+    keep_freed_memory()
+    return PackedModel(model, fastest_precision(model) if compute == "auto" else compute)
 
 
 def fastest_precision(model: QuestionAnsweringModel) -> Precision:
-    """Measure a layer in each precision; of those that work, the fastest on this machine."""
+    """Measure a layer in each precision; the faster one on this machine."""
     probe = _probe(model)
     with _one_thread(), torch.inference_mode():
-        layer, lengths = model.stored_layers[0], [len(probe)]
-        exact = PackedLayer(layer, model.config, "f32")
-        expected, best = exact(probe, lengths), _seconds(exact, probe)
-        chosen: Precision = "f32"
-        candidates: tuple[Precision, ...] = ("bf16", "int8")
-        for precision in candidates:
-            try:
-                rival = PackedLayer(layer, model.config, precision)
-                error = _relative_error(rival(probe, lengths), expected)
-                seconds = _seconds(rival, probe)
-            except (RuntimeError, AttributeError):
-                continue  # no such kernel here
-            if error < _TOLERANCE and seconds < _WORTHWHILE * best:
-                chosen, best = precision, seconds
-    return chosen
+        exact, rounded = (
+            _seconds(PackedLayer(model.stored_layers[0], model.config, precision), probe)
+            for precision in get_args(Precision)
+        )
+    return "bf16" if rounded < _WORTHWHILE * exact else "f32"
 
 
 def _probe(model: QuestionAnsweringModel) -> torch.Tensor:
@@ -85,10 +70,6 @@ def _seconds(layer: PackedLayer, probe: torch.Tensor) -> float:
         layer(probe, [len(probe)])
         runs.append(time.perf_counter() - started)
     return min(runs)
-
-
-def _relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found - expected).norm() / expected.norm())
 
 
 @contextmanager

@@ -1,6 +1,10 @@
-"""The encoder as it runs when it answers: fused, packed without padding, in few bits."""
+"""The encoder as torch runs it when it answers: fused, packed without padding."""
 
 import math
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import nn
@@ -8,11 +12,15 @@ from torch.nn import functional
 
 from squadlite.config import ModelConfig
 from squadlite.model.encoder import ACTIVATIONS, Embeddings, Layer, Linear, QuestionAnsweringModel
-from squadlite.model.kernels import MAKE_LINEAR, Precision
 from squadlite.model.sketched_linear import SketchedLinear
 
 # Shapes in comments: N tokens of all windows, T tokens of one, `heads` attention heads of width
 # `width` = hidden / heads.
+
+Precision = Literal["f32", "bf16"]
+_DTYPES: Mapping[Precision, torch.dtype] = MappingProxyType(
+    {"f32": torch.float32, "bf16": torch.bfloat16}
+)
 
 # Of the widest tensors, so that the memory for a large batch stays small.
 _ROWS_AT_A_TIME = 1024
@@ -36,8 +44,8 @@ class PackedModel:
 
     Args:
         model: float32; of it the embeddings, norms and span head are used further, not copied.
-        precision: of the products. "f32" gives the model's own logits up to rounding; with the
-            others attention weights are approximate too.
+        precision: of the products. "f32" gives the model's own logits up to rounding; with "bf16"
+            attention weights are approximate too.
     """
 
     def __init__(self, model: QuestionAnsweringModel, precision: Precision) -> None:
@@ -98,7 +106,7 @@ class PackedLayer:
         self._heads = config.num_heads
         self._exact = precision == "f32"
         self._activation = ACTIVATIONS[config.hidden_act]
-        make = MAKE_LINEAR[precision]
+        make = partial(PackedLinear, dtype=_DTYPES[precision])
         query, key, value = map(_dense, (attention.query, attention.key, attention.value))
         scale = _score_scale(config, exact=self._exact)
         self._query_key_value = make(
@@ -114,7 +122,7 @@ class PackedLayer:
     def __call__(self, hidden: torch.Tensor, lengths: list[int]) -> torch.Tensor:
         """Map (N, hidden) float32 to the same shape; windows of these lengths stand in a row."""
         gathered = self._gather(self._query_key_value(hidden), lengths)
-        hidden = _add(hidden, self._attention_output(gathered, spoil=True), self._attention_norm)
+        hidden = _add(hidden, self._attention_output(gathered), self._attention_norm)
         n_parts = math.ceil(len(hidden) / _ROWS_AT_A_TIME)
         parts = [self._widen(part) for part in hidden.chunk(n_parts)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
@@ -134,7 +142,25 @@ class PackedLayer:
 
     def _widen(self, hidden: torch.Tensor) -> torch.Tensor:
         widened = self._activation(self._intermediate(hidden))  # (rows, intermediate)
-        return _add(hidden, self._output(widened, spoil=True), self._output_norm)
+        return _add(hidden, self._output(widened), self._output_norm)
+
+
+class PackedLinear:
+    """
+    y = x W^T + b.
+
+    Args:
+        weight: (outputs, inputs).
+        bias: (outputs,).
+        dtype: to compute in.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype) -> None:
+        self._weight, self._bias = weight.to(dtype), bias.to(dtype)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (rows, inputs) float32 to (rows, outputs) float32."""
+        return functional.linear(x.to(self._weight.dtype), self._weight, self._bias).float()
 
 
 def _dense(linear: Linear) -> tuple[torch.Tensor, torch.Tensor]:
