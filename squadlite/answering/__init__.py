@@ -6,10 +6,11 @@ Reading: a question and its contexts become answers with character offsets and s
     vocabulary      fewer word pieces: count them over a corpus, keep the most frequent
     windows         token ids -> windows the model can read, batched by length
     spans           logits -> the best answer spans and their scores
+    scorer          what scores tokens: our own kernels, or torch
     reader          all of it together: Reader.read(question, contexts)
     squad           SQuAD files
     metrics         the official SQuAD 2.0 scores
     evaluate        a reader over a dataset
 
-Only `reader` imports torch.
+Nothing here imports torch but `scorer`, where it is needed.
 """

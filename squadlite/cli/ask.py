@@ -93,7 +93,7 @@ def ask(
         index = BookIndex.open(book, progress=progress)
     indexed = time.perf_counter()
     with index:
-        # Importing torch takes longer than all the rest: only once the book is known to be good.
+        # Loading the model takes longer than all the rest: only once the book is known to be good.
         from squadlite.answering.reader import Reader
         from squadlite.ask import DEFAULT_PASSAGES
         from squadlite.ask import ask as ask_book

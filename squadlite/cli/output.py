@@ -39,7 +39,7 @@ def compute_option(default: str) -> Callable[[Command], Command]:
         type=click.Choice(COMPUTES),
         default=default,
         show_default=True,
-        help="What the model computes in; auto: what is fastest here, measured.",
+        help="What the model computes in; auto: what is fastest here.",
     )
 
 
