@@ -12,6 +12,7 @@ import llvmlite
 from llvmlite import binding
 
 from squadlite.cache import default_cache_dir, read_cached, write_cached
+from squadlite.native.cpu import Cpu
 from squadlite.native.layout import Layout
 
 # (address of a frame, number of this thread, threads): see `network`.
@@ -25,15 +26,15 @@ class Library:
     Machine code in memory; it lives as long as this object.
 
     Args:
-        image: an object file, as `compile_kernels` makes it.
-        layout: what it was made for.
+        image: an object file, as `compile_module` makes it.
+        cpu: what it was made for.
     """
 
-    def __init__(self, image: bytes, layout: Layout) -> None:
+    def __init__(self, image: bytes, cpu: Cpu) -> None:
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         self._engine = binding.create_mcjit_compiler(
-            binding.parse_assembly(""), _target_machine(layout)
+            binding.parse_assembly(""), _target_machine(cpu)
         )
         self._engine.add_object_file(binding.ObjectFileRef.from_data(image))
         self._engine.finalize_object()
@@ -41,9 +42,11 @@ class Library:
     @property
     def forward(self) -> Forward:
         """The forward pass."""
-        address = self._engine.get_function_address(FORWARD)
-        signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        return signature(address)
+        return self.function(FORWARD, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+
+    def function(self, name: str, *parameters: type) -> Callable[..., None]:
+        """A function that takes these types of ctypes, and returns nothing."""
+        return ctypes.CFUNCTYPE(None, *parameters)(self._engine.get_function_address(name))
 
 
 def load_library(layout: Layout, cache_dir: Path | None = None) -> Library:
@@ -59,7 +62,7 @@ def load_library(layout: Layout, cache_dir: Path | None = None) -> Library:
     if image is None:
         image = compile_kernels(layout)
         write_cached(cached, image)
-    return Library(image, layout)
+    return Library(image, layout.cpu)
 
 
 def compile_kernels(layout: Layout) -> bytes:
@@ -67,11 +70,16 @@ def compile_kernels(layout: Layout) -> bytes:
     # What writes them is needed this once alone.
     from squadlite.native.network import Network  # noqa: PLC0415
 
+    return compile_module(str(Network(layout).module), layout.cpu)
+
+
+def compile_module(assembly: str, cpu: Cpu) -> bytes:
+    """Compile LLVM's intermediate code to an object file."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
-    module = binding.parse_assembly(str(Network(layout).module))
+    module = binding.parse_assembly(assembly)
     module.verify()
-    machine = _target_machine(layout)
+    machine = _target_machine(cpu)
     # Kernels are vectors already, and unrolled as far as is good for them.
     options = binding.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
@@ -81,8 +89,7 @@ def compile_kernels(layout: Layout) -> bytes:
     return image
 
 
-def _target_machine(layout: Layout) -> Any:
-    cpu = layout.cpu
+def _target_machine(cpu: Cpu) -> Any:
     target = binding.Target.from_triple(cpu.triple)
     return target.create_target_machine(cpu=cpu.name, features=cpu.features, opt=3, jit=True)
 
