@@ -1,0 +1,101 @@
+"""Kernels of one operation, compiled for this processor and run on arrays."""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="llvmlite, which compiles kernels, isn't there")
+
+from llvmlite import ir
+
+from squadlite.native.code import BYTE, FLOAT, INDEX, INT, POINTER, SHORT, Code, Value
+from squadlite.native.cpu import Cpu, this_cpu
+from squadlite.native.machine_code import Library, compile_module
+
+_DTYPES = {BYTE: np.uint8, SHORT: np.int16, INT: np.int32, FLOAT: np.float32}
+
+
+def _cpus() -> list[Any]:
+    cpu = this_cpu()
+    if cpu is None:
+        reason = "there are no kernels for this processor"
+        return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
+    found = [cpu]
+    if cpu.lanes == 16:  # x86-64, which has the narrower vectors too
+        narrow = replace(
+            cpu,
+            lanes=8,
+            tile_rows=4,
+            dot_of_bytes="llvm.x86.avx512.vpdpbusd.256",
+            dot_of_shorts="llvm.x86.avx512.vpdpwssd.256",
+        )
+        found.append(narrow)
+    return [pytest.param(each, id=f"{32 * each.lanes}-bits") for each in found]
+
+
+# This processor, with every width of vectors that we have kernels for.
+CPUS = _cpus()
+THIS_CPU = CPUS[:1]
+on_every_width = pytest.mark.parametrize("cpu", CPUS)
+on_this_cpu = pytest.mark.parametrize("cpu", THIS_CPU)
+
+
+def compiled(cpu: Cpu, write: Callable[[Code], None], **parameters: Any) -> Callable[..., None]:
+    """
+    Compile one kernel.
+
+    Args:
+        cpu: to compile it for.
+        write: writes its body.
+        parameters: name -> `POINTER` or `INDEX`. The function takes an array for a pointer.
+    """
+    module = ir.Module("tests")
+    module.triple = cpu.triple
+    code = Code(module, "kernel", parameters, cpu)
+    with code:
+        write(code)
+    library = Library(compile_module(str(module), cpu), cpu)
+    kinds = [ctypes.c_void_p if kind is POINTER else ctypes.c_int64 for kind in parameters.values()]
+    function = library.function("kernel", *kinds)
+
+    def run(*arguments: np.ndarray | int) -> None:
+        assert library  # its memory holds the function
+        function(*(a if isinstance(a, int) else _address(a) for a in arguments))
+
+    return run
+
+
+def _address(array: np.ndarray) -> int:
+    assert array.flags.c_contiguous
+    return array.ctypes.data
+
+
+def mapped(
+    cpu: Cpu, operation: Callable[..., Value], *, result: Any = FLOAT, inputs: int = 1
+) -> Callable[..., np.ndarray]:
+    """Compile a function of vectors of floats, to be called with arrays of any one length."""
+    names = [f"input_{i}" for i in range(inputs)]
+
+    def write(code: Code) -> None:
+        with code.loop(0, code["n"], code.lanes) as at:
+            vectors = [code.load_floats(code[name] + at * 4) for name in names]
+            size = np.dtype(_DTYPES[result]).itemsize
+            code.store(code["target"] + at * size, operation(*vectors))
+
+    kernel = compiled(cpu, write, **dict.fromkeys(names, POINTER), target=POINTER, n=INDEX)
+
+    def call(*arrays: np.ndarray) -> np.ndarray:
+        length = len(arrays[0])
+        padded = -(-length // cpu.lanes) * cpu.lanes
+        sources = [np.zeros(padded, np.float32) for _ in arrays]
+        for source, array in zip(sources, arrays, strict=True):
+            source[:length] = array
+        target = np.zeros(padded, _DTYPES[result])
+        kernel(*sources, target, padded)
+        return target[:length]
+
+    return call
