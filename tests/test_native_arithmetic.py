@@ -4,15 +4,26 @@ import functools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from native_kernels import mapped, on_every_width
 
-from squadlite.native.arithmetic import nearest, power_of_2, whole_scaled
+from squadlite.config import ACTIVATIONS as CONFIGURED
+from squadlite.model.encoder import ACTIVATIONS as EXACT
+from squadlite.native.arithmetic import ACTIVATIONS, nearest, power_of_2, whole_scaled
 from squadlite.native.code import BYTE, INT, SHORT
 from squadlite.native.cpu import Cpu
+from squadlite.native.layout import LEAST_ACTIVATION
 
+# Dense where activations bend; far beyond, where a polynomial goes astray if it is let.
+NEAR = np.linspace(-12, 12, 200_001, dtype=np.float32)
+FAR = np.array([sign * 10.0**e for sign in (-1, 1) for e in range(1, 31)], dtype=np.float32)
+INPUTS = np.concatenate([NEAR, FAR, np.float32([0.0, -0.0, 1e-30, -1e-30])])
+
+on_every_activation = pytest.mark.parametrize("name", CONFIGURED)
 power = functools.cache(lambda cpu: mapped(cpu, power_of_2))
+activation = functools.cache(lambda cpu, name: mapped(cpu, ACTIVATIONS[name]))
 scaled = functools.cache(lambda cpu: mapped(cpu, whole_scaled, result=INT, inputs=2))
 
 
@@ -30,6 +41,25 @@ def test_no_power_is_subnormal(cpu: Cpu) -> None:
     found = power(cpu)(np.float32([-125, -125.5, -126, -127, -150, -1e4, -1e30, -np.inf]))
     assert (found >= np.finfo(np.float32).smallest_normal).all()
     assert np.abs(found / 2.0**-125 - 1).max() < 1 / 9000
+
+
+@on_every_width
+@on_every_activation
+def test_activations_are_torchs(cpu: Cpu, name: str) -> None:
+    found = activation(cpu, name)(INPUTS)
+    expected = EXACT[name](torch.from_numpy(INPUTS).double()).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=4e-4)
+
+
+@on_every_width
+@on_every_activation
+def test_nothing_lies_below_the_least_activation(cpu: Cpu, name: str) -> None:
+    # Codes are unsigned: what lies below would come out as the largest.
+    exact = EXACT[name](torch.from_numpy(INPUTS).double()).numpy()
+    least = LEAST_ACTIVATION[name]
+    assert least <= exact.min()
+    assert least <= activation(cpu, name)(INPUTS).min()
+    assert least > exact.min() - 0.002  # so that no codes are wasted
 
 
 @on_every_width

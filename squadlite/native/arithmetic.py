@@ -53,7 +53,9 @@ def _relu(x: Value) -> Value:
 
 def _times_gate(x: Value, odd_part: list[float], edge: float) -> Value:
     # The gate is 0.5 and an odd function: x times a polynomial of x^2.
-    near = x.max(-edge).min(edge)
+    # Far below, where it is nearly 0, what it is multiplied with must not go on growing.
+    x = x.max(-edge)
+    near = x.min(edge)
     gate = near.fma(_polynomial(odd_part, near * near), 0.5)
     return x * gate
 
