@@ -1,5 +1,6 @@
 """Tiles of matrix products, and linear maps made of them."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from squadlite.native.code import FLOAT, INT, Code, Value
@@ -91,7 +92,7 @@ def linear(
                 right=right,
                 right_bytes=layout.vectors * vector_bytes,
                 steps=layout.inputs // 4,
-                unrolled=4,
+                unrolled=math.gcd(layout.inputs // 4, 4),
                 first=[code.load(address, INT, code.lanes) for address in after[0]],
                 dot=code.dot_of_bytes,
             )
