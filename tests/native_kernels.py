@@ -11,7 +11,9 @@ import pytest
 pytest.importorskip("llvmlite", reason="llvmlite, which compiles kernels, isn't there")
 
 from llvmlite import ir
+from tiny_models import random_model, tiny_config
 
+from squadlite.config import ModelConfig
 from squadlite.native.code import BYTE, FLOAT, INDEX, INT, POINTER, SHORT, Code, Value
 from squadlite.native.cpu import Cpu, this_cpu
 from squadlite.native.machine_code import Library, compile_module
@@ -42,6 +44,18 @@ CPUS = _cpus()
 THIS_CPU = CPUS[:1]
 on_every_width = pytest.mark.parametrize("cpu", CPUS)
 on_this_cpu = pytest.mark.parametrize("cpu", THIS_CPU)
+
+
+def wide_config(cpu: Cpu, **changes: Any) -> ModelConfig:
+    """A tiny model with three heads a vector wide, and a feed-forward block five vectors wide."""
+    sizes = {"hidden_size": 3 * cpu.lanes, "intermediate_size": 5 * cpu.lanes}
+    return tiny_config(**sizes | changes)
+
+
+def random_tensors(config: ModelConfig, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """The tensors of `random_model`."""
+    state = random_model(config, seed=seed).state_dict()
+    return {name: tensor.float().numpy().copy() for name, tensor in state.items()}
 
 
 def compiled(cpu: Cpu, write: Callable[[Code], None], **parameters: Any) -> Callable[..., None]:

@@ -1,0 +1,65 @@
+"""What we take a processor for."""
+
+import re
+
+import pytest
+
+pytest.importorskip("llvmlite", reason="llvmlite, which compiles kernels, isn't there")
+
+from squadlite.native import cpu as cpu_module
+from squadlite.native.cpu import _vectors, this_cpu
+
+AVX512 = {"avx512vnni": True, "avx512bw": True, "avx512vl": True}
+AVX2 = {"avxvnni": True, "fma": True}
+
+
+@pytest.mark.parametrize(
+    ("has", "lanes"),
+    [
+        (AVX512, 16),
+        (AVX512 | AVX2, 16),
+        (AVX2, 8),
+        # Of these, each lacks what our kernels are made of.
+        (AVX512 | {"avx512vnni": False}, None),
+        ({"avx512vnni": True, "avx512bw": True}, None),
+        ({"avx512f": True, "avx512bw": True, "avx512vl": True, "fma": True}, None),
+        ({"avxvnni": True}, None),
+        ({"avx2": True, "fma": True}, None),
+        ({}, None),
+    ],
+)
+def test_vectors_are_as_wide_as_the_products_of_bytes(
+    has: dict[str, bool], lanes: int | None
+) -> None:
+    found = _vectors(has)
+    assert (found and found["lanes"]) == lanes
+    if found is not None:
+        for name in ("dot_of_bytes", "dot_of_shorts"):
+            assert re.search(r"\d+$", found[name])[0] == str(32 * lanes)
+
+
+def test_avx_vnni_serves_where_avx512_has_no_narrow_form() -> None:
+    assert _vectors(AVX512 | AVX2 | {"avx512vl": False})["lanes"] == 8
+
+
+def test_this_processor_is_what_llvm_says_it_is() -> None:
+    cpu = this_cpu()
+    if cpu is None:
+        pytest.skip("there are no kernels for this processor")
+    assert this_cpu() == cpu
+    assert cpu.name == cpu_module.binding.get_host_cpu_name()
+    assert cpu.lanes in {4, 8, 16}
+    # Attention takes rows in pairs, and blocks are whole tiles.
+    assert cpu.tile_rows % 2 == 0
+    assert 64 % cpu.tile_rows == 0
+
+
+def test_a_processor_without_such_instructions_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Features(dict[str, bool]):
+        def flatten(self) -> str:
+            return ""
+
+    monkeypatch.setattr(
+        cpu_module.binding, "get_host_cpu_features", lambda: Features(sse2=True, avx2=True)
+    )
+    assert this_cpu() is None
