@@ -116,7 +116,7 @@ def pack_linear(
         raise SquadliteError("the model's weights are not all finite: they are damaged")
     scales = np.maximum(tops, _TINY) / TOP_CODE
     codes = weight * (1 / scales)[:, None]
-    codes = np.rint(codes, out=codes).astype(np.int8)
+    codes = np.rint(codes, out=codes).astype(np.int8, order="C")
     sums = codes.sum(axis=1, dtype=np.int32)
     if lowest is None:
         first = -ZERO_CODE * sums

@@ -1,0 +1,132 @@
+"""Packed weights, unpacked in plain loops and held to the tensors they were made of."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from native_kernels import on_every_width, on_this_cpu, random_tensors, wide_config
+
+from squadlite.native.cpu import Cpu
+from squadlite.native.layout import ALIGNMENT, TOP_CODE, ZERO_CODE, Layout, LinearLayout
+from squadlite.native.weights import PackedWeights, aligned, pack_linear
+
+SKETCHED = {"sketch_dims": {"attention.query": 4, "feed_forward.output": 6}}
+SHARED = {"num_layers": 5, "layer_map": (1, 0, 1, 1, 0)}
+
+
+def unpacked(
+    packed: np.ndarray, layout: LinearLayout
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Codes (outputs, inputs), what sums begin with, scales and biases (outputs,)."""
+    codes = np.zeros((layout.outputs, layout.inputs), np.int8)
+    after = np.zeros((3, layout.outputs), np.float32)
+    at = 0
+    for panel in range(layout.panels):
+        columns = range(panel * layout.columns, (panel + 1) * layout.columns)
+        for step in range(layout.inputs // 4):
+            for column in columns:
+                codes[column, 4 * step : 4 * step + 4] = packed[at : at + 4].view(np.int8)
+                at += 4
+        for part in after:
+            for column in columns:
+                part[column] = packed[at : at + 4].copy().view(np.float32)[0]
+                at += 4
+    assert at == len(packed) == layout.n_bytes
+    return codes, after[0].view(np.int32), after[1], after[2]
+
+
+@on_every_width
+@pytest.mark.parametrize("vectors", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("lowest", [None, 0.0, -0.17])
+def test_panels_hold_each_output_in_steps_of_its_own(
+    cpu: Cpu, vectors: int, lowest: float | None
+) -> None:
+    layout = LinearLayout(32, vectors * cpu.lanes, cpu.lanes)
+    generator = np.random.default_rng(0)
+    shape = layout.outputs, layout.inputs
+    sizes = 10.0 ** generator.uniform(-6, 6, (layout.outputs, 1))
+    weight = (sizes * generator.standard_normal(shape)).astype(np.float32)
+    weight[1] = 0
+    bias = generator.standard_normal(layout.outputs).astype(np.float32)
+    codes, first, scales, biases = unpacked(
+        pack_linear(weight, bias, layout, lowest=lowest), layout
+    )
+    tops = np.abs(weight).max(axis=1)
+    np.testing.assert_allclose(scales, np.maximum(tops, 1e-30) / TOP_CODE, rtol=1e-6)
+    assert (np.abs(codes.astype(int)).max(axis=1) == np.where(tops > 0, TOP_CODE, 0)).all()
+    error = np.abs(codes * scales[:, None].astype(np.float64) - weight)
+    assert (error <= 0.5001 * scales[:, None]).all()
+    sums = codes.astype(int).sum(axis=1)
+    if lowest is None:
+        np.testing.assert_array_equal(first, -ZERO_CODE * sums)
+        np.testing.assert_array_equal(biases, bias)
+    else:
+        assert not first.any()
+        np.testing.assert_allclose(biases, bias + lowest * sums * scales, rtol=1e-5, atol=1e-6)
+
+
+@on_this_cpu
+def test_the_order_in_memory_changes_nothing(cpu: Cpu) -> None:
+    # As of a checkpoint whose weights were transposed when they were saved.
+    layout = LinearLayout(32, 2 * cpu.lanes, cpu.lanes)
+    generator = np.random.default_rng(0)
+    weight = generator.standard_normal((layout.outputs, layout.inputs)).astype(np.float32)
+    bias = np.zeros(layout.outputs, np.float32)
+    np.testing.assert_array_equal(
+        pack_linear(np.asfortranarray(weight), bias, layout), pack_linear(weight, bias, layout)
+    )
+
+
+def memory(address: int, n_bytes: int) -> np.ndarray:
+    return np.frombuffer(ctypes.string_at(address, n_bytes), np.uint8)
+
+
+@on_every_width
+def test_a_layers_block_holds_its_maps(cpu: Cpu) -> None:
+    config = wide_config(cpu, **SKETCHED)
+    layout, tensors = Layout(config, cpu), random_tensors(config)
+    weights = PackedWeights(tensors, layout)
+    table = memory(weights.addresses["layers"], 16).view(np.uint64)
+    block = memory(int(table[1]), layout.layer["end"])
+    prefix, hidden = "layers.1.", config.hidden_size
+
+    def approximate(name: str, linear: LinearLayout) -> np.ndarray:
+        packed = block[layout.layer[name] :][: linear.n_bytes]
+        codes, _, scales, _ = unpacked(packed, linear)
+        return codes * scales[:, None]
+
+    together = approximate("query_key_value", layout.query_key_value)
+    multiplied_out = (
+        tensors[f"{prefix}attention.query.sketched_weight"]
+        @ tensors[f"{prefix}attention.query.sketch"]
+    )
+    for found, exact in (
+        (together[:hidden], multiplied_out),
+        (together[hidden : 2 * hidden], tensors[f"{prefix}attention.key.weight"]),
+        (together[2 * hidden :], tensors[f"{prefix}attention.value.weight"]),
+        (approximate("gather", layout.gather), tensors[f"{prefix}attention.output.weight"]),
+        (
+            approximate("widen", layout.widen),
+            tensors[f"{prefix}feed_forward.intermediate.weight"],
+        ),
+    ):
+        assert np.abs(found - exact).max() < 0.01 * np.abs(exact).max()
+    norm = block[layout.layer["norm"] :][: 8 * hidden].view(np.float32)
+    np.testing.assert_array_equal(norm[:hidden], tensors[f"{prefix}feed_forward.norm.weight"])
+    np.testing.assert_array_equal(norm[hidden:], tensors[f"{prefix}feed_forward.norm.bias"])
+
+
+@on_this_cpu
+def test_a_shared_layer_is_stored_once(cpu: Cpu) -> None:
+    config = wide_config(cpu, **SHARED)
+    weights = PackedWeights(random_tensors(config), Layout(config, cpu))
+    table = memory(weights.addresses["layers"], 8 * config.num_layers).view(np.uint64).tolist()
+    assert [table.index(address) for address in table] == [0, 1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("n_bytes", [1, 63, 64, 1000])
+def test_memory_is_aligned_and_empty(n_bytes: int) -> None:
+    found = aligned(n_bytes)
+    assert found.size == n_bytes
+    assert found.ctypes.data % ALIGNMENT == 0
+    assert not found.any()
