@@ -5,7 +5,9 @@ import ctypes
 import numpy as np
 import pytest
 from native_kernels import on_every_width, on_this_cpu, random_tensors, wide_config
+from tiny_models import tiny_config
 
+from squadlite.errors import SquadliteError
 from squadlite.native.cpu import Cpu
 from squadlite.native.layout import ALIGNMENT, TOP_CODE, ZERO_CODE, Layout, LinearLayout
 from squadlite.native.weights import PackedWeights, aligned, pack_linear
@@ -75,6 +77,17 @@ def test_the_order_in_memory_changes_nothing(cpu: Cpu) -> None:
     np.testing.assert_array_equal(
         pack_linear(np.asfortranarray(weight), bias, layout), pack_linear(weight, bias, layout)
     )
+
+
+@on_this_cpu
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", [*random_tensors(tiny_config(num_layers=1, **SKETCHED))])
+def test_weights_that_are_not_numbers_are_refused(cpu: Cpu, name: str, bad: float) -> None:
+    config = wide_config(cpu, num_layers=1, **SKETCHED)
+    tensors = random_tensors(config)
+    tensors[name].flat[3 % tensors[name].size] = bad
+    with pytest.raises(SquadliteError, match="damaged"):
+        PackedWeights(tensors, Layout(config, cpu))
 
 
 def memory(address: int, n_bytes: int) -> np.ndarray:

@@ -64,7 +64,7 @@ class PackedWeights:
 
 
 def _embeddings(tensors: Tensors, kind: str) -> Floats:
-    return np.ascontiguousarray(tensors[f"embeddings.{kind}.weight"], dtype=np.float32)
+    return _finite(np.ascontiguousarray(tensors[f"embeddings.{kind}.weight"], dtype=np.float32))
 
 
 def pack_layer(tensors: Tensors, layer: int, layout: Layout) -> NDArray[np.uint8]:
@@ -111,9 +111,8 @@ def pack_linear(
     Raises:
         SquadliteError: weights that aren't numbers.
     """
-    tops = np.maximum(weight.max(axis=1), -weight.min(axis=1))
-    if not np.isfinite(tops).all():
-        raise SquadliteError("the model's weights are not all finite: they are damaged")
+    tops = _finite(np.maximum(weight.max(axis=1), -weight.min(axis=1)))
+    bias = _finite(bias)
     scales = np.maximum(tops, _TINY) / TOP_CODE
     codes = weight * (1 / scales)[:, None]
     codes = np.rint(codes, out=codes).astype(np.int8, order="C")
@@ -159,4 +158,11 @@ def aligned(n_bytes: int) -> NDArray[np.uint8]:
 
 
 def _bytes(values: Floats) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(values, dtype=np.float32).reshape(-1).view(np.uint8)
+    return np.ascontiguousarray(_finite(values), dtype=np.float32).reshape(-1).view(np.uint8)
+
+
+def _finite(values: Floats) -> Floats:
+    # Codes would hide what isn't a number: the logits could look sound.
+    if not np.isfinite(values).all():
+        raise SquadliteError("the model's weights are not all finite: they are damaged")
+    return values
