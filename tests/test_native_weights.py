@@ -129,6 +129,21 @@ def test_a_layers_block_holds_its_maps(cpu: Cpu) -> None:
     np.testing.assert_array_equal(norm[hidden:], tensors[f"{prefix}feed_forward.norm.bias"])
 
 
+@on_every_width
+def test_positions_end_with_a_whole_tile(cpu: Cpu) -> None:
+    # The last tile of the longest window goes on behind its last token.
+    positions = cpu.tile_rows + 1
+    config = wide_config(cpu, max_position_embeddings=positions)
+    tensors, name = random_tensors(config), "embeddings.position.weight"
+    expected = np.zeros((2 * cpu.tile_rows, config.hidden_size), np.float32)
+    expected[:positions] = tensors[name]
+    # What isn't theirs lies behind.
+    tensors[name] = np.concatenate([tensors[name], np.full_like(expected, 7)])[:positions]
+    weights = PackedWeights(tensors, Layout(config, cpu))
+    found = memory(weights.addresses["positions"], expected.nbytes).view(np.float32)
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
 @on_this_cpu
 def test_a_shared_layer_is_stored_once(cpu: Cpu) -> None:
     config = wide_config(cpu, **SHARED)

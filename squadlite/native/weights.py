@@ -37,7 +37,10 @@ class PackedWeights:
     def __init__(self, tensors: Tensors, layout: Layout) -> None:
         config = layout.config
         self.words = _embeddings(tensors, "word")
-        self._positions = _embeddings(tensors, "position")
+        # The last tile of the longest window may go on behind its last token.
+        positions = _embeddings(tensors, "position")
+        missing = -len(positions) % layout.cpu.tile_rows
+        self._positions = np.pad(positions, ((0, missing), (0, 0)))
         self._types = (
             _embeddings(tensors, "token_type")
             if config.type_vocab_size
