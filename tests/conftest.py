@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is written to the user's cache; kernels compiled for one test serve the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SQUADLITE_CACHE", str(tmp_path_factory.mktemp("squadlite-cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
