@@ -28,14 +28,9 @@ def _cpus() -> list[Any]:
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
     found = [cpu]
     if cpu.lanes == 16:  # x86-64, which has the narrower vectors too
-        narrow = replace(
-            cpu,
-            lanes=8,
-            tile_rows=4,
-            dot_of_bytes="llvm.x86.avx512.vpdpbusd.256",
-            dot_of_shorts="llvm.x86.avx512.vpdpwssd.256",
-        )
-        found.append(narrow)
+        found.append(replace(cpu, lanes=8, tile_rows=4))
+        # Tiles of the shape that ARM processors compute.
+        found.append(replace(cpu, lanes=4, tile_rows=8, tile_vectors=2, steps_at_once=2))
     return [pytest.param(each, id=f"{32 * each.lanes}-bits") for each in found]
 
 

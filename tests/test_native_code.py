@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 from native_kernels import compiled, mapped, on_every_width, on_this_cpu
 
 from squadlite.native.code import BYTE, FLOAT, INDEX, INT, POINTER, SHORT, Code, Value
@@ -101,42 +100,6 @@ def test_narrow_numbers_are_widened_with_and_without_a_sign(
 ) -> None:
     again = folded(cpu, lambda v: widen(v.low_bits(SHORT), INT).lane(0))
     assert again(np.full(cpu.lanes, -200, np.int32)) == expected
-
-
-@functools.cache
-def dot(cpu: Cpu, name: str) -> Callable[..., None]:
-    def write(code: Code) -> None:
-        sums, first, second = (
-            code.load(code[part], INT, code.lanes) for part in ("sums", "first", "second")
-        )
-        code.store(code["sums"], getattr(code, name)(sums, first, second))
-
-    return compiled(cpu, write, sums=POINTER, first=POINTER, second=POINTER)
-
-
-@on_every_width
-@given(data=st.data())
-def test_products_of_bytes_are_added_without_saturation(cpu: Cpu, data: st.DataObject) -> None:
-    size = 4 * cpu.lanes
-    unsigned = data.draw(arrays.arrays(np.uint8, size, elements=st.sampled_from([0, 1, 127, 255])))
-    signed = data.draw(arrays.arrays(np.int8, size, elements=st.sampled_from([-128, -1, 1, 127])))
-    sums = np.full(cpu.lanes, 5, np.int32)
-    dot(cpu, "dot_of_bytes")(sums, unsigned, signed)
-    products = unsigned.astype(np.int32) * signed
-    np.testing.assert_array_equal(sums, 5 + products.reshape(-1, 4).sum(axis=1))
-
-
-@on_every_width
-@given(data=st.data())
-def test_products_of_16_bits_are_added(cpu: Cpu, data: st.DataObject) -> None:
-    elements = st.integers(-4096, 4096)
-    first, second = (
-        data.draw(arrays.arrays(np.int16, 2 * cpu.lanes, elements=elements)) for _ in range(2)
-    )
-    sums = np.full(cpu.lanes, -7, np.int32)
-    dot(cpu, "dot_of_shorts")(sums, first, second)
-    products = first.astype(np.int32) * second
-    np.testing.assert_array_equal(sums, products.reshape(-1, 2).sum(axis=1) - 7)
 
 
 @on_this_cpu

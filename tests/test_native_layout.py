@@ -32,16 +32,13 @@ def test_other_models_are_not(cpu: Cpu, changes: dict[str, int]) -> None:
     assert not supports(wide_config(cpu, **changes), cpu)
 
 
-@given(
-    inputs=st.integers(1, 50).map(lambda n: 16 * n),
-    vectors=st.integers(1, 40),
-    lanes=st.sampled_from([4, 8, 16]),
-)
-def test_panels_hold_all_outputs_once(inputs: int, vectors: int, lanes: int) -> None:
-    layout = LinearLayout(inputs, vectors * lanes, lanes)
+@on_every_width
+@given(inputs=st.integers(1, 50).map(lambda n: 16 * n), vectors=st.integers(1, 40))
+def test_panels_hold_all_outputs_once(cpu: Cpu, inputs: int, vectors: int) -> None:
+    layout = LinearLayout(inputs, vectors * cpu.lanes, cpu)
     assert layout.panels * layout.columns == layout.outputs
-    assert layout.columns == layout.vectors * lanes
-    assert layout.vectors == max(n for n in (1, 2, 3) if vectors % n == 0)
+    assert layout.columns == layout.vectors * cpu.lanes
+    assert layout.vectors == max(n for n in range(1, cpu.tile_vectors + 1) if vectors % n == 0)
     # Codes of a byte, and for each output three numbers of four.
     assert layout.n_bytes == layout.outputs * (inputs + 12)
 

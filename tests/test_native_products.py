@@ -11,7 +11,8 @@ from native_kernels import compiled, on_every_width
 
 from squadlite.native.code import INDEX, INT, POINTER, Code, Value
 from squadlite.native.cpu import Cpu
-from squadlite.native.layout import TOP_CODE, ZERO_CODE, LinearLayout
+from squadlite.native.dots import dots_of
+from squadlite.native.layout import TOP_CODE, LinearLayout
 from squadlite.native.products import linear, tile
 from squadlite.native.weights import pack_linear
 
@@ -23,7 +24,7 @@ on_every_shape = pytest.mark.parametrize("shape", SHAPES, ids="{0[0]}-by-{0[1]}"
 
 @functools.cache
 def linear_map(cpu: Cpu, inputs: int, vectors: int) -> Callable[..., np.ndarray]:
-    layout = LinearLayout(inputs, vectors * cpu.lanes, cpu.lanes)
+    layout = LinearLayout(inputs, vectors * cpu.lanes, cpu)
 
     def write(code: Code) -> None:
         def use(row: Value, column: Value, values: Value) -> None:
@@ -52,6 +53,11 @@ def linear_map(cpu: Cpu, inputs: int, vectors: int) -> Callable[..., np.ndarray]
     return call
 
 
+def stored(cpu: Cpu, steps: np.ndarray) -> np.ndarray:
+    # Steps above the lowest code, as the bytes that kernels read.
+    return (steps + cpu.lowest_code).astype(np.uint8)
+
+
 def whole_weights(generator: np.random.Generator, outputs: int, inputs: int) -> np.ndarray:
     # With the largest of each output's weights at TOP_CODE, they are their own codes.
     weight = generator.integers(-TOP_CODE, TOP_CODE + 1, (outputs, inputs))
@@ -70,16 +76,16 @@ def test_whole_numbers_are_mapped_exactly(
     inputs, vectors = shape
     generator = np.random.default_rng(seed)
     outputs = vectors * cpu.lanes
-    codes = generator.integers(0, 256, (tiles * cpu.tile_rows, inputs))
+    steps = generator.integers(0, 256, (tiles * cpu.tile_rows, inputs))
     weight, bias = whole_weights(generator, outputs, inputs), generator.integers(-99, 99, outputs)
     found = linear_map(cpu, inputs, vectors)(
-        codes.astype(np.uint8),
-        np.ones(len(codes), np.float32),
+        stored(cpu, steps),
+        np.ones(len(steps), np.float32),
         weight.astype(np.float32),
         bias.astype(np.float32),
         None if signed else 0.0,
     )
-    meant = codes - ZERO_CODE if signed else codes
+    meant = steps - 128 if signed else steps
     np.testing.assert_array_equal(found, meant @ weight.T + bias)
 
 
@@ -89,7 +95,7 @@ def test_the_largest_codes_do_not_overflow(cpu: Cpu, sign: int) -> None:
     # As wide as any BERT's feed-forward block. Instructions that add 16-bit sums would saturate.
     inputs = 4096
     weight = np.full((cpu.lanes, inputs), sign * TOP_CODE, np.float32)
-    codes = np.full((cpu.tile_rows, inputs), 255, np.uint8)
+    codes = stored(cpu, np.full((cpu.tile_rows, inputs), 255))
     ones, bias = np.ones(len(codes), np.float32), np.zeros(cpu.lanes, np.float32)
     found = linear_map(cpu, inputs, 1)(codes, ones, weight, bias, 0.0)
     np.testing.assert_allclose(found, sign * 255 * TOP_CODE * inputs, rtol=1e-6)
@@ -109,14 +115,13 @@ def test_real_numbers_are_mapped_within_a_percent(
         -3, 3, (outputs, 1)
     )
     bias = generator.standard_normal(outputs)
-    codes = generator.integers(0, 256, (2 * cpu.tile_rows, inputs)).astype(np.uint8)
-    scales = 10.0 ** generator.uniform(-3, 0, len(codes))
+    steps = generator.integers(0, 256, (2 * cpu.tile_rows, inputs))
+    scales = 10.0 ** generator.uniform(-3, 0, len(steps))
     arrays = (scales, weight, bias)
     found = linear_map(cpu, inputs, vectors)(
-        codes, *(array.astype(np.float32) for array in arrays), lowest
+        stored(cpu, steps), *(array.astype(np.float32) for array in arrays), lowest
     )
-    rows = codes.astype(float) - ZERO_CODE if lowest is None else codes.astype(float)
-    rows = rows * scales[:, None] + (lowest or 0.0)
+    rows = (steps - 128 if lowest is None else steps) * scales[:, None] + (lowest or 0.0)
     exact = rows @ weight.T
     size = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(weight, axis=1)
     np.testing.assert_array_less(np.abs(found - bias - exact), 0.02 * size + 1e-6)
@@ -142,7 +147,7 @@ def test_tiles_of_16_bits_are_exact(cpu: Cpu, vectors: int) -> None:
             steps=code["steps"],
             unrolled=4,
             first=[code.load(code["first"] + 4 * at, INT, code.lanes) for at in starts],
-            dot=code.dot_of_shorts,
+            dot=dots_of(cpu).of_shorts,
         )
         for row, row_sums in enumerate(sums):
             for at, total in zip(starts, row_sums, strict=True):

@@ -9,7 +9,7 @@ from tiny_models import tiny_config
 
 from squadlite.errors import SquadliteError
 from squadlite.native.cpu import Cpu
-from squadlite.native.layout import ALIGNMENT, TOP_CODE, ZERO_CODE, Layout, LinearLayout
+from squadlite.native.layout import ALIGNMENT, TOP_CODE, Layout, LinearLayout
 from squadlite.native.weights import PackedWeights, aligned, pack_linear
 
 SKETCHED = {"sketch_dims": {"attention.query": 4, "feed_forward.output": 6}}
@@ -43,7 +43,7 @@ def unpacked(
 def test_panels_hold_each_output_in_steps_of_its_own(
     cpu: Cpu, vectors: int, lowest: float | None
 ) -> None:
-    layout = LinearLayout(32, vectors * cpu.lanes, cpu.lanes)
+    layout = LinearLayout(32, vectors * cpu.lanes, cpu)
     generator = np.random.default_rng(0)
     shape = layout.outputs, layout.inputs
     sizes = 10.0 ** generator.uniform(-6, 6, (layout.outputs, 1))
@@ -60,17 +60,17 @@ def test_panels_hold_each_output_in_steps_of_its_own(
     assert (error <= 0.5001 * scales[:, None]).all()
     sums = codes.astype(int).sum(axis=1)
     if lowest is None:
-        np.testing.assert_array_equal(first, -ZERO_CODE * sums)
+        np.testing.assert_array_equal(first, -cpu.zero_code * sums)
         np.testing.assert_array_equal(biases, bias)
     else:
-        assert not first.any()
+        np.testing.assert_array_equal(first, -cpu.lowest_code * sums)
         np.testing.assert_allclose(biases, bias + lowest * sums * scales, rtol=1e-5, atol=1e-6)
 
 
 @on_this_cpu
 def test_the_order_in_memory_changes_nothing(cpu: Cpu) -> None:
     # As of a checkpoint whose weights were transposed when they were saved.
-    layout = LinearLayout(32, 2 * cpu.lanes, cpu.lanes)
+    layout = LinearLayout(32, 2 * cpu.lanes, cpu)
     generator = np.random.default_rng(0)
     weight = generator.standard_normal((layout.outputs, layout.inputs)).astype(np.float32)
     bias = np.zeros(layout.outputs, np.float32)

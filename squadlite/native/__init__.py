@@ -7,6 +7,7 @@ LLVM compiles them for the processor and the model at hand; they are written in 
     layout        shapes that kernels and packed weights agree about
     frame         the addresses that every kernel is given
     code          Python that writes LLVM's intermediate code
+    dots          products of narrow numbers, by each processor's instructions
     arithmetic    powers of two, activations, rounding
     rows          what happens to each token alone
     products      tiles of matrix products, and linear maps made of them

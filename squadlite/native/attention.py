@@ -8,7 +8,8 @@ added to the token's scores, so that what multiplies a value's code is weight an
 
 from squadlite.native.arithmetic import nearest, power_of_2, whole_scaled
 from squadlite.native.code import BYTE, FLOAT, INT, SHORT, Code, Value
-from squadlite.native.layout import KEY_VECTORS, MAX_TOKENS, NEVER, TOP_CODE, ZERO_CODE, Layout
+from squadlite.native.dots import dots_of
+from squadlite.native.layout import KEY_VECTORS, MAX_TOKENS, NEVER, TOP_CODE, Layout
 from squadlite.native.products import tile
 from squadlite.native.rows import joined, magnitude
 
@@ -94,7 +95,7 @@ class Attention:
         top = magnitude(code, query, layout.width).max(_TINY)
         target = code.slot("query_codes") + (token * layout.hidden + head * layout.width)
         for vector, codes in enumerate(self._codes(query, top)):
-            code.store(target + vector * code.lanes, (codes + ZERO_CODE).low_bits(BYTE))
+            code.store(target + vector * code.lanes, (codes + code.cpu.zero_code).low_bits(BYTE))
         scale = top * (layout.score_scale / TOP_CODE)
         code.store(code.slot("query_scales") + (token * layout.heads + head) * 4, scale)
 
@@ -113,8 +114,8 @@ class Attention:
         ]
         for step, four in enumerate(fours):
             code.store(target + step * 4 * layout.panel_keys, four)
-        # Query codes are too large by ZERO_CODE.
-        correction = joined(vectors, lambda a, b: a + b).sum() * -ZERO_CODE
+        # Query codes are too large by what stands for 0.
+        correction = joined(vectors, lambda a, b: a + b).sum() * -code.cpu.zero_code
         code.store(self._of_head("key_corrections", head, token * 4), correction)
         code.store(self._of_head("key_scales", head, token * 4), top * (1 / TOP_CODE))
 
@@ -165,7 +166,7 @@ class Attention:
                 steps=layout.width // 4,
                 unrolled=layout.width // 4,
                 first=corrections,
-                dot=code.dot_of_bytes,
+                dot=dots_of(code.cpu).of_bytes,
             )
             for i in rows:
                 scale = code.load(scales + i * 4 * layout.heads, FLOAT).spread(code.lanes)
@@ -194,7 +195,7 @@ class Attention:
     def _gather(self, weights: Value, totals: list[Value], out: Value, head: Value) -> None:
         code, layout = self._code, self._layout
         vectors = layout.width // code.lanes
-        at_a_time = next(n for n in (3, 2, 1) if vectors % n == 0)
+        at_a_time = code.cpu.at_a_time(vectors)
         values = self._of_head("value_codes", head, code.index(0))
         factors = [(total.like(1.0) / total).spread(code.lanes) for total in totals]
         for vector in range(0, vectors, at_a_time):
@@ -207,7 +208,7 @@ class Attention:
                 steps=code.slot("n_keys") // 2,
                 unrolled=4,
                 first=[code.ints(0)] * at_a_time,
-                dot=code.dot_of_shorts,
+                dot=dots_of(code.cpu).of_shorts,
             )
             for i, (row_sums, factor) in enumerate(zip(sums, factors, strict=True)):
                 for j, total in enumerate(row_sums):

@@ -101,7 +101,7 @@ class Value:
 
     def fma(self, factor: "Value | Number", addend: "Value | Number") -> "Value":
         """self * factor + addend, rounded once."""
-        return self._call("llvm.fma", self, self.like(factor), self.like(addend))
+        return self._of_floats("llvm.fma", self.like(factor), self.like(addend))
 
     def max(self, other: "Value | Number") -> "Value":
         """The larger of each pair; not for numbers that aren't."""
@@ -122,11 +122,11 @@ class Value:
 
     def abs(self) -> "Value":
         """Magnitudes."""
-        return self._call("llvm.fabs", self)
+        return self._of_floats("llvm.fabs")
 
     def sqrt(self) -> "Value":
         """Square roots."""
-        return self._call("llvm.sqrt", self)
+        return self._of_floats("llvm.sqrt")
 
     def bits_as(self, element: Type) -> "Value":
         """The same bits, read as numbers of another type."""
@@ -168,7 +168,9 @@ class Value:
         return self.new(self.builder.shuffle_vector(self.ir, second, mask))
 
     def lane(self, index: int) -> "Value":
-        """One number of a vector."""
+        """One of the numbers."""
+        if not isinstance(self.type, ir.VectorType):
+            return self
         return self.new(self.builder.extract_element(self.ir, ir.Constant(INT, index)))
 
     def sum(self) -> "Value":
@@ -187,9 +189,17 @@ class Value:
             value = value if value.lanes > 1 else value.lane(0)
         return value
 
-    def _call(self, name: str, *arguments: "Value") -> "Value":
+    def intrinsic(self, name: str, *others: "Value") -> "Value":
+        """Call one of LLVM's own functions with this and others; its result is of this type."""
+        arguments = [self.ir, *(other.ir for other in others)]
+        module = self.builder.module
+        kind = ir.FunctionType(self.type, [argument.type for argument in arguments])
+        function = module.globals.get(name) or ir.Function(module, kind, name)
+        return self.new(self.builder.call(function, arguments))
+
+    def _of_floats(self, name: str, *others: "Value") -> "Value":
         suffix = "f32" if self.lanes == 1 else f"v{self.lanes}f32"
-        return self.new(_call(self.builder, f"{name}.{suffix}", [part.ir for part in arguments]))
+        return self.intrinsic(f"{name}.{suffix}", *others)
 
 
 class Variable:
@@ -282,17 +292,6 @@ class Code:
         align = 1 if lanes > 1 else _size(element)
         return self.wrap(self.builder.load(address.ir, typ=kind, align=align))
 
-    def dot_of_bytes(self, sums: Value, unsigned: Value, signed: Value) -> Value:
-        """Add to each lane the products of its four unsigned and its four signed bytes."""
-        return self._call(self.cpu.dot_of_bytes, sums, unsigned, signed)
-
-    def dot_of_shorts(self, sums: Value, first: Value, second: Value) -> Value:
-        """Add to each lane the products of its two pairs of signed 16-bit numbers."""
-        return self._call(self.cpu.dot_of_shorts, sums, first, second)
-
-    def _call(self, name: str, *arguments: Value) -> Value:
-        return self.wrap(_call(self.builder, name, [argument.ir for argument in arguments]))
-
     def load_floats(self, address: Value) -> Value:
         """Read a vector of floats."""
         return self.load(address, FLOAT, self.lanes)
@@ -358,13 +357,6 @@ class Code:
         self.builder.position_at_end(self._entry)
         yield
         self.builder.position_at_end(block)
-
-
-def _call(builder: ir.IRBuilder, name: str, arguments: Sequence[Any]) -> Any:
-    """Call one of LLVM's own functions, whose result is of its first argument's type."""
-    kind = ir.FunctionType(arguments[0].type, [argument.type for argument in arguments])
-    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-    return builder.call(function, arguments)
 
 
 def _size(element: Type) -> int:

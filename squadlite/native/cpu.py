@@ -1,10 +1,12 @@
 """What the processor can do, as far as kernels are written for it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from llvmlite import binding
+
+Instructions = Literal["vnni", "dotprod"]
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,11 @@ class Cpu:
     Args:
         triple, name, features: as LLVM names them.
         lanes: floats in a vector.
-        tile_rows: rows that a kernel computes at a time; with three vectors of columns their sums
-            nearly fill the registers.
-        dot_of_bytes: LLVM's name of the instruction that adds, in each 32-bit lane, the products
-            of four unsigned bytes and four signed ones.
-        dot_of_shorts: the same for two pairs of signed 16-bit numbers.
+        tile_rows, tile_vectors: rows, and at most so many vectors of columns, that a kernel
+            computes at a time; their sums leave some registers for what is multiplied.
+        steps_at_once: steps of a product for which it loads a row's codes together.
+        instructions: that multiply codes.
+        lowest_code: of activations: 0 where those instructions take them unsigned, else -128.
     """
 
     triple: str
@@ -27,34 +29,68 @@ class Cpu:
     features: str
     lanes: int
     tile_rows: int
-    dot_of_bytes: str
-    dot_of_shorts: str
+    tile_vectors: int
+    steps_at_once: int
+    instructions: Instructions
+    lowest_code: int
+
+    @property
+    def zero_code(self) -> int:
+        """The code in the middle: of 0, for activations of either sign."""
+        return self.lowest_code + 128
+
+    def at_a_time(self, vectors: int) -> int:
+        """How many of so many vectors of columns go into a tile: as many as divide them."""
+        return next(n for n in range(self.tile_vectors, 0, -1) if vectors % n == 0)
 
 
 def this_cpu() -> Cpu | None:
     """The processor that we run on; None where we have no fast kernels for it."""
-    has = dict(binding.get_host_cpu_features())
-    found = _vectors(has)
+    triple, name = binding.get_process_triple(), binding.get_host_cpu_name()
+    features = binding.get_host_cpu_features()
+    if triple.startswith(("aarch64", "arm64")):
+        # What LLVM knows about the timing of one of them, oryon-1, has a gap that ends the process.
+        name = "generic"
+        features["dotprod"] = features.get("dotprod", False) or _has_dot_products(triple)
+    return cpu_with(triple, name, features)
+
+
+def cpu_with(triple: str, name: str, features: binding.FeatureMap) -> Cpu | None:
+    """A processor of which LLVM's names are known; None where we have no fast kernels for it."""
+    found = _vectors(features)
     if found is None:
         return None
-    return Cpu(
-        triple=binding.get_process_triple(),
-        name=binding.get_host_cpu_name(),
-        features=binding.get_host_cpu_features().flatten(),
-        **found,
-    )
+    return Cpu(triple=triple, name=name, features=features.flatten(), **found)
 
 
-def _vectors(has: Mapping[str, bool]) -> dict[str, Any] | None:
+def _has_dot_products(triple: str) -> bool:
+    # Whether an ARM processor has, which LLVM doesn't tell on Linux, nor on macOS.
+    if "apple" in triple:
+        return True  # all that macOS runs on
+    try:
+        return b"asimddp" in Path("/proc/cpuinfo").read_bytes().split()
+    except OSError:
+        return False
+
+
+def _vectors(has: binding.FeatureMap) -> dict[str, Any] | None:
     if has.get("avx512vnni") and has.get("avx512bw") and has.get("avx512vl"):
-        bits, tile_rows = 512, 8
-    elif has.get("avxvnni") and has.get("fma"):
-        bits, tile_rows = 256, 4
-    else:
-        return None
-    return {
-        "lanes": bits // 32,
-        "tile_rows": tile_rows,
-        "dot_of_bytes": f"llvm.x86.avx512.vpdpbusd.{bits}",
-        "dot_of_shorts": f"llvm.x86.avx512.vpdpwssd.{bits}",
-    }
+        return _VNNI | {"lanes": 16, "tile_rows": 8}
+    if has.get("avxvnni") and has.get("fma"):
+        return _VNNI | {"lanes": 8, "tile_rows": 4}
+    if has.get("dotprod"):
+        return _DOTPROD
+    return None
+
+
+_VNNI = {"tile_vectors": 3, "steps_at_once": 1, "instructions": "vnni", "lowest_code": 0}
+# An instruction multiplies by one of a register's lanes, so that two steps need one load. Three
+# vectors of columns would fit, but LLVM then moves sums to memory and back.
+_DOTPROD = {
+    "lanes": 4,
+    "tile_rows": 8,
+    "tile_vectors": 2,
+    "steps_at_once": 2,
+    "instructions": "dotprod",
+    "lowest_code": -128,
+}

@@ -13,9 +13,9 @@ SLOTS = (
     "ends",  # the norm of embeddings and the span head, see `Ends`
     "layers",  # addresses of each executed layer's block, see `LayerBlock`
     "hidden",  # float32 (rows, hidden)
-    "codes",  # uint8 (rows, hidden): rows to multiply next
+    "codes",  # bytes (rows, hidden): rows to multiply next
     "code_scales",  # float32 (rows,)
-    "query_codes",  # uint8 (rows, hidden)
+    "query_codes",  # bytes (rows, hidden)
     "query_scales",  # float32 (rows, heads)
     # Of these there are two, for layers in turn: one is written while other threads read the other.
     "key_codes",  # int8 (2, heads, key panels, width / 4, keys of a panel, 4)

@@ -8,11 +8,11 @@ from types import MappingProxyType
 from squadlite.config import ModelConfig
 from squadlite.native.cpu import Cpu
 
-# Codes of activations are unsigned, for that is what the CPU's instructions multiply with signed
-# weights. `ZERO_CODE` stands for 0 where numbers have either sign; where an activation has given
-# them a least value, 0 stands for that, here a little less than it is.
-ZERO_CODE, TOP_CODE = 128, 127
-TOP_UNSIGNED_CODE = 255
+# Codes of activations are bytes from the CPU's `lowest_code` on. `zero_code` stands for 0 where
+# numbers have either sign; where an activation has given them a least value, `lowest_code` stands
+# for that, here a little less than it is.
+TOP_CODE = 127  # of numbers of either sign, and of weights
+CODE_STEPS = 255  # from the lowest code to the highest
 LEAST_ACTIVATION = MappingProxyType(
     {"gelu": -0.17, "gelu_new": -0.171, "gelu_pytorch_tanh": -0.171, "relu": 0.0}
 )
@@ -36,17 +36,17 @@ class LinearLayout:
 
     inputs: int
     outputs: int
-    lanes: int
+    cpu: Cpu
 
     @property
     def vectors(self) -> int:
-        """Vectors of columns in a panel: as many as divide the outputs, three at most."""
-        return next(n for n in (3, 2, 1) if self.outputs % (n * self.lanes) == 0)
+        """Vectors of columns in a panel."""
+        return self.cpu.at_a_time(self.outputs // self.cpu.lanes)
 
     @property
     def columns(self) -> int:
         """Outputs in a panel."""
-        return self.vectors * self.lanes
+        return self.vectors * self.cpu.lanes
 
     @property
     def panels(self) -> int:
@@ -80,10 +80,10 @@ class Layout:
         self.config, self.cpu = config, cpu
         self.hidden, self.wide = config.hidden_size, config.intermediate_size
         self.heads, self.width = config.num_heads, config.hidden_size // config.num_heads
-        self.query_key_value = LinearLayout(self.hidden, 3 * self.hidden, cpu.lanes)
-        self.gather = LinearLayout(self.hidden, self.hidden, cpu.lanes)
-        self.widen = LinearLayout(self.hidden, self.wide, cpu.lanes)
-        self.narrow = LinearLayout(self.wide, self.hidden, cpu.lanes)
+        self.query_key_value = LinearLayout(self.hidden, 3 * self.hidden, cpu)
+        self.gather = LinearLayout(self.hidden, self.hidden, cpu)
+        self.widen = LinearLayout(self.hidden, self.wide, cpu)
+        self.narrow = LinearLayout(self.wide, self.hidden, cpu)
         norm = 2 * 4 * self.hidden  # weight, then bias
         # A layer's block; `span` begins in the block of the ends.
         self.layer = _offsets(

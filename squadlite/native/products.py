@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from squadlite.native.code import FLOAT, INT, Code, Value
+from squadlite.native.dots import Dot, dots_of
 from squadlite.native.layout import LinearLayout
 
 Sums = Sequence[Sequence[Value]]  # [row][vector of columns]
@@ -19,7 +20,7 @@ def tile(
     steps: Value | int,
     unrolled: int,
     first: Sequence[Value],
-    dot: Callable[[Value, Value, Value], Value],
+    dot: Dot,
 ) -> Sums:
     """
     Multiply a tile of rows by a panel of columns.
@@ -33,21 +34,24 @@ def tile(
         steps: how many.
         unrolled: steps in a turn of the loop, which divide them all.
         first: what sums begin with, for each vector of columns.
-        dot: adds products to sums: `Code.dot_of_bytes` or `Code.dot_of_shorts`.
+        dot: adds products to sums: one of the processor's `Dots`.
     """
     vector_bytes = 4 * code.lanes
+    places = range(0, len(first) * vector_bytes, vector_bytes)
+    at_once = math.gcd(unrolled, code.cpu.steps_at_once)
     sums = [[code.variable(start) for start in first] for _ in range(code.cpu.tile_rows)]
     with code.loop(0, steps, unrolled) as step:
         left, right = left + step * 4, right + step * right_bytes
-        for turn in range(unrolled):
+        for turn in range(0, unrolled, at_once):
             columns = [
-                code.load(right + (turn * right_bytes + vector * vector_bytes), INT, code.lanes)
-                for vector in range(len(first))
+                [code.load(right + (i * right_bytes + place), INT, code.lanes) for place in places]
+                for i in range(turn, turn + at_once)
             ]
             for row, row_sums in enumerate(sums):
-                four = code.load(left + (row * row_bytes + turn * 4), INT).spread(code.lanes)
-                for total, column in zip(row_sums, columns, strict=True):
-                    total.set(dot(total.get(), four, column))
+                fours = code.load(left + (row * row_bytes + turn * 4), INT, at_once)
+                for i, step_columns in enumerate(columns):
+                    for total, column in zip(row_sums, step_columns, strict=True):
+                        total.set(dot(total.get(), fours.lane(i), column))
     return [[total.get() for total in row_sums] for row_sums in sums]
 
 
@@ -67,7 +71,7 @@ def linear(
     Args:
         code: that the map becomes a part of.
         layout: the map's.
-        left: (rows, inputs) uint8 codes.
+        left: (rows, inputs) codes, a byte each.
         scales: (rows,) float32: what a step of each row's codes is worth.
         weights: the packed map.
         n_rows: a multiple of a tile's.
@@ -94,7 +98,7 @@ def linear(
                 steps=layout.inputs // 4,
                 unrolled=math.gcd(layout.inputs // 4, 4),
                 first=[code.load(address, INT, code.lanes) for address in after[0]],
-                dot=code.dot_of_bytes,
+                dot=dots_of(code.cpu).of_bytes,
             )
             steps = [code.load_floats(address) for address in after[1]]
             biases = [code.load_floats(address) for address in after[2]]

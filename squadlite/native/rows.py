@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from squadlite.native.arithmetic import whole_scaled
 from squadlite.native.code import BYTE, Code, Value
-from squadlite.native.layout import TOP_CODE, TOP_UNSIGNED_CODE, ZERO_CODE
+from squadlite.native.layout import CODE_STEPS, TOP_CODE
 
 _TINY = 1e-30  # so that a row of zeros has a scale
 
@@ -28,27 +28,27 @@ def normalise(
 
 
 def quantize(code: Code, row: Value, *, width: int, codes: Value, scale: Value) -> None:
-    """Turn a row into unsigned codes around `ZERO_CODE`, and keep what a step is worth."""
+    """Turn a row into codes around the CPU's `zero_code`, and keep what a step is worth."""
     top = magnitude(code, row, width).max(_TINY)
     code.store(scale, top * (1 / TOP_CODE))
     steps = (top.like(TOP_CODE) / top).spread(code.lanes)
     for place in range(0, width, code.lanes):
         x = code.load_floats(row + 4 * place)
-        code.store(codes + place, (whole_scaled(x, steps) + ZERO_CODE).low_bits(BYTE))
+        code.store(codes + place, (whole_scaled(x, steps) + code.cpu.zero_code).low_bits(BYTE))
 
 
 def quantize_above(
     code: Code, row: Value, *, width: int, lowest: float, codes: Value, scale: Value
 ) -> None:
-    """Turn a row of numbers from `lowest` up into unsigned codes; 0 stands for `lowest`."""
+    """Turn a row of numbers from `lowest` up into codes from the CPU's `lowest_code` up."""
     places = range(0, width, code.lanes)
     tops = [code.load_floats(row + 4 * place) for place in places]
     top = (joined(tops, lambda a, b: a.max(b)).largest() - lowest).max(_TINY)
-    code.store(scale, top * (1 / TOP_UNSIGNED_CODE))
-    steps = (top.like(TOP_UNSIGNED_CODE) / top).spread(code.lanes)
+    code.store(scale, top * (1 / CODE_STEPS))
+    steps = (top.like(CODE_STEPS) / top).spread(code.lanes)
     for place in places:
         x = code.load_floats(row + 4 * place) - lowest
-        code.store(codes + place, whole_scaled(x, steps).low_bits(BYTE))
+        code.store(codes + place, (whole_scaled(x, steps) + code.cpu.lowest_code).low_bits(BYTE))
 
 
 def magnitude(code: Code, row: Value, width: int) -> Value:

@@ -11,7 +11,6 @@ from squadlite.native.layout import (
     ALIGNMENT,
     LEAST_ACTIVATION,
     TOP_CODE,
-    ZERO_CODE,
     Layout,
     LinearLayout,
 )
@@ -109,7 +108,7 @@ def pack_linear(
         weight: (outputs, inputs).
         bias: (outputs,).
         layout: the map's.
-        lowest: what an input's code 0 stands for; None: `ZERO_CODE` stands for 0.
+        lowest: what the lowest code of inputs stands for; None: inputs are of either sign.
 
     Raises:
         SquadliteError: weights that aren't numbers.
@@ -120,11 +119,12 @@ def pack_linear(
     codes = weight * (1 / scales)[:, None]
     codes = np.rint(codes, out=codes).astype(np.int8, order="C")
     sums = codes.sum(axis=1, dtype=np.int32)
+    cpu = layout.cpu
     if lowest is None:
-        first = -ZERO_CODE * sums
+        first = -cpu.zero_code * sums
     else:
-        first, bias = np.zeros_like(sums), bias + lowest * sums * scales
-    panels, vectors, lanes = layout.panels, layout.vectors, layout.lanes
+        first, bias = -cpu.lowest_code * sums, bias + lowest * sums * scales
+    panels, vectors, lanes = layout.panels, layout.vectors, cpu.lanes
     steps = codes.view(np.int32).reshape(panels, vectors, lanes, layout.inputs // 4)
     packed = np.empty((panels, layout.panel_bytes), dtype=np.uint8)
     in_steps = np.ascontiguousarray(steps.transpose(0, 3, 1, 2)).view(np.uint8)
