@@ -52,11 +52,8 @@ def test_this_processor_is_what_llvm_says_it_is() -> None:
 
 
 def test_a_processor_without_such_instructions_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Features(dict[str, bool]):
-        def flatten(self) -> str:
-            return ""
-
-    monkeypatch.setattr(
-        cpu_module.binding, "get_host_cpu_features", lambda: Features(sse2=True, avx2=True)
-    )
+    binding = cpu_module.binding
+    features = binding.FeatureMap(sse2=True, avx2=True)
+    monkeypatch.setattr(binding, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
+    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: features)
     assert this_cpu() is None
