@@ -157,6 +157,16 @@ def test_any_sizes_are_weighed_alike(
 
 
 @on_every_width
+@pytest.mark.parametrize("size", [1e-9, 0.99, 1.01, 1e30])
+def test_a_token_alone_gathers_its_values_in_9_bits(cpu: Cpu, size: float) -> None:
+    window = Window(cpu, 1)
+    values = window.products[:, 2]
+    values *= size / np.abs(values).max(axis=2, keepdims=True)
+    # Half a step is 2^-10 of a power of two, which the largest value is more than half of.
+    np.testing.assert_allclose(window.found(), values, rtol=0, atol=1.01 * 2**-9 * size)
+
+
+@on_every_width
 def test_values_of_very_different_sizes_share_a_window(cpu: Cpu) -> None:
     # Each token's values have a power of two of their own, which must not change its weight.
     window = Window(cpu, 40)

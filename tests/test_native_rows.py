@@ -104,6 +104,7 @@ def test_codes_above_the_lowest_are_within_half_a_step(
 ) -> None:
     width = vectors * cpu.lanes
     row = np.maximum(random_row(width, size=size, seed=seed), np.float32(LOWEST))
+    row[seed % width] = size  # else all could lie at the lowest
     codes, step = quantizer(cpu, width, LOWEST)(row)
     assert codes.max() == CODE_STEPS
     error = np.abs(codes * step + LOWEST - row.astype(np.float64))

@@ -57,7 +57,7 @@ def test_threads_change_no_bit(cpu: Cpu, length: int) -> None:
     window = batch(scorer.config, [length])
     alone = score(scorer, window)
     assert np.isfinite(alone).all()
-    for threads in (2, 3, 5, 2):
+    for threads in (2, 3, 5) * 3:
         np.testing.assert_array_equal(score(scorer, window, threads=threads), alone)
 
 
