@@ -11,11 +11,12 @@ import pytest
 pytest.importorskip("llvmlite", reason="llvmlite, which compiles kernels, isn't there")
 
 from llvmlite import ir
+from llvmlite.binding import FeatureMap
 from tiny_models import random_model, tiny_config
 
 from squadlite.config import ModelConfig
 from squadlite.native.code import BYTE, FLOAT, INDEX, INT, POINTER, SHORT, Code, Value
-from squadlite.native.cpu import Cpu, this_cpu
+from squadlite.native.cpu import Cpu, _vectors, this_cpu
 from squadlite.native.machine_code import Library, compile_module
 
 _DTYPES = {BYTE: np.uint8, SHORT: np.int16, INT: np.int32, FLOAT: np.float32}
@@ -27,14 +28,15 @@ def _cpus() -> list[Any]:
         reason = "there are no kernels for this processor"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
     found = [cpu]
-    if cpu.lanes == 16:  # x86-64, which has the narrower vectors too
+    if cpu.lanes == 16:  # x86-64, which has the narrower vectors and older instructions too
         found.append(replace(cpu, lanes=8, tile_rows=4))
+        found.append(replace(cpu, **_vectors(FeatureMap(avx2=True, fma=True))))
         # Tiles of the shape that ARM processors compute.
         found.append(replace(cpu, lanes=4, tile_rows=8, tile_vectors=2, steps_at_once=2))
-    return [pytest.param(each, id=f"{32 * each.lanes}-bits") for each in found]
+    return [pytest.param(each, id=f"{each.instructions}-{32 * each.lanes}-bits") for each in found]
 
 
-# This processor, with every width of vectors that we have kernels for.
+# This processor, with every width of vectors and all instructions of its that kernels use.
 CPUS = _cpus()
 THIS_CPU = CPUS[:1]
 on_every_width = pytest.mark.parametrize("cpu", CPUS)

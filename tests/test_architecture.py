@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "ask": {"answering", "library"},
     "convert": {"answering", "container", "model"},
     "bench": {
-        "answering", "ask", "config", "container", "cores", "library", "model", "models",
+        "answering", "ask", "config", "container", "cores", "library", "model", "models", "native",
     },
     "cli": {
         "answering", "ask", "bench", "config", "container", "convert", "cores", "library", "model",

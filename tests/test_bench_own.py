@@ -9,7 +9,7 @@ from tiny_tokenizers import tiny_spec
 
 from squadlite.answering.reader import Reader
 from squadlite.bench import own
-from squadlite.bench.kind import RuntimeKind, TextReader
+from squadlite.bench.kind import RuntimeKind, TextReader, missing
 from squadlite.model import Checkpoint, save_checkpoint
 
 
@@ -30,6 +30,8 @@ def test_answers_are_about_those_of_the_reader_in_float32(
     kind: RuntimeKind, checkpoint: Path
 ) -> None:
     assert not kind.is_peer
+    if why_not := missing(kind):
+        pytest.skip(why_not)
     assert kind.prepare(checkpoint, checkpoint / "unused", None) == checkpoint
     runtime = kind.load(checkpoint, 1)
     reader = Reader.load(checkpoint, threads=1)

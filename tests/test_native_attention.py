@@ -13,7 +13,7 @@ from squadlite.native.attention import Attention
 from squadlite.native.code import INDEX, POINTER, Code
 from squadlite.native.cpu import Cpu
 from squadlite.native.frame import SLOTS
-from squadlite.native.layout import MAX_TOKENS, NEVER, Layout
+from squadlite.native.layout import MAX_TOKENS, NEVER, TOP_CODE, Layout
 
 HEADS = 2
 # Lengths around the borders of tiles, of panels of keys and of pairs; the longest.
@@ -122,7 +122,9 @@ def relative_error(found: np.ndarray, exact: np.ndarray) -> float:
 @pytest.mark.parametrize("length", LENGTHS)
 def test_tokens_gather_as_softmax_weighs(cpu: Cpu, length: int) -> None:
     window = Window(cpu, length)
-    assert relative_error(window.found(), window.exact()) < 0.012
+    # Keys of fewer codes are coarser.
+    limit = 0.012 if cpu.top_weight == TOP_CODE else 0.018
+    assert relative_error(window.found(), window.exact()) < limit
 
 
 @on_every_width

@@ -8,14 +8,16 @@ from squadlite.native import cpu as cpu_module
 from squadlite.native.cpu import _vectors, this_cpu
 
 AVX512 = {"avx512vnni": True, "avx512bw": True, "avx512vl": True}
-AVX2 = {"avxvnni": True, "fma": True}
+AVX_VNNI = {"avxvnni": True, "fma": True}
+AVX2 = {"avx2": True, "fma": True}
 
 
 @pytest.mark.parametrize(
     ("has", "lanes"),
     [
         (AVX512, 16),
-        (AVX512 | AVX2, 16),
+        (AVX512 | AVX_VNNI | AVX2, 16),
+        (AVX_VNNI | AVX2, 8),
         (AVX2, 8),
         ({"neon": True, "dotprod": True}, 4),
         # Of these, each lacks what our kernels are made of.
@@ -23,7 +25,7 @@ AVX2 = {"avxvnni": True, "fma": True}
         ({"avx512vnni": True, "avx512bw": True}, None),
         ({"avx512f": True, "avx512bw": True, "avx512vl": True, "fma": True}, None),
         ({"avxvnni": True}, None),
-        ({"avx2": True, "fma": True}, None),
+        ({"avx2": True}, None),
         ({"neon": True}, None),
         ({}, None),
     ],
@@ -36,7 +38,12 @@ def test_vectors_are_as_wide_as_the_products_of_bytes(
 
 
 def test_avx_vnni_serves_where_avx512_has_no_narrow_form() -> None:
-    assert _vectors(AVX512 | AVX2 | {"avx512vl": False})["lanes"] == 8
+    assert _vectors(AVX512 | AVX_VNNI | {"avx512vl": False})["lanes"] == 8
+
+
+def test_newer_instructions_go_before_older_ones() -> None:
+    assert _vectors(AVX_VNNI | AVX2)["instructions"] == "vnni"
+    assert _vectors(AVX2)["instructions"] == "avx2"
 
 
 def test_this_processor_is_what_llvm_says_it_is() -> None:

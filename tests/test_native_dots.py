@@ -32,7 +32,7 @@ def drawn(data: st.DataObject, size: int, numbers: list[int]) -> np.ndarray:
 @given(data=st.data())
 def test_products_of_bytes_are_added_without_saturation(cpu: Cpu, data: st.DataObject) -> None:
     codes = drawn(data, 4, [0, 1, 127, 255]) + cpu.lowest_code
-    columns = drawn(data, 4 * cpu.lanes, [-128, -1, 1, 127])
+    columns = drawn(data, 4 * cpu.lanes, [-cpu.top_weight, -1, 1, cpu.top_weight])
     sums = np.full(cpu.lanes, 5, np.int32)
     dot(cpu, "of_bytes")(sums, codes.astype(np.uint8), columns.astype(np.int8))
     np.testing.assert_array_equal(sums, 5 + columns.reshape(-1, 4) @ codes)

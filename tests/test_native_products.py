@@ -12,7 +12,7 @@ from native_kernels import compiled, on_every_width
 from squadlite.native.code import INDEX, INT, POINTER, Code, Value
 from squadlite.native.cpu import Cpu
 from squadlite.native.dots import dots_of
-from squadlite.native.layout import TOP_CODE, LinearLayout
+from squadlite.native.layout import LinearLayout
 from squadlite.native.products import linear, tile
 from squadlite.native.weights import pack_linear
 
@@ -58,11 +58,14 @@ def stored(cpu: Cpu, steps: np.ndarray) -> np.ndarray:
     return (steps + cpu.lowest_code).astype(np.uint8)
 
 
-def whole_weights(generator: np.random.Generator, outputs: int, inputs: int) -> np.ndarray:
-    # With the largest of each output's weights at TOP_CODE, they are their own codes.
-    weight = generator.integers(-TOP_CODE, TOP_CODE + 1, (outputs, inputs))
+def whole_weights(
+    cpu: Cpu, generator: np.random.Generator, outputs: int, inputs: int
+) -> np.ndarray:
+    # With the largest of each output's weights at the top code, they are their own codes.
+    top = cpu.top_weight
+    weight = generator.integers(-top, top + 1, (outputs, inputs))
     places = generator.integers(0, inputs, outputs)
-    weight[np.arange(outputs), places] = generator.choice([-TOP_CODE, TOP_CODE], outputs)
+    weight[np.arange(outputs), places] = generator.choice([-top, top], outputs)
     return weight
 
 
@@ -77,7 +80,10 @@ def test_whole_numbers_are_mapped_exactly(
     generator = np.random.default_rng(seed)
     outputs = vectors * cpu.lanes
     steps = generator.integers(0, 256, (tiles * cpu.tile_rows, inputs))
-    weight, bias = whole_weights(generator, outputs, inputs), generator.integers(-99, 99, outputs)
+    weight, bias = (
+        whole_weights(cpu, generator, outputs, inputs),
+        generator.integers(-99, 99, outputs),
+    )
     found = linear_map(cpu, inputs, vectors)(
         stored(cpu, steps),
         np.ones(len(steps), np.float32),
@@ -94,11 +100,11 @@ def test_whole_numbers_are_mapped_exactly(
 def test_the_largest_codes_do_not_overflow(cpu: Cpu, sign: int) -> None:
     # As wide as any BERT's feed-forward block. Instructions that add 16-bit sums would saturate.
     inputs = 4096
-    weight = np.full((cpu.lanes, inputs), sign * TOP_CODE, np.float32)
+    weight = np.full((cpu.lanes, inputs), sign * cpu.top_weight, np.float32)
     codes = stored(cpu, np.full((cpu.tile_rows, inputs), 255))
     ones, bias = np.ones(len(codes), np.float32), np.zeros(cpu.lanes, np.float32)
     found = linear_map(cpu, inputs, 1)(codes, ones, weight, bias, 0.0)
-    np.testing.assert_allclose(found, sign * 255 * TOP_CODE * inputs, rtol=1e-6)
+    np.testing.assert_allclose(found, sign * 255 * cpu.top_weight * inputs, rtol=1e-6)
 
 
 @on_every_width

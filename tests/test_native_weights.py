@@ -9,7 +9,7 @@ from tiny_models import tiny_config
 
 from squadlite.errors import SquadliteError
 from squadlite.native.cpu import Cpu
-from squadlite.native.layout import ALIGNMENT, TOP_CODE, Layout, LinearLayout
+from squadlite.native.layout import ALIGNMENT, Layout, LinearLayout
 from squadlite.native.weights import PackedWeights, aligned, pack_linear
 
 SKETCHED = {"sketch_dims": {"attention.query": 4, "feed_forward.output": 6}}
@@ -54,8 +54,8 @@ def test_panels_hold_each_output_in_steps_of_its_own(
         pack_linear(weight, bias, layout, lowest=lowest), layout
     )
     tops = np.abs(weight).max(axis=1)
-    np.testing.assert_allclose(scales, np.maximum(tops, 1e-30) / TOP_CODE, rtol=1e-6)
-    assert (np.abs(codes.astype(int)).max(axis=1) == np.where(tops > 0, TOP_CODE, 0)).all()
+    np.testing.assert_allclose(scales, np.maximum(tops, 1e-30) / cpu.top_weight, rtol=1e-6)
+    assert (np.abs(codes.astype(int)).max(axis=1) == np.where(tops > 0, cpu.top_weight, 0)).all()
     error = np.abs(codes * scales[:, None].astype(np.float64) - weight)
     assert (error <= 0.5001 * scales[:, None]).all()
     sums = codes.astype(int).sum(axis=1)

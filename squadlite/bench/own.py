@@ -42,6 +42,12 @@ def _load(model: Path, threads: int, *, compute: "Compute") -> OwnRuntime:
     return OwnRuntime(Reader.load(model, threads=threads, compute=compute))
 
 
+def _without_kernels() -> str | None:
+    from squadlite.native import cpu_with_kernels
+
+    return None if cpu_with_kernels() else "there are no 8-bit kernels for this processor"
+
+
 _BY_TORCH = {"f32", "bf16"}
 
 
@@ -50,6 +56,7 @@ def _kind(compute: "Compute") -> RuntimeKind:
         name=f"squadlite {compute}",
         precision=compute,
         is_peer=False,
+        unsupported=_without_kernels if compute == "int8" else lambda: None,
         # Where our own kernels can't compute the model, loading it imports torch too.
         requires=("squadlite.answering.reader", *(("torch",) if compute in _BY_TORCH else ())),
         load=partial(_load, compute=compute),

@@ -28,7 +28,17 @@ from numpy.typing import NDArray
 from squadlite.config import ModelConfig
 
 if TYPE_CHECKING:
+    from squadlite.native.cpu import Cpu
     from squadlite.native.scorer import NativeScorer
+
+
+def cpu_with_kernels() -> "Cpu | None":
+    """The processor that we run on; None where there are no kernels for it, or no llvmlite."""
+    if importlib.util.find_spec("llvmlite") is None:
+        return None
+    from squadlite.native.cpu import this_cpu  # noqa: PLC0415
+
+    return this_cpu()
 
 
 def native_scorer(
@@ -44,14 +54,11 @@ def native_scorer(
     Raises:
         SquadliteError: weights that aren't numbers.
     """
-    if importlib.util.find_spec("llvmlite") is None:
+    cpu = cpu_with_kernels()
+    if cpu is None:
         return None
-    # llvmlite isn't there on every platform.
-    from squadlite.native.cpu import this_cpu  # noqa: PLC0415
+    # llvmlite, which these import, isn't there on every platform.
     from squadlite.native.layout import Layout, supports  # noqa: PLC0415
     from squadlite.native.scorer import NativeScorer  # noqa: PLC0415
 
-    cpu = this_cpu()
-    if cpu is None or not supports(config, cpu):
-        return None
-    return NativeScorer(Layout(config, cpu), tensors)
+    return NativeScorer(Layout(config, cpu), tensors) if supports(config, cpu) else None

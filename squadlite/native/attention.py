@@ -83,10 +83,10 @@ class Attention:
         place = self._code["turn"] * self._layout.heads + head
         return self._code.slot(slot) + (place * (width * MAX_TOKENS) + offset)
 
-    def _codes(self, floats: Value, top: Value) -> list[Value]:
-        # Vectors of whole numbers, the largest magnitude being TOP_CODE.
+    def _codes(self, floats: Value, top: Value, top_code: int) -> list[Value]:
+        # Vectors of whole numbers, the largest magnitude being `top_code`.
         code = self._code
-        steps = (top.like(TOP_CODE) / top).spread(code.lanes)
+        steps = (top.like(top_code) / top).spread(code.lanes)
         places = range(0, 4 * self._layout.width, 4 * code.lanes)
         return [whole_scaled(code.load_floats(floats + place), steps) for place in places]
 
@@ -94,7 +94,7 @@ class Attention:
         code, layout = self._code, self._layout
         top = magnitude(code, query, layout.width).max(_TINY)
         target = code.slot("query_codes") + (token * layout.hidden + head * layout.width)
-        for vector, codes in enumerate(self._codes(query, top)):
+        for vector, codes in enumerate(self._codes(query, top, TOP_CODE)):
             code.store(target + vector * code.lanes, (codes + code.cpu.zero_code).low_bits(BYTE))
         scale = top * (layout.score_scale / TOP_CODE)
         code.store(code.slot("query_scales") + (token * layout.heads + head) * 4, scale)
@@ -102,7 +102,7 @@ class Attention:
     def _keep_key(self, key: Value, token: Value, head: Value) -> None:
         code, layout = self._code, self._layout
         top = magnitude(code, key, layout.width).max(_TINY)
-        vectors = self._codes(key, top)
+        vectors = self._codes(key, top, code.cpu.top_weight)
         # A token is a lane in each step of its panel; a step is four bytes of each token.
         panel, lane = token // layout.panel_keys, token % layout.panel_keys
         place = panel * (layout.panel_keys * layout.width) + lane * 4
@@ -117,7 +117,7 @@ class Attention:
         # Query codes are too large by what stands for 0.
         correction = joined(vectors, lambda a, b: a + b).sum() * -code.cpu.zero_code
         code.store(self._of_head("key_corrections", head, token * 4), correction)
-        code.store(self._of_head("key_scales", head, token * 4), top * (1 / TOP_CODE))
+        code.store(self._of_head("key_scales", head, token * 4), top * (1 / code.cpu.top_weight))
 
     def _keep_octave(self, value: Value, token: Value, head: Value) -> list[Value]:
         # Keeps the power of two; returns a value's codes, vectors of whole numbers.

@@ -189,11 +189,11 @@ class Value:
             value = value if value.lanes > 1 else value.lane(0)
         return value
 
-    def intrinsic(self, name: str, *others: "Value") -> "Value":
-        """Call one of LLVM's own functions with this and others; its result is of this type."""
+    def intrinsic(self, name: str, *others: "Value", result: Type = None) -> "Value":
+        """Call one of LLVM's own functions with this and others; None: it gives this type."""
         arguments = [self.ir, *(other.ir for other in others)]
         module = self.builder.module
-        kind = ir.FunctionType(self.type, [argument.type for argument in arguments])
+        kind = ir.FunctionType(result or self.type, [argument.type for argument in arguments])
         function = module.globals.get(name) or ir.Function(module, kind, name)
         return self.new(self.builder.call(function, arguments))
 

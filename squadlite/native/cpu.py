@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from llvmlite import binding
 
-Instructions = Literal["vnni", "dotprod"]
+Instructions = Literal["vnni", "avx2", "dotprod"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Cpu:
         steps_at_once: steps of a product for which it loads a row's codes together.
         instructions: that multiply codes.
         lowest_code: of activations: 0 where those instructions take them unsigned, else -128.
+        top_weight: the largest magnitude of weights' codes, and of keys'.
     """
 
     triple: str
@@ -33,6 +34,7 @@ class Cpu:
     steps_at_once: int
     instructions: Instructions
     lowest_code: int
+    top_weight: int
 
     @property
     def zero_code(self) -> int:
@@ -78,12 +80,22 @@ def _vectors(has: binding.FeatureMap) -> dict[str, Any] | None:
         return _VNNI | {"lanes": 16, "tile_rows": 8}
     if has.get("avxvnni") and has.get("fma"):
         return _VNNI | {"lanes": 8, "tile_rows": 4}
+    if has.get("avx2") and has.get("fma"):
+        return _AVX2
     if has.get("dotprod"):
         return _DOTPROD
     return None
 
 
-_VNNI = {"tile_vectors": 3, "steps_at_once": 1, "instructions": "vnni", "lowest_code": 0}
+_VNNI = {
+    "tile_vectors": 3,
+    "steps_at_once": 1,
+    "instructions": "vnni",
+    "lowest_code": 0,
+    "top_weight": 127,
+}
+# Its sums of two products have 16 bits, which hold 2 x 255 x 64.
+_AVX2 = _VNNI | {"lanes": 8, "tile_rows": 4, "instructions": "avx2", "top_weight": 64}
 # An instruction multiplies by one of a register's lanes, so that two steps need one load. Three
 # vectors of columns would fit, but LLVM then moves sums to memory and back.
 _DOTPROD = {
@@ -93,4 +105,5 @@ _DOTPROD = {
     "steps_at_once": 2,
     "instructions": "dotprod",
     "lowest_code": -128,
+    "top_weight": 127,
 }

@@ -45,6 +45,21 @@ def _vnni(name: str, sums: Value, narrow: Value, columns: Value) -> Value:
     return sums.intrinsic(f"llvm.x86.avx512.{name}.{bits}", narrow.spread(sums.lanes), columns)
 
 
+def _avx2_bytes(sums: Value, four: Value, columns: Value) -> Value:
+    codes = four.spread(sums.lanes).bits_as(BYTE)
+    shorts = columns.bits_as(SHORT).type
+    pairs = codes.intrinsic("llvm.x86.avx2.pmadd.ub.sw", columns.bits_as(BYTE), result=shorts)
+    return _avx2_pairs(sums, pairs, pairs.like(1))
+
+
+def _avx2_shorts(sums: Value, two: Value, columns: Value) -> Value:
+    return _avx2_pairs(sums, two.spread(sums.lanes).bits_as(SHORT), columns.bits_as(SHORT))
+
+
+def _avx2_pairs(sums: Value, first: Value, second: Value) -> Value:
+    return sums + first.intrinsic("llvm.x86.avx2.pmadd.wd", second, result=sums.type)
+
+
 def _dotprod_bytes(sums: Value, four: Value, columns: Value) -> Value:
     # LLVM sees an instruction's form with one lane for all only where that stands last.
     operands = columns, four.spread(sums.lanes)
@@ -62,5 +77,9 @@ def _dotprod_shorts(sums: Value, two: Value, columns: Value) -> Value:
 
 
 _DOTS: Mapping[Instructions, Dots] = MappingProxyType(
-    {"vnni": Dots(_vnni_bytes, _vnni_shorts), "dotprod": Dots(_dotprod_bytes, _dotprod_shorts)}
+    {
+        "vnni": Dots(_vnni_bytes, _vnni_shorts),
+        "avx2": Dots(_avx2_bytes, _avx2_shorts),
+        "dotprod": Dots(_dotprod_bytes, _dotprod_shorts),
+    }
 )

@@ -11,7 +11,7 @@ from squadlite.native.cpu import Cpu
 # Codes of activations are bytes from the CPU's `lowest_code` on. `zero_code` stands for 0 where
 # numbers have either sign; where an activation has given them a least value, `lowest_code` stands
 # for that, here a little less than it is.
-TOP_CODE = 127  # of numbers of either sign, and of weights
+TOP_CODE = 127  # of numbers of either sign
 CODE_STEPS = 255  # from the lowest code to the highest
 LEAST_ACTIVATION = MappingProxyType(
     {"gelu": -0.17, "gelu_new": -0.171, "gelu_pytorch_tanh": -0.171, "relu": 0.0}

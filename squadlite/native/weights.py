@@ -10,7 +10,6 @@ from squadlite.errors import SquadliteError
 from squadlite.native.layout import (
     ALIGNMENT,
     LEAST_ACTIVATION,
-    TOP_CODE,
     Layout,
     LinearLayout,
 )
@@ -115,7 +114,7 @@ def pack_linear(
     """
     tops = _finite(np.maximum(weight.max(axis=1), -weight.min(axis=1)))
     bias = _finite(bias)
-    scales = np.maximum(tops, _TINY) / TOP_CODE
+    scales = np.maximum(tops, _TINY) / layout.cpu.top_weight
     codes = weight * (1 / scales)[:, None]
     codes = np.rint(codes, out=codes).astype(np.int8, order="C")
     sums = codes.sum(axis=1, dtype=np.int32)
