@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from squadlite.native import cpu_with_kernels
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "squadlite"
 
@@ -82,6 +84,17 @@ def test_every_room_has_its_rules() -> None:
     ],
 )
 def test_torch_is_not_loaded_by(statement: str) -> None:
+    check_that_torch_stays_away(statement)
+
+
+def test_a_question_is_answered_without_torch_where_there_are_kernels() -> None:
+    if cpu_with_kernels() is None:
+        pytest.skip("there are no kernels for this processor")
+    asked = ["ask", "tests/books/the-salt-road.epub", "What did Rusk ask for?"]
+    check_that_torch_stays_away(f"from squadlite.cli import run; run({asked!r})")
+
+
+def check_that_torch_stays_away(statement: str) -> None:
     check = f"import sys; {statement}; sys.exit('torch' in sys.modules)"
     finished = subprocess.run(
         [sys.executable, "-c", check], cwd=ROOT, capture_output=True, check=False

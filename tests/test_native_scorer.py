@@ -73,6 +73,24 @@ def test_calls_at_once_change_no_bit(cpu: Cpu, threads: int) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+@on_this_cpu
+def test_an_interrupted_thread_keeps_no_other_waiting(cpu: Cpu) -> None:
+    scorer = make_scorer(cpu)
+    window = batch(scorer.config, [64])
+    forward = scorer._library.forward
+
+    def interrupted(frame: int, thread: int, threads: int) -> None:
+        if thread == 0:
+            raise KeyboardInterrupt
+        forward(frame, thread, threads)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(scorer._library), "forward", property(lambda self: interrupted))
+        score(scorer, window, threads=2)
+    # Had the helper not come to an end, there would be none for this.
+    np.testing.assert_array_equal(score(scorer, window, threads=2), score(scorer, window))
+
+
 @on_every_width
 def test_windows_do_not_see_each_other_nor_their_padding(cpu: Cpu) -> None:
     scorer = shared_scorer(cpu)

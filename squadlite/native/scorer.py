@@ -15,6 +15,8 @@ from squadlite.native.weights import PackedWeights, aligned
 
 Ids = NDArray[np.int64]
 
+_ENOUGH_ARRIVALS = 1 << 62  # for threads to wait no more
+
 
 class NativeScorer:
     """
@@ -168,6 +170,10 @@ class _Workspace:
             frame[SLOTS.index("scratch")] = scratch.ctypes.data
         return frames
 
+    def wait_for_nobody(self) -> None:
+        """Let threads of a pass that is given up run to its end, whatever they compute."""
+        self._parts["arrivals"].view(np.int64)[:] = _ENOUGH_ARRIVALS
+
     def _of(self, name: str, kind: type = np.float32) -> NDArray[np.float32]:
         return self._parts[name].view(kind)
 
@@ -194,13 +200,17 @@ class _Team:
             return
         # A second team at a time could keep helpers from the first, which would wait for ever.
         with self._lock:
-            helpers = [
-                self._pool(threads - 1).submit(forward, address, thread, threads)
-                for thread, address in enumerate(addresses[1:], start=1)
-            ]
-            forward(addresses[0], 0, threads)
-            for helper in helpers:
-                helper.result()
+            try:
+                helpers = [
+                    self._pool(threads - 1).submit(forward, address, thread, threads)
+                    for thread, address in enumerate(addresses[1:], start=1)
+                ]
+                forward(addresses[0], 0, threads)
+                for helper in helpers:
+                    helper.result()
+            except BaseException:
+                workspace.wait_for_nobody()
+                raise
 
     def _pool(self, size: int) -> ThreadPoolExecutor:
         if self._helpers is None or self._n_helpers < size:
