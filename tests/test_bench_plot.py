@@ -5,7 +5,7 @@ import sys
 import pytest
 from bench_results import benchmark_result, runtime
 
-from squadlite.bench.plot import draw, require_matplotlib
+from squadlite.bench.plot import LEAST_F1_RANGE, draw, require_matplotlib
 from squadlite.errors import BenchError
 
 REASON = "needs matplotlib, from the extra [bench]"
@@ -38,6 +38,9 @@ def test_every_runtime_has_a_line_and_every_model_with_a_score_a_point(
     sizes, latencies = figure.axes
     assert [text.get_text() for text in sizes.texts] == ["tiny.sqz"]
     assert [list(line.get_ydata()) for line in sizes.lines] == [[65.5]]
+    low, high = sizes.get_ylim()
+    assert high - low >= LEAST_F1_RANGE
+    assert low < 65.5 < high
     assert [line.get_label() for line in latencies.lines] == ["squadlite f32", "other f32"]
     assert list(latencies.lines[0].get_xdata()) == [64, 128]
     assert list(latencies.lines[0].get_ydata()) == [20.0, 50.0]

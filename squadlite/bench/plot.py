@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 Json = Mapping[str, Any]
 INCHES = (6.5, 4.8)  # of one panel
 LINE_STYLES = {"f32": "-", "bf16": "--", "int8": ":", "auto": "-."}
+# Of the F1 axis: some hundred questions tell no smaller differences than about a point.
+LEAST_F1_RANGE = 5.0
 MARKERS = {"f32": "s", "bf16": "D", "int8": "^", "auto": "v"}
 
 
@@ -87,6 +89,9 @@ def _draw_sizes(panel: "Axes", models: list[Json]) -> None:
             panel.annotate(model["model"], place, textcoords="offset points", xytext=(6, 6))
     panel.margins(0.3)
     panel.set_xlim(left=0)
+    low, high = panel.get_ylim()
+    missing = max(0.0, LEAST_F1_RANGE - (high - low))
+    panel.set_ylim(low - missing / 2, high + missing / 2)
     panel.grid(alpha=0.3)
 
 
