@@ -1,5 +1,7 @@
 """The whole forward pass of one window as one function."""
 
+from functools import partial
+
 from llvmlite import ir
 
 from squadlite.native.arithmetic import ACTIVATIONS
@@ -8,7 +10,7 @@ from squadlite.native.code import FLOAT, INDEX, INT, POINTER, Code, Value
 from squadlite.native.layout import BLOCK_ROWS, LEAST_ACTIVATION, Layout
 from squadlite.native.machine_code import FORWARD
 from squadlite.native.products import linear
-from squadlite.native.rows import normalise, quantize, quantize_above
+from squadlite.native.rows import columns_of, normalise, quantize, quantize_above, total
 
 _ROWS = {"frame": POINTER, "start": INDEX, "n_rows": INDEX}
 _LAYER = {**_ROWS, "weights": POINTER, "turn": INDEX}
@@ -80,9 +82,11 @@ class Network:
                 number = code.load(code.slot(ids) + row * 4, INT).widen(INDEX)
                 tables.append(code.slot(table) + number * row_bytes)
             hidden = self._hidden(code, row)
-            for place in range(0, row_bytes, 4 * code.lanes):
-                position, word, token_type = (code.load_floats(t + place) for t in tables)
-                code.store(hidden + place, word + position + token_type)
+            with columns_of(code, layout.hidden) as columns:
+                for column in columns:
+                    parts = (code.load_floats(table + column * 4) for table in tables)
+                    position, word, token_type = parts
+                    code.store(hidden + column * 4, word + position + token_type)
         return code
 
     def _write_project(self) -> Code:
@@ -185,12 +189,9 @@ class Network:
             hidden = self._hidden(code, row)
             for i, logits in enumerate(("start_logits", "end_logits")):
                 weight = code.slot("ends") + (layout.ends["span_weight"] + 4 * layout.hidden * i)
-                sums = code.floats(0)
-                for place in range(0, 4 * layout.hidden, 4 * code.lanes):
-                    factor = code.load_floats(weight + place)
-                    sums = code.load_floats(hidden + place).fma(factor, sums)
+                product = total(code, layout.hidden, partial(_product, code, hidden, weight))
                 bias = code.load(code.slot("ends") + (layout.ends["span_bias"] + 4 * i), FLOAT)
-                code.store(code.slot(logits) + row * 4, sums.sum() + bias)
+                code.store(code.slot(logits) + row * 4, product + bias)
         return code
 
     def _write_wait(self) -> Code:
@@ -231,3 +232,7 @@ class Network:
         with code.loop(first, last, BLOCK_ROWS) as start:
             n_rows = (last - start).min(BLOCK_ROWS)
             code.call(step, code["frame"], start, n_rows, weights, layer % 2)
+
+
+def _product(code: Code, first: Value, second: Value, column: Value) -> Value:
+    return code.load_floats(first + column * 4) * code.load_floats(second + column * 4)
