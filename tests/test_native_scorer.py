@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -74,20 +75,31 @@ def test_calls_at_once_change_no_bit(cpu: Cpu, threads: int) -> None:
 
 
 @on_this_cpu
-def test_an_interrupted_thread_keeps_no_other_waiting(cpu: Cpu) -> None:
+def test_helpers_that_never_come_are_not_waited_for(cpu: Cpu) -> None:
+    scorer = make_scorer(cpu)
+    window = batch(scorer.config, [POSITIONS])
+    alone = score(scorer, window)
+    go_home = threading.Event()
+    busy = [scorer._helpers.submit(go_home.wait) for _ in range(scorer._helpers._max_workers)]
+    np.testing.assert_array_equal(score(scorer, window, threads=3), alone)
+    go_home.set()
+    assert all(helper.result() for helper in busy)
+
+
+@on_this_cpu
+def test_an_interrupted_call_leaves_a_scorer_that_serves(cpu: Cpu) -> None:
     scorer = make_scorer(cpu)
     window = batch(scorer.config, [64])
     forward = scorer._library.forward
 
-    def interrupted(frame: int, thread: int, threads: int) -> None:
-        if thread == 0:
+    def interrupted(frame: int) -> None:
+        if threading.current_thread() is threading.main_thread():
             raise KeyboardInterrupt
-        forward(frame, thread, threads)
+        forward(frame)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(type(scorer._library), "forward", property(lambda self: interrupted))
         score(scorer, window, threads=2)
-    # Had the helper not come to an end, there would be none for this.
     np.testing.assert_array_equal(score(scorer, window, threads=2), score(scorer, window))
 
 

@@ -317,13 +317,20 @@ class Code:
         )
         self.builder.call(function, [])
 
-    def add_atomically(self, address: Value, number: int) -> None:
-        """Add to a number that other threads look at."""
-        self.builder.atomic_rmw("add", address.ir, ir.Constant(INDEX, number), "acq_rel")
+    def add_atomically(self, address: Value, number: int) -> Value:
+        """Add to a number that other threads look at; returns what it was."""
+        added = ir.Constant(INDEX, number)
+        return self.wrap(self.builder.atomic_rmw("add", address.ir, added, "acq_rel"))
 
     def load_atomically(self, address: Value) -> Value:
         """Read a number that other threads add to, and all that they wrote before."""
         return self.wrap(self.builder.load_atomic(address.ir, "acquire", 8, typ=INDEX))
+
+    @contextmanager
+    def when(self, condition: Value) -> Iterator[None]:
+        """Do something if a condition is true."""
+        with self.builder.if_then(condition.ir):
+            yield
 
     @contextmanager
     def loop_while(self, test: Callable[[], Value]) -> Iterator[None]:

@@ -27,5 +27,8 @@ SLOTS = (
     "scratch",  # a thread's own, see `Scratch`
     "start_logits",  # float32 (rows,)
     "end_logits",  # float32 (rows,)
-    "arrivals",  # the address of an int64: how often a thread has come to wait for the others
+    "n_blocks",  # of rows, which threads take one after another in each step
+    "n_block_rows",  # rows in each but the last
+    "taken",  # the address of an int64: blocks taken so far, over all steps
+    "done",  # the same: blocks computed
 )

@@ -15,8 +15,8 @@ from squadlite.cache import default_cache_dir, read_cached, write_cached
 from squadlite.native.cpu import Cpu
 from squadlite.native.layout import Layout
 
-# (address of a frame, number of this thread, threads): see `network`.
-Forward = Callable[[int, int, int], None]
+# What a thread does of a window's forward pass, given the address of its frame: see `network`.
+Forward = Callable[[int], None]
 
 FORWARD = "forward"
 
@@ -42,7 +42,7 @@ class Library:
     @property
     def forward(self) -> Forward:
         """The forward pass."""
-        return self.function(FORWARD, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        return self.function(FORWARD, ctypes.c_void_p)
 
     def function(self, name: str, *parameters: type) -> Callable[..., None]:
         """A function that takes these types of ctypes, and returns nothing."""

@@ -7,7 +7,7 @@ from llvmlite import ir
 from squadlite.native.arithmetic import ACTIVATIONS
 from squadlite.native.attention import Attention
 from squadlite.native.code import FLOAT, INDEX, INT, POINTER, Code, Value
-from squadlite.native.layout import BLOCK_ROWS, LEAST_ACTIVATION, Layout
+from squadlite.native.layout import LEAST_ACTIVATION, Layout
 from squadlite.native.machine_code import FORWARD
 from squadlite.native.products import linear
 from squadlite.native.rows import columns_of, normalise, quantize, quantize_above, total
@@ -195,43 +195,50 @@ class Network:
         return code
 
     def _write_wait(self) -> Code:
-        # Returns when threads have come `target` times in all.
+        # Returns when `target` blocks have been computed in all.
         code = self._code("wait", {"frame": POINTER, "target": INDEX})
-        with code:
-            code.add_atomically(code.slot("arrivals"), 1)
-            with code.loop_while(
-                lambda: code.load_atomically(code.slot("arrivals")) < code["target"]
-            ):
-                code.give_way()
+        with (
+            code,
+            code.loop_while(lambda: code.load_atomically(code.slot("done")) < code["target"]),
+        ):
+            code.give_way()
         return code
 
     def _write_forward(self) -> None:
-        layout = self.layout
-        tile_rows = layout.cpu.tile_rows
-        code = self._code(FORWARD, {"frame": POINTER, "thread": INDEX, "n_threads": INDEX})
+        # Each thread takes the next block until none is left. A block needs what all blocks of the
+        # step before give; whoever has taken those is at work on them, or has computed them.
+        code = self._code(FORWARD, {"frame": POINTER})
         with code:
-            tiles = code.slot("n_rows") // tile_rows
-            first, last = (
-                tiles * thread // code["n_threads"] * tile_rows
-                for thread in (code["thread"], code["thread"] + 1)
-            )
-            rows = code["frame"], first, last - first
+            n_blocks, n_block_rows = code.slot("n_blocks"), code.slot("n_block_rows")
+            in_all = n_blocks * (self.layout.config.num_layers + 1)
+            ticket = code.variable(code.add_atomically(code.slot("taken"), 1))
+            with code.loop_while(lambda: ticket.get() < in_all):
+                step = ticket.get() // n_blocks
+                start = ticket.get() % n_blocks * n_block_rows
+                n_rows = (code.slot("n_rows") - start).min(n_block_rows)
+                code.call(self._wait, code["frame"], step * n_blocks)
+                self._step(code, step, (code["frame"], start, n_rows))
+                code.add_atomically(code.slot("done"), 1)
+                ticket.set(code.add_atomically(code.slot("taken"), 1))
+            code.call(self._wait, code["frame"], in_all)
+
+    def _step(self, code: Code, step: Value, rows: tuple[Value, Value, Value]) -> None:
+        # A layer from its keys and values to those of the next; the first begins with embeddings,
+        # the last ends with logits.
+        num_layers = self.layout.config.num_layers
+        with code.when(step < 1):
             code.call(self._embed, *rows)
-            code.call(self._normalise, *rows, code.slot("ends") + layout.ends["norm"])
-            with code.loop(0, layout.config.num_layers) as layer:
-                weights = code.load(code.slot("layers") + layer * 8, POINTER)
-                self._in_blocks(code, self._project, (first, last), weights, layer)
-                code.call(self._wait, code["frame"], (layer + 1) * code["n_threads"])
-                self._in_blocks(code, self._mix, (first, last), weights, layer)
+            code.call(self._normalise, *rows, code.slot("ends") + self.layout.ends["norm"])
+        with code.when(code.index(0) < step):
+            layer = step - 1
+            code.call(self._mix, *rows, self._weights_of(code, layer), layer % 2)
+        with code.when(step < num_layers):
+            code.call(self._project, *rows, self._weights_of(code, step), step % 2)
+        with code.when(code.index(num_layers - 1) < step):
             code.call(self._judge, *rows)
 
-    def _in_blocks(
-        self, code: Code, step: Code, rows: tuple[Value, Value], weights: Value, layer: Value
-    ) -> None:
-        first, last = rows
-        with code.loop(first, last, BLOCK_ROWS) as start:
-            n_rows = (last - start).min(BLOCK_ROWS)
-            code.call(step, code["frame"], start, n_rows, weights, layer % 2)
+    def _weights_of(self, code: Code, layer: Value) -> Value:
+        return code.load(code.slot("layers") + layer * 8, POINTER)
 
 
 def _product(code: Code, first: Value, second: Value, column: Value) -> Value:

@@ -1,6 +1,5 @@
 """A model that scores windows by our own kernels."""
 
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,21 +8,21 @@ from numpy.typing import NDArray
 
 from squadlite.config import ModelConfig
 from squadlite.native.frame import SLOTS
-from squadlite.native.layout import MAX_TOKENS, NEVER, Layout
-from squadlite.native.machine_code import Forward, load_library
+from squadlite.native.layout import BLOCK_ROWS, MAX_TOKENS, NEVER, Layout
+from squadlite.native.machine_code import load_library
 from squadlite.native.weights import PackedWeights, aligned
 
 Ids = NDArray[np.int64]
 
-_ENOUGH_ARRIVALS = 1 << 62  # for threads to wait no more
+_MOST_HELPERS = 63  # beside the calling thread
 
 
 class NativeScorer:
     """
     Scores tokens by our own kernels; see `squadlite.answering.scorer.Scorer`.
 
-    A call computes window by window. One thread computes a window alone; several share its rows,
-    and wait for one another once in each layer.
+    A call computes window by window. Threads take a window's blocks of rows one after another, so
+    that one which comes late, as on a busy machine, keeps no other waiting.
 
     Args:
         layout: of the model, on this processor.
@@ -38,7 +37,7 @@ class NativeScorer:
         self._weights = PackedWeights(tensors, layout)
         self._library = load_library(layout)
         self._idle: list[_Workspace] = []
-        self._team = _Team()
+        self._helpers = ThreadPoolExecutor(_MOST_HELPERS)
 
     @property
     def config(self) -> ModelConfig:
@@ -74,10 +73,22 @@ class NativeScorer:
         for row, length in enumerate(lengths):
             if length:
                 workspace.fill(input_ids[row, :length], token_type_ids[row, :length])
-                self._team.run(self._library.forward, workspace, threads)
+                self._compute(workspace, threads)
                 logits[:, row, :length] = workspace.logits
         self._idle.append(workspace)
         return logits[0], logits[1]
+
+    def _compute(self, workspace: "_Workspace", threads: int) -> None:
+        forward = self._library.forward
+        own, *others = workspace.frames(threads)
+        helpers = [self._helpers.submit(forward, frame.ctypes.data) for frame in others]
+        try:
+            forward(own.ctypes.data)
+        finally:
+            # None may be at work when the next window is filled in.
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
 
     def _checked_lengths(
         self, input_ids: Ids, token_type_ids: Ids, attention_mask: NDArray[np.bool_]
@@ -127,7 +138,8 @@ class _Workspace:
             "value_units": aligned(4 * of_heads),
             "start_logits": aligned(4 * tokens),
             "end_logits": aligned(4 * tokens),
-            "arrivals": aligned(8),
+            "taken": aligned(8),
+            "done": aligned(8),
         }
         self._length = 0
         self._scratches: list[NDArray[np.uint8]] = []
@@ -135,11 +147,6 @@ class _Workspace:
         self._put(
             weights.addresses | {name: part.ctypes.data for name, part in self._parts.items()}
         )
-
-    @property
-    def tiles(self) -> int:
-        """Tiles of rows in the window."""
-        return -(-self._length // self._layout.cpu.tile_rows)
 
     @property
     def logits(self) -> NDArray[np.float32]:
@@ -150,7 +157,7 @@ class _Workspace:
         """Take in a window."""
         layout, length = self._layout, len(token_ids)
         self._length = length
-        n_rows = self.tiles * layout.cpu.tile_rows
+        n_rows = -(-length // layout.cpu.tile_rows) * layout.cpu.tile_rows
         n_keys = -(-length // layout.panel_keys) * layout.panel_keys
         self._put({"n_tokens": length, "n_rows": n_rows, "n_keys": n_keys})
         for name, ids in (("token_ids", token_ids), ("token_types", token_types)):
@@ -161,18 +168,28 @@ class _Workspace:
             self._of(name).reshape(-1, MAX_TOKENS)[:, length:n_keys] = nothing
 
     def frames(self, n_threads: int) -> list[NDArray[np.uint64]]:
-        """A frame for each thread of a pass that begins."""
+        """
+        Begin a pass.
+
+        Returns:
+            A frame for each thread, as many as the window has work for.
+        """
+        tile_rows = self._layout.cpu.tile_rows
+        tiles = -(-self._length // tile_rows)
+        n_threads = min(n_threads, tiles)
+        # As many blocks for each thread, and not more rows in them than scratches have room for.
+        rounds = -(-tiles * tile_rows // (BLOCK_ROWS * n_threads))
+        block_tiles = -(-tiles // (rounds * n_threads))
+        n_blocks = -(-tiles // block_tiles)
+        self._put({"n_blocks": n_blocks, "n_block_rows": block_tiles * tile_rows})
+        for counter in ("taken", "done"):
+            self._parts[counter][:] = 0
         while len(self._scratches) < n_threads:
             self._scratches.append(aligned(self._layout.scratch["end"]))
-        self._parts["arrivals"][:] = 0
         frames = [self._frame.copy() for _ in range(n_threads)]
         for frame, scratch in zip(frames, self._scratches, strict=False):
             frame[SLOTS.index("scratch")] = scratch.ctypes.data
         return frames
-
-    def wait_for_nobody(self) -> None:
-        """Let threads of a pass that is given up run to its end, whatever they compute."""
-        self._parts["arrivals"].view(np.int64)[:] = _ENOUGH_ARRIVALS
 
     def _of(self, name: str, kind: type = np.float32) -> NDArray[np.float32]:
         return self._parts[name].view(kind)
@@ -180,41 +197,3 @@ class _Workspace:
     def _put(self, values: Mapping[str, int]) -> None:
         for name, value in values.items():
             self._frame[SLOTS.index(name)] = value
-
-
-class _Team:
-    # Threads that compute a window together.
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._helpers: ThreadPoolExecutor | None = None
-        self._n_helpers = 0
-
-    def run(self, forward: Forward, workspace: _Workspace, threads: int) -> None:
-        """Compute the window in the workspace."""
-        threads = min(threads, workspace.tiles)
-        frames = workspace.frames(threads)
-        addresses = [frame.ctypes.data for frame in frames]
-        if threads == 1:
-            forward(addresses[0], 0, 1)
-            return
-        # A second team at a time could keep helpers from the first, which would wait for ever.
-        with self._lock:
-            try:
-                helpers = [
-                    self._pool(threads - 1).submit(forward, address, thread, threads)
-                    for thread, address in enumerate(addresses[1:], start=1)
-                ]
-                forward(addresses[0], 0, threads)
-                for helper in helpers:
-                    helper.result()
-            except BaseException:
-                workspace.wait_for_nobody()
-                raise
-
-    def _pool(self, size: int) -> ThreadPoolExecutor:
-        if self._helpers is None or self._n_helpers < size:
-            if self._helpers is not None:
-                self._helpers.shutdown()
-            self._helpers, self._n_helpers = ThreadPoolExecutor(size), size
-        return self._helpers
