@@ -79,16 +79,19 @@ class NativeScorer:
         return logits[0], logits[1]
 
     def _compute(self, workspace: "_Workspace", threads: int) -> None:
-        forward = self._library.forward
         own, *others = workspace.frames(threads)
-        helpers = [self._helpers.submit(forward, frame.ctypes.data) for frame in others]
+        helpers = [self._helpers.submit(self._take_part, workspace, frame) for frame in others]
         try:
-            forward(own.ctypes.data)
+            self._take_part(workspace, own)
         finally:
             # None may be at work when the next window is filled in.
             for helper in helpers:
                 if not helper.cancel():
                     helper.result()
+
+    def _take_part(self, workspace: "_Workspace", frame: NDArray[np.uint64]) -> None:
+        # Both stay in memory as long as a thread is in here, also when the call was interrupted.
+        self._library.forward(frame.ctypes.data)
 
     def _checked_lengths(
         self, input_ids: Ids, token_type_ids: Ids, attention_mask: NDArray[np.bool_]
