@@ -43,7 +43,7 @@ from squadlite.library.query import query_words
 from squadlite.library.structure import Chapter
 from squadlite.models import DEFAULT_MODEL
 
-# squadlite.ask imports torch, which the processes that only search must not pay for.
+# squadlite.ask imports what reads, for which processes that only search must not pay.
 DEFAULT_PASSAGES = 30
 MB = 1_000_000
 

@@ -161,9 +161,9 @@ class Value:
         first = self.builder.insert_element(one, self.ir, ir.Constant(INT, 0))
         return self.new(first).shuffle([0] * lanes)
 
-    def shuffle(self, lanes: Sequence[int], other: "Value | None" = None) -> "Value":
-        """The named lanes; those of `other` count on from this value's."""
-        second = ir.Constant(self.type, ir.Undefined) if other is None else other.ir
+    def shuffle(self, lanes: Sequence[int]) -> "Value":
+        """The named lanes."""
+        second = ir.Constant(self.type, ir.Undefined)
         mask = ir.Constant(ir.VectorType(INT, len(lanes)), list(lanes))
         return self.new(self.builder.shuffle_vector(self.ir, second, mask))
 
@@ -276,15 +276,14 @@ class Code:
         """A constant to count with."""
         return self.wrap(ir.Constant(INDEX, number))
 
-    def floats(self, number: float, lanes: int | None = None) -> Value:
+    def floats(self, number: float) -> Value:
         """A vector of equal floats."""
-        lanes = lanes or self.lanes
-        return self.wrap(ir.Constant(ir.VectorType(FLOAT, lanes), [float(number)] * lanes))
+        kind = ir.VectorType(FLOAT, self.lanes)
+        return self.wrap(ir.Constant(kind, [float(number)] * self.lanes))
 
-    def ints(self, number: int, lanes: int | None = None) -> Value:
+    def ints(self, number: int) -> Value:
         """A vector of equal whole numbers."""
-        lanes = lanes or self.lanes
-        return self.wrap(ir.Constant(ir.VectorType(INT, lanes), [number] * lanes))
+        return self.wrap(ir.Constant(ir.VectorType(INT, self.lanes), [number] * self.lanes))
 
     def load(self, address: Value, element: Type, lanes: int = 1) -> Value:
         """Read one number, or a vector of them, wherever it is aligned."""

@@ -1,6 +1,5 @@
-"""What every kernel is given: the addresses of what it reads and writes."""
+"""What every kernel is given: the address of a frame, which holds one of each of these."""
 
-# What every kernel is given is the address of a frame: one address, or number, of each of these.
 SLOTS = (
     "token_ids",  # int32 (rows,)
     "token_types",  # int32 (rows,)
@@ -10,8 +9,8 @@ SLOTS = (
     "words",  # float32 (vocab, hidden)
     "positions",  # float32 (positions, hidden)
     "types",  # float32 (token types, hidden)
-    "ends",  # the norm of embeddings and the span head, see `Ends`
-    "layers",  # addresses of each executed layer's block, see `LayerBlock`
+    "ends",  # the norm of embeddings and the span head: `Layout.ends`
+    "layers",  # addresses of each executed layer's block: `Layout.layer`
     "hidden",  # float32 (rows, hidden)
     "codes",  # bytes (rows, hidden): rows to multiply next
     "code_scales",  # float32 (rows,)
@@ -24,7 +23,7 @@ SLOTS = (
     "value_codes",  # int16 (2, heads, keys / 2, width, 2)
     "value_exponents",  # float32 (2, heads, keys): values are codes times 2 to these
     "value_units",  # float32 (2, heads, keys): 2 to minus these; 0 where there is no token
-    "scratch",  # a thread's own, see `Scratch`
+    "scratch",  # a thread's own: `Layout.scratch`
     "start_logits",  # float32 (rows,)
     "end_logits",  # float32 (rows,)
     "n_blocks",  # of rows, which threads take one after another in each step

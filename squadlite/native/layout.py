@@ -85,7 +85,7 @@ class Layout:
         self.widen = LinearLayout(self.hidden, self.wide, cpu)
         self.narrow = LinearLayout(self.wide, self.hidden, cpu)
         norm = 2 * 4 * self.hidden  # weight, then bias
-        # A layer's block; `span` begins in the block of the ends.
+        # Where parts begin: of a layer's block, of what stands around, of a thread's scratch.
         self.layer = _offsets(
             query_key_value=self.query_key_value.n_bytes,
             gather=self.gather.n_bytes,
@@ -95,7 +95,6 @@ class Layout:
             norm=norm,
         )
         self.ends = _offsets(norm=norm, span_weight=2 * 4 * self.hidden, span_bias=2 * 4)
-        # A thread's scratch; the three in use at a time stand apart.
         self.scratch = _offsets(
             products=4 * BLOCK_ROWS * max(3 * self.hidden, self.wide),
             wide_codes=BLOCK_ROWS * self.wide,

@@ -122,7 +122,7 @@ class _Workspace:
     # Memory for one window at a time, and a frame for each thread that computes it.
 
     def __init__(self, layout: Layout, weights: PackedWeights) -> None:
-        self._layout, self._weights = layout, weights
+        self._layout = layout
         tokens, of_tokens = MAX_TOKENS, MAX_TOKENS * layout.hidden
         of_heads = 2 * layout.heads * MAX_TOKENS  # in two places, see `SLOTS`
         self._parts = {
