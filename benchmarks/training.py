@@ -31,7 +31,7 @@ from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import print_json, print_table
 from squadlite.model import model_from_checkpoint
-from tools.data import Feature, make_features, passes
+from tools.data import Feature, alone, make_features, passes
 from tools.folders import load_input
 from tools.processes import Processes
 from tools.settings import Precision, Rhythm, TrainingSettings, best_precision
@@ -103,7 +103,7 @@ def _time_ours(
         work.prepare(resume=False)
         trainer = Trainer(
             model,
-            features,
+            alone(features),
             Tokenizer(start.spec),
             TrainingSettings(
                 epochs=1,

@@ -13,7 +13,18 @@ from squadlite.answering.squad import GoldAnswer, SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.errors import DatasetError
-from tools.data import Feature, count_batches, epoch_batches, make_features, passes
+from tools.data import (
+    Feature,
+    Group,
+    alone,
+    count_batches,
+    epoch_batches,
+    group_features,
+    group_passes,
+    make_features,
+    passes,
+    take_share,
+)
 
 TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
 WIDE = ReaderSettings(max_seq_length=48, max_question_length=16)
@@ -89,21 +100,70 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> list[Feature]:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_an_epoch_holds_every_feature_once(features: list[Feature], batch_size: int) -> None:
-    batches = epoch_batches(features, batch_size=batch_size, seed=1, epoch=0)
-    assert len(batches) == count_batches(len(features), batch_size)
+@pytest.mark.parametrize("article_run", [1, 8])
+def test_an_epoch_holds_every_group_once(
+    features: list[Feature], batch_size: int, article_run: int
+) -> None:
+    groups = alone(features)
+    batches = epoch_batches(groups, batch_size=batch_size, seed=1, epoch=0, article_run=article_run)
+    assert len(batches) == count_batches(len(groups), batch_size)
     assert all(len(batch) <= batch_size for batch in batches)
-    numbers = sorted(feature.number for batch in batches for feature in batch)
+    numbers = sorted(group.features[0].number for batch in batches for group in batch)
     assert numbers == list(range(len(features)))
 
 
 def test_the_order_follows_from_seed_and_epoch_alone(features: list[Feature]) -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        batches = epoch_batches(features, batch_size=4, seed=seed, epoch=epoch)
-        return [feature.number for batch in batches for feature in batch]
+        batches = epoch_batches(alone(features), batch_size=4, seed=seed, epoch=epoch)
+        return [group.features[0].number for batch in batches for group in batch]
 
     assert order(1, 0) == order(1, 0)
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}) == 4
+
+
+def test_groups_of_an_article_stand_together_in_runs(features: list[Feature]) -> None:
+    groups = [Group(f"article {feature.number % 5}", (feature,)) for feature in features[:80]]
+    (batch,) = epoch_batches(groups, batch_size=80, seed=1, epoch=0, article_run=8)
+    assert len({group.title for group in batch}) == 5
+    batches = epoch_batches(groups, batch_size=8, seed=1, epoch=0, article_run=8)
+    assert all(len({group.title for group in batch}) == 1 for batch in batches)
+
+
+def test_a_question_of_several_passages_is_one_group() -> None:
+    def ask(context: str, title: str) -> SquadExample:
+        return dataclasses.replace(example(context, None), title=title)
+
+    examples = [ask("ada", "one"), ask("bo", "two"), ask("cy", "one")]
+    features = make_features(examples, TOKENIZER, WIDE)
+    together = group_features(features, examples, together=True)
+    assert [[f.number for f in group.features] for group in together] == [[0, 2], [1]]
+    assert [group.title for group in together] == ["one", "two"]
+    apart = group_features(features, examples, together=False)
+    assert [[f.number for f in group.features] for group in apart] == [[0], [1], [2]]
+
+
+def test_a_pass_says_which_group_each_window_belongs_to(features: list[Feature]) -> None:
+    groups = [Group("", tuple(features[:3])), Group("", tuple(features[3:5]))]
+    (part,) = group_passes(groups, 10_000, TOKENIZER)
+    sizes = torch.bincount(part.groups).tolist()
+    assert sorted(sizes) == [2, 3]
+    assert part.groups.tolist() == sorted(part.groups.tolist())
+    first = [feature.number for feature in part.features[: sizes[0]]]
+    assert first in ([0, 1, 2], [3, 4])
+
+
+def test_the_last_pattern_that_fits_says_how_many_questions_are_taken() -> None:
+    examples = [
+        SquadExample(str(number), f"who is {number}?", "ada", (), title)
+        for title in ("book/a", "book/b", "wiki")
+        for number in range(400)
+    ]
+    taken = take_share(examples, [("book/*", 0.25), ("*/b", 0.0)])
+    counts = {title: sum(e.title == title for e in taken) for title in ("book/a", "book/b", "wiki")}
+    assert counts["book/b"] == 0
+    assert counts["wiki"] == 400
+    assert 60 < counts["book/a"] < 140
+    assert taken == take_share(taken, [("book/*", 0.25), ("*/b", 0.0)])
 
 
 def test_passes_hold_a_batch_within_the_budget(features: list[Feature]) -> None:

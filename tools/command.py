@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -17,6 +17,25 @@ new_folder = click.Path(file_okay=False, path_type=Path)
 
 checkpoint_argument = click.argument("checkpoint", type=existing_folder)
 output_argument = click.argument("output", type=new_folder)
+
+
+class TitleShare(click.ParamType[tuple[str, float]]):
+    """PATTERN=SHARE: titles of articles, and how many of their questions, 0 to 1."""
+
+    name = "pattern=share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """Read one."""
+        pattern, _, share = value.rpartition("=")
+        try:
+            number = float(share)
+        except ValueError:
+            number = -1.0
+        if not pattern or not 0 <= number <= 1:
+            self.fail(f"found {value!r}, expected PATTERN=SHARE with a share of 0 to 1", param, ctx)
+        return pattern, number
 
 
 def run(command: click.Command) -> NoReturn:

@@ -1,7 +1,12 @@
-"""SQuAD examples -> windows with gold positions -> batches in an order that a seed decides."""
+"""
+SQuAD examples -> windows with gold positions -> groups of them -> batches in an order that a seed
+decides.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -13,9 +18,9 @@ from squadlite.answering.tokenizer import TokenizedText, Tokenizer
 from squadlite.answering.windows import Window, batches_by_length, pad_batch, split_into_windows
 from squadlite.errors import DatasetError
 
-# Windows of like length are batched together within pools of this many batches: wide enough to
-# leave little padding, narrow enough that an epoch is still well mixed.
-POOL_BATCHES = 64
+# Groups of one article stand together in runs of this length where other groups' passages serve as
+# negatives: those of the same book are the ones a search has to tell apart.
+ARTICLE_RUN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +50,38 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingBatch:
+class Group:
     """
-    B features padded to the longest one's T tokens, as tensors.
+    Windows whose spans are normalised together, with one "no answer": those of all passages that
+    were found for a question, or a single one.
 
     Args:
-        features: the B features.
+        title: of the article or book that they are from.
+        features: at least one.
+    """
+
+    title: str
+    features: tuple[Feature, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.features))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """
+    B features of G groups padded to the longest one's T tokens, as tensors.
+
+    Args:
+        features: the B features, group by group.
+        groups: (B,) int64, the group of each, 0..G-1.
         input_ids, token_type_ids: (B, T) int64.
         attention_mask: (B, T) bool; False on padding.
         starts, ends: (B,) int64, gold positions.
     """
 
     features: Sequence[Feature]
+    groups: torch.Tensor
     input_ids: torch.Tensor
     token_type_ids: torch.Tensor
     attention_mask: torch.Tensor
@@ -65,13 +90,39 @@ class TrainingBatch:
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """The same batch on another device."""
-        tensors = (*self.inputs, self.starts, self.ends)
+        tensors = (self.groups, *self.inputs, self.starts, self.ends)
         return TrainingBatch(self.features, *(tensor.to(device) for tensor in tensors))
 
     @property
     def inputs(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What the model's `forward` takes."""
         return self.input_ids, self.token_type_ids, self.attention_mask
+
+
+def take_share(
+    examples: Sequence[SquadExample], shares: Sequence[tuple[str, float]]
+) -> list[SquadExample]:
+    """
+    Leave questions out by their articles' titles.
+
+    Args:
+        examples: in any order.
+        shares: patterns as of a shell, each with the share of questions to take, 0..1; the last
+            that fits a title counts. A title that none fits keeps all its questions.
+
+    Returns:
+        Those taken. A question asked of several passages is taken with all of them or not at all;
+        which are taken follows from their texts alone.
+    """
+    taken = []
+    for example in examples:
+        share = 1.0
+        for pattern, wanted in shares:
+            if fnmatchcase(example.title, pattern):
+                share = wanted
+        if _place_in_unit(example.title, example.question) < share:
+            taken.append(example)
+    return taken
 
 
 def make_features(
@@ -114,61 +165,124 @@ def make_features(
     return features
 
 
-def epoch_batches(
-    features: Sequence[Feature], *, batch_size: int, seed: int, epoch: int
-) -> list[Sequence[Feature]]:
+def alone(features: Sequence[Feature], title: str = "") -> list[Group]:
+    """Make a group of each feature."""
+    return [Group(title, (feature,)) for feature in features]
+
+
+def group_features(
+    features: Sequence[Feature], examples: Sequence[SquadExample], *, together: bool
+) -> list[Group]:
     """
-    Deal the features out in batches of like length.
+    Gather the windows whose spans are normalised together.
 
     Args:
-        features: of all examples.
-        batch_size: features in a batch; the epoch's last but one pool may leave a smaller one.
-        seed, epoch: decide the order, and nothing else does.
+        features: of the examples, as from `make_features`.
+        examples: what they were made of.
+        together: all windows of a question asked of one article make a group, in whichever of the
+            article's passages they stand; else each is its own.
 
     Returns:
-        ceil(n_features / batch_size) batches that hold every feature once.
+        The groups in the order of their first windows.
+    """
+    members: dict[tuple[str, ...], list[Feature]] = {}
+    for feature in features:
+        example = examples[feature.window.pair]
+        key = (example.title, example.question) if together else (str(feature.number),)
+        members.setdefault(key, []).append(feature)
+    return [
+        Group(examples[windows[0].window.pair].title, tuple(windows))
+        for windows in members.values()
+    ]
+
+
+def epoch_batches(
+    groups: Sequence[Group], *, batch_size: int, seed: int, epoch: int, article_run: int = 1
+) -> list[Sequence[Group]]:
+    """
+    Deal the groups out in batches.
+
+    Args:
+        groups: of all examples.
+        batch_size: groups in a batch; the epoch's last batch may be smaller.
+        seed, epoch: decide the order, and nothing else does.
+        article_run: so many groups of one article stand together, where it has as many.
+
+    Returns:
+        ceil(n_groups / batch_size) batches that hold every group once; within a batch the longest
+        come first, so that processes which take them in turn have as much to do.
     """
     generator = np.random.default_rng((seed, epoch))
-    order = generator.permutation(len(features)).tolist()
-    batches: list[Sequence[Feature]] = []
-    for first in range(0, len(order), batch_size * POOL_BATCHES):
-        pool = [features[i] for i in order[first : first + batch_size * POOL_BATCHES]]
-        pool.sort(key=len)
-        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
-    return [batches[i] for i in generator.permutation(len(batches)).tolist()]
+    order = generator.permutation(len(groups)).tolist()
+    if article_run > 1:
+        order = _in_runs(order, [group.title for group in groups], article_run, generator)
+    return [
+        sorted((groups[i] for i in order[first : first + batch_size]), key=len, reverse=True)
+        for first in range(0, len(order), batch_size)
+    ]
 
 
-def count_batches(n_features: int, batch_size: int) -> int:
+def count_batches(n_groups: int, batch_size: int) -> int:
     """Batches that `epoch_batches` makes."""
-    return -(-n_features // batch_size)
+    return -(-n_groups // batch_size)
 
 
 def passes(
     features: Sequence[Feature], max_tokens: int, tokenizer: Tokenizer
 ) -> Iterator[TrainingBatch]:
+    """Lay single windows out for the model: `group_passes` of groups of one."""
+    return group_passes(alone(features), max_tokens, tokenizer)
+
+
+def group_passes(
+    groups: Sequence[Group], max_tokens: int, tokenizer: Tokenizer
+) -> Iterator[TrainingBatch]:
     """
     Lay a batch out for the model in as many passes as a budget of tokens asks for.
 
     Args:
-        features: of one batch.
-        max_tokens: in a pass, padding included; a longer feature is a pass alone.
+        groups: of one batch.
+        max_tokens: in a pass; a longer group is a pass alone.
         tokenizer: knows the special tokens.
     """
-    for part in batches_by_length(features, max_tokens):
+    for part in batches_by_length(groups, max_tokens):
+        features = [feature for group in part for feature in group.features]
         padded = pad_batch(
-            [feature.window for feature in part],
+            [feature.window for feature in features],
             cls_id=tokenizer.cls_id,
             sep_id=tokenizer.sep_id,
             pad_id=tokenizer.pad_id,
         )
+        sizes = torch.tensor([len(group.features) for group in part])
         yield TrainingBatch(
-            part,
+            features,
+            torch.arange(len(part)).repeat_interleave(sizes),
             torch.from_numpy(padded.input_ids),
             torch.from_numpy(padded.token_type_ids),
             torch.from_numpy(padded.attention_mask),
-            torch.tensor([feature.start for feature in part]),
-            torch.tensor([feature.end for feature in part]),
+            torch.tensor([feature.start for feature in features]),
+            torch.tensor([feature.end for feature in features]),
         )
+
+
+def _in_runs(
+    order: Sequence[int], titles: Sequence[str], length: int, generator: np.random.Generator
+) -> list[int]:
+    # Each article's groups in the order given, cut into runs, and the runs shuffled.
+    articles: dict[str, list[int]] = {}
+    for i in order:
+        articles.setdefault(titles[i], []).append(i)
+    runs = [
+        article[first : first + length]
+        for article in articles.values()
+        for first in range(0, len(article), length)
+    ]
+    return [i for run in generator.permutation(len(runs)).tolist() for i in runs[run]]
+
+
+def _place_in_unit(*texts: str) -> float:
+    digest = sha256("\0".join(texts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:

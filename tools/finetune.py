@@ -32,6 +32,7 @@ from squadlite.convert import Quantization
 from squadlite.errors import CodecError
 from squadlite.model import QuestionAnsweringModel, model_from_checkpoint
 from tools.command import (
+    TitleShare,
     checkpoint_argument,
     existing_file,
     existing_folder,
@@ -39,7 +40,8 @@ from tools.command import (
     output_argument,
     run,
 )
-from tools.data import Feature, make_features
+from tools.contrast import Contrast, ContrastSettings
+from tools.data import Feature, group_features, make_features, take_share
 from tools.distill import (
     Distillation,
     DistillationSettings,
@@ -68,7 +70,7 @@ from tools.settings import (
     best_precision,
 )
 from tools.state import WorkFolder
-from tools.training import Objective, Trainer, hard_objective, trainable_model
+from tools.training import Objective, Trainer, autocast, hard_objective, trainable_model
 
 
 def finetune(
@@ -109,20 +111,25 @@ def finetune(
         )
         tokenizer = Tokenizer(start.spec)
         windows = plan.windows.within(model.config.max_position_embeddings)
-        features = make_features(load_squad(plan.data), tokenizer, windows)
+        examples = [
+            example for path in plan.data for example in take_share(load_squad(path), plan.take)
+        ]
+        features = make_features(examples, tokenizer, windows)
+        groups = group_features(features, examples, together=plan.together)
         work = WorkFolder(output, plan.inputs(source))
         if processes.is_first:
             work.prepare(resume=resume)
         processes.wait()
         trainer = Trainer(
             model,
-            features,
+            groups,
             tokenizer,
             plan.training,
             rhythm=plan.rhythm,
             processes=processes,
             work=work,
             objective=_objective(start, features, tokenizer, plan, processes),
+            contrast=_contrast(tokenizer, plan, processes),
             quantized=_quantized(model, plan),
             evaluate=_scorer(model, tokenizer, windows, plan.evaluation),
             report=report if processes.is_first else None,
@@ -134,6 +141,7 @@ def finetune(
             "processes": processes.size,
             "device": processes.device.type,
             "num_windows": len(features),
+            "num_groups": len(groups),
             "num_answerable": sum(feature.has_answer for feature in features),
             **trainer.summary(),
         }
@@ -173,7 +181,8 @@ def _objective(
     windows = plan.windows.within(start.checkpoint.config.max_position_embeddings)
     key = {
         "teacher": digest_folder(teaching.teacher),
-        "data": digest_file(plan.data),
+        "data": [digest_file(path) for path in plan.data],
+        "take": [list(item) for item in plan.take],
         "windows": asdict(windows),
     }
     path = teaching.cache / f"{digest_values(key)[:32]}.npy"
@@ -191,6 +200,18 @@ def _objective(
             cached_logits(path, features, ask)
         processes.wait()
         return Distillation(teaching.settings, teacher, cached_logits(path, features, ask))
+
+
+def _contrast(tokenizer: Tokenizer, plan: Plan, processes: Processes) -> Contrast | None:
+    if plan.contrast is None:
+        return None
+    return Contrast(
+        plan.contrast,
+        tokenizer,
+        processes,
+        max_pass_tokens=plan.training.max_pass_tokens,
+        autocast=partial(autocast, processes.device, plan.training.precision),
+    )
 
 
 def _quantized(
@@ -222,7 +243,22 @@ def _scorer(
 @click.command()
 @checkpoint_argument
 @output_argument
-@click.option("--data", type=existing_file, required=True, help="SQuAD file to train on.")
+@click.option(
+    "--data", type=existing_file, required=True, multiple=True, help="SQuAD file to train on."
+)
+@click.option(
+    "--take",
+    type=TitleShare(),
+    multiple=True,
+    help="Train on this share of the questions of articles with such titles only; the last one "
+    "that fits counts.",
+)
+@click.option(
+    "--group-passages",
+    "together",
+    is_flag=True,
+    help="Normalise over all passages that a question is asked of, not over each alone.",
+)
 @click.option("--epochs", type=float, default=2, show_default=True)
 @click.option("--batch-size", type=int, default=12, show_default=True, help="Windows in a step.")
 @click.option("--learning-rate", type=float, default=3e-5, show_default=True)
@@ -280,6 +316,19 @@ def _scorer(
     help="Ask the teacher once and keep its logits here; else it runs beside the student.",
 )
 @click.option(
+    "--contrast-weight",
+    type=float,
+    help="Train vectors of questions and passages too; their loss's weight beside the spans'.",
+)
+@click.option("--contrast-temperature", type=float, default=0.05, show_default=True)
+@click.option(
+    "--contrast-negatives",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Retrieved passages a question brings along, beside the other questions' of the batch.",
+)
+@click.option(
     "--quantize-bits", type=int, help="Train at weights quantized to so many bits a value."
 )
 @click.option(
@@ -312,7 +361,9 @@ def _scorer(
 def main(
     checkpoint: Path,
     output: Path,
-    data: Path,
+    data: tuple[Path, ...],
+    take: tuple[tuple[str, float], ...],
+    together: bool,
     max_pass_tokens: int | None,
     precision: Precision | Literal["auto"],
     device: str | None,
@@ -324,6 +375,9 @@ def main(
     temperature: float,
     hidden_weight: float,
     teacher_cache: Path | None,
+    contrast_weight: float | None,
+    contrast_temperature: float,
+    contrast_negatives: int,
     quantize_bits: int | None,
     quantize_per: str,
     group_size: int,
@@ -350,6 +404,8 @@ def main(
         )
         plan = Plan(
             data=data,
+            take=take,
+            together=together,
             training=TrainingSettings(
                 precision=best_precision(where) if precision == "auto" else precision,
                 max_pass_tokens=(
@@ -370,6 +426,13 @@ def main(
                 cache=teacher_cache,
             )
             if teacher
+            else None,
+            contrast=ContrastSettings(
+                weight=contrast_weight,
+                temperature=contrast_temperature,
+                negatives=contrast_negatives,
+            )
+            if contrast_weight is not None
             else None,
             quantization=Quantization(
                 quantize_bits, quantize_per, group_size if quantize_per == "group" else None

@@ -31,6 +31,58 @@ def span_loss(
     return (losses[0] + losses[1]) / 2
 
 
+def group_span_loss(
+    logits: tuple[torch.Tensor, torch.Tensor],
+    mask: torch.Tensor,
+    gold: tuple[torch.Tensor, torch.Tensor],
+    groups: torch.Tensor,
+) -> torch.Tensor:
+    """
+    Minus the log-likelihood of the gold starts and of the gold ends among a group's windows,
+    averaged over the two.
+
+    A window's logits are taken relative to its own [CLS]; then all tokens of the group and one
+    null of 0 are normalised together. So a span's logits less its window's null score, which is
+    the margin that answers are ranked by, compare across passages. Where several windows hold the
+    answer, their probabilities add up. For a group of one window it is `span_loss`.
+
+    Args:
+        logits: start and end logits, (B, T) each.
+        mask: (B, T) bool, False on padding.
+        gold: start and end positions, (B,) int64 each; 0 where the window doesn't hold the answer.
+        groups: (B,) int64, the group of each window, 0..G-1, ascending.
+
+    Returns:
+        A scalar, summed over the G groups.
+
+    Source: Clark & Gardner 2018, section 3.3 (shared normalisation); Wang et al. 2019.
+    """
+    n_groups = int(groups[-1]) + 1
+    loss = torch.zeros((), device=mask.device)
+    for part, positions in zip(logits, gold, strict=True):
+        margins = part - part[:, :1]
+        windows = margins.masked_fill(~mask, _PADDING)[:, 1:].logsumexp(dim=1)  # (B,)
+        totals = _add_up(windows, groups, n_groups, beside=True)
+        right = margins.gather(1, positions[:, None])[:, 0].masked_fill(positions == 0, _PADDING)
+        found = _add_up(right, groups, n_groups, beside=False)
+        has_answer = found > _PADDING / 2
+        loss = loss + totals.sum() - found[has_answer].sum()
+    return loss / 2
+
+
+def _add_up(
+    logs: torch.Tensor, groups: torch.Tensor, n_groups: int, *, beside: bool
+) -> torch.Tensor:
+    # (B,) logarithms -> (G,) of each group's sum, with a null of log 1 beside them.
+    counts = torch.bincount(groups, minlength=n_groups)
+    places = torch.arange(len(groups), device=groups.device) - (counts.cumsum(0) - counts)[groups]
+    table = logs.new_full((n_groups, int(counts.max()) + 1), _PADDING)
+    table = table.index_put((groups, places + 1), logs)
+    if beside:
+        table = table.index_fill(1, torch.zeros(1, dtype=torch.int64, device=table.device), 0.0)
+    return table.logsumexp(dim=1)
+
+
 def soft_span_loss(
     logits: tuple[torch.Tensor, torch.Tensor],
     mask: torch.Tensor,

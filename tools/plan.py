@@ -1,11 +1,13 @@
 """All that decides what a fine-tuning makes of a checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from squadlite.answering.reader import ReaderSettings
 from squadlite.convert import Quantization
+from tools.contrast import ContrastSettings
 from tools.distill import DistillationSettings
 from tools.folders import digest_file, digest_folder
 from tools.settings import Rhythm, TrainingSettings
@@ -48,21 +50,28 @@ class Plan:
     A fine-tuning.
 
     Args:
-        data: the SQuAD file to train on.
+        data: the SQuAD files to train on.
+        take: patterns of articles' titles, each with the share of their questions to train on; the
+            last that fits counts, and all is taken where none does.
+        together: normalise over all passages that a question is asked of; else over each alone.
         training: how to train.
         windows: lengths of windows, questions and strides.
         rhythm: how often to log, save and evaluate.
         evaluation: what the best checkpoint is chosen by; None: the last one is kept.
         teaching: distillation; None: the gold positions teach alone.
+        contrast: training of vectors beside the spans; None: none.
         quantization: gradients are taken at weights quantized like this; None: at the weights.
     """
 
-    data: Path
+    data: Sequence[Path]
     training: TrainingSettings
+    take: Sequence[tuple[str, float]] = ()
+    together: bool = False
     windows: ReaderSettings = field(default_factory=ReaderSettings)
     rhythm: Rhythm = field(default_factory=Rhythm)
     evaluation: Evaluation | None = None
     teaching: Teaching | None = None
+    contrast: ContrastSettings | None = None
     quantization: Quantization | None = None
 
     def inputs(self, source: Path) -> dict[str, Any]:
@@ -74,7 +83,9 @@ class Plan:
         """
         inputs: dict[str, Any] = {
             "source": digest_folder(source),
-            "data": digest_file(self.data),
+            "data": [digest_file(path) for path in self.data],
+            "take": [list(item) for item in self.take],
+            "together": self.together,
             "training": asdict(self.training),
             "max_seq_length": self.windows.max_seq_length,
             "doc_stride": self.windows.doc_stride,
@@ -90,6 +101,8 @@ class Plan:
                 "teacher": digest_folder(self.teaching.teacher),
                 **asdict(self.teaching.settings),
             }
+        if self.contrast is not None:
+            inputs["contrast"] = asdict(self.contrast)
         if self.quantization is not None:
             inputs["quantization"] = asdict(self.quantization)
         return inputs

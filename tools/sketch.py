@@ -32,7 +32,7 @@ from squadlite.convert import SKETCH_SEEDS_FILE, load_sketch_seeds
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, model_from_checkpoint, tensor_shapes
 from tools.command import checkpoint_argument, output_argument, run
-from tools.data import TrainingBatch, epoch_batches, make_features, passes
+from tools.data import TrainingBatch, alone, epoch_batches, group_passes, make_features
 from tools.folders import StageInput, digest_file, load_input, write_json, write_output
 from tools.moments import InputMoments, input_moments
 
@@ -125,13 +125,14 @@ def moments_from(
     model, tokenizer = model_from_checkpoint(start.checkpoint), Tokenizer(start.spec)
     settings = ReaderSettings().within(start.checkpoint.config.max_position_embeddings)
     features = make_features(spread(load_squad(data), n_windows), tokenizer, settings)
-    batches = epoch_batches(features[:n_windows], batch_size=_BATCH_SIZE, seed=seed, epoch=0)
+    groups = alone(features[:n_windows])
+    batches = epoch_batches(groups, batch_size=_BATCH_SIZE, seed=seed, epoch=0)
     layers = range(start.checkpoint.config.num_layer_groups)
     names = [f"layers.{layer}.{name}" for layer in layers for name in ratios]
 
     def laid_out(progress: Progress) -> Iterator[TrainingBatch]:
         for number, batch in enumerate(batches, start=1):
-            yield from passes(batch, _PASS_TOKENS, tokenizer)
+            yield from group_passes(batch, _PASS_TOKENS, tokenizer)
             progress(number, len(batches))
 
     with progress_bar("Fitting") as progress:

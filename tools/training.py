@@ -12,21 +12,24 @@ from torch import nn
 
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.model import Checkpoint, QuestionAnsweringModel
-from tools.data import Feature, TrainingBatch, count_batches, epoch_batches, passes
+from tools.contrast import Contrast
+from tools.data import ARTICLE_RUN, Group, TrainingBatch, count_batches, epoch_batches, group_passes
 from tools.dropout import dropout
 from tools.errors import TrainingError
-from tools.losses import span_loss
+from tools.losses import group_span_loss
 from tools.processes import Processes
+from tools.rows import read
 from tools.settings import Precision, Rhythm, TrainingSettings
 from tools.state import TrainingState, WorkFolder
 
-# (model, a pass of a batch on the model's device) -> the loss, summed over the pass's windows.
+# (model, a pass of a batch on the model's device) -> the loss, summed over the pass's groups.
 Objective = Callable[[QuestionAnsweringModel, TrainingBatch], torch.Tensor]
 
 
 def hard_objective(model: QuestionAnsweringModel, batch: TrainingBatch) -> torch.Tensor:
     """The loss of the gold positions."""
-    return span_loss(model(*batch.inputs), batch.attention_mask, (batch.starts, batch.ends))
+    gold = batch.starts, batch.ends
+    return group_span_loss(read(model, batch.inputs), batch.attention_mask, gold, batch.groups)
 
 
 class Trainer:
@@ -35,13 +38,14 @@ class Trainer:
 
     Args:
         model: on the device of `processes`; trained in place.
-        features: all of them, in every process.
+        groups: all of them, in every process.
         tokenizer: knows the special tokens.
         settings: how to train.
         rhythm: how often to log, save and evaluate.
         processes: this process among its like.
         work: where state, log and best checkpoint are kept.
         objective: what is made small.
+        contrast: the loss of questions' and passages' vectors beside it; None: none.
         quantized: a context in which the model has the weights that gradients are taken at;
             None: its own.
         evaluate: scores the model as it is, higher is better; None: the last weights are kept.
@@ -51,7 +55,7 @@ class Trainer:
     def __init__(
         self,
         model: QuestionAnsweringModel,
-        features: Sequence[Feature],
+        groups: Sequence[Group],
         tokenizer: Tokenizer,
         settings: TrainingSettings,
         *,
@@ -59,22 +63,24 @@ class Trainer:
         processes: Processes,
         work: WorkFolder,
         objective: Objective = hard_objective,
+        contrast: Contrast | None = None,
         quantized: Callable[[], AbstractContextManager[Any]] = nullcontext,
         evaluate: Callable[[], float] | None = None,
         report: Callable[[float, float, float, float], None] | None = None,
     ) -> None:
         self.model = model
-        self.features = features
+        self.groups = groups
         self.tokenizer = tokenizer
         self.settings = settings
         self.rhythm = rhythm
         self.processes = processes
         self.work = work
         self.objective = objective
+        self.contrast = contrast
         self.quantized = quantized
         self.evaluate = evaluate
         self.report = report
-        self.steps_per_epoch = count_batches(len(features), settings.batch_size)
+        self.steps_per_epoch = count_batches(len(groups), settings.batch_size)
         self.schedule = settings.schedule(self.steps_per_epoch)
         self.optimizer = _make_optimizer(model, settings)
         self.best_score: float | None = None
@@ -83,7 +89,7 @@ class Trainer:
         self._recent_losses: list[float] = []  # since the last line of the log
         self._seconds_before = 0.0  # of runs that were stopped
         self._started = self._saved = time.monotonic()
-        self._epoch: tuple[int, list[Sequence[Feature]]] = (-1, [])
+        self._epoch: tuple[int, list[Sequence[Group]]] = (-1, [])
 
     def train(self, state: TrainingState | None = None) -> Checkpoint:
         """
@@ -143,11 +149,14 @@ class Trainer:
         self._seed_step()
         loss = torch.zeros((), device=processes.device)
         with self.quantized():
-            for part in passes(processes.share(batch), settings.max_pass_tokens, self.tokenizer):
-                with _autocast(processes.device, settings.precision):
+            own = processes.share(batch)
+            for part in group_passes(own, settings.max_pass_tokens, self.tokenizer):
+                with autocast(processes.device, settings.precision):
                     part_loss = self.objective(self.model, part.to(processes.device)) / len(batch)
                 part_loss.backward()  # type: ignore[no-untyped-call]
                 loss += part_loss.detach()
+            if self.contrast is not None:
+                loss += self.contrast.backward(self.model, batch)
         gradients = self._gradients()
         processes.add_up([loss, *gradients])
         norm = nn.utils.clip_grad_norm_(self._parameters(), settings.max_gradient_norm)
@@ -159,14 +168,15 @@ class Trainer:
         self.tokens += sum(map(len, batch))
         return float(loss)
 
-    def _batch(self, step: int) -> Sequence[Feature]:
+    def _batch(self, step: int) -> Sequence[Group]:
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._epoch[0] != epoch:
             batches = epoch_batches(
-                self.features,
+                self.groups,
                 batch_size=self.settings.batch_size,
                 seed=self.settings.seed,
                 epoch=epoch,
+                article_run=ARTICLE_RUN if self.contrast is not None else 1,
             )
             self._epoch = epoch, batches
         return self._epoch[1][place]
@@ -283,5 +293,6 @@ def _make_optimizer(
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
-def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """The context that a model computes in when it trains in a precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

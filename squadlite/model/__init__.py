@@ -3,7 +3,7 @@
 from squadlite.config import COMPUTES, Compute, ModelConfig, tensor_shapes
 from squadlite.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.compute import prepare
-from squadlite.model.encoder import QuestionAnsweringModel
+from squadlite.model.encoder import Attend, PaddedAttention, QuestionAnsweringModel
 from squadlite.model.load import (
     load_model,
     model_from_arrays,
@@ -16,10 +16,12 @@ from squadlite.model.sketched_linear import SketchedLinear
 
 __all__ = [
     "COMPUTES",
+    "Attend",
     "Checkpoint",
     "Compute",
     "ModelConfig",
     "PackedModel",
+    "PaddedAttention",
     "QuestionAnsweringModel",
     "SketchedLinear",
     "TorchScorer",

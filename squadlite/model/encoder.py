@@ -27,6 +27,9 @@ ACTIVATIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxy
 # Shapes in comments: B questions in a batch, T tokens each, `heads` attention heads of width
 # `width` = hidden / heads.
 
+# (query, key, value) of all tokens, (..., hidden) each -> what each token gathers, of that shape.
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
 
 class QuestionAnsweringModel(nn.Module):
     """
@@ -72,14 +75,61 @@ class QuestionAnsweringModel(nn.Module):
         Raises:
             ValueError: more tokens than the model has positions for.
         """
-        # Attention without a mask has faster kernels.
-        mask = None if bool(attention_mask.all()) else attention_mask[:, None, None, :]
-        hidden = self.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
+        embedded = self.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
+        return self.score(self.encode(embedded, PaddedAttention(attention_mask, self.config)))
+
+    def encode(self, embedded: torch.Tensor, attend: Attend) -> torch.Tensor:
+        """
+        Take embedded tokens through all layers.
+
+        Args:
+            embedded: (..., hidden), laid out in any way that `attend` knows.
+            attend: the attention between them.
+
+        Returns:
+            The last layer's outputs, of the same shape.
+        """
+        hidden = embedded
         for stored in self.config.layer_map:
-            hidden = self.layers[stored](hidden, mask)
-        logits = self.span_head(hidden).float()  # (B, T, 2)
+            hidden = self.layers[stored](hidden, attend)
+        return hidden
+
+    def score(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map the last layer's outputs, (..., hidden), to start and end logits, (...) float32."""
+        logits = self.span_head(hidden).float()  # (..., 2)
         start_logits, end_logits = logits.unbind(dim=-1)
         return start_logits, end_logits
+
+
+class PaddedAttention:
+    """
+    Attention within each of B rows of tokens, (B, T, hidden).
+
+    Args:
+        attention_mask: (B, T) bool, False for padding, from which nothing is gathered.
+        config: of the model.
+    """
+
+    def __init__(self, attention_mask: torch.Tensor, config: ModelConfig) -> None:
+        # Attention without a mask has faster kernels.
+        self._mask = None if bool(attention_mask.all()) else attention_mask[:, None, None, :]
+        self._num_heads = config.num_heads
+
+    def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """See `Attend`."""
+        gathered = functional.scaled_dot_product_attention(
+            query=self._split_heads(query),
+            key=self._split_heads(key),
+            value=self._split_heads(value),
+            attn_mask=self._mask,
+        )  # (B, heads, T, width)
+        return gathered.transpose(1, 2).flatten(start_dim=2)
+
+    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
+        # (B, T, hidden) -> (B, heads, T, width)
+        questions, length, hidden = x.shape
+        width = hidden // self._num_heads
+        return x.view(questions, length, self._num_heads, width).transpose(1, 2)
 
 
 def empty_model(config: ModelConfig) -> QuestionAnsweringModel:
@@ -141,9 +191,9 @@ class Layer(nn.Module):
         self.attention = SelfAttention(config)
         self.feed_forward = FeedForward(config)
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Map (B, T, hidden) to the same shape."""
-        mixed: torch.Tensor = self.feed_forward(self.attention(hidden, mask))
+    def forward(self, hidden: torch.Tensor, attend: Attend) -> torch.Tensor:
+        """Map (..., hidden) to the same shape."""
+        mixed: torch.Tensor = self.feed_forward(self.attention(hidden, attend))
         return mixed
 
 
@@ -152,29 +202,17 @@ class SelfAttention(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.num_heads = config.num_heads
         self.query = _linear(config, "attention.query")
         self.key = _linear(config, "attention.key")
         self.value = _linear(config, "attention.value")
         self.output = _linear(config, "attention.output")
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """Map (B, T, hidden) to the same shape; `mask` is (B, 1, 1, T) bool, or None for all."""
-        gathered = functional.scaled_dot_product_attention(
-            query=self._split_heads(self.query(hidden)),
-            key=self._split_heads(self.key(hidden)),
-            value=self._split_heads(self.value(hidden)),
-            attn_mask=mask,
-        )  # (B, heads, T, width)
-        joined = gathered.transpose(1, 2).flatten(start_dim=2)  # (B, T, hidden)
-        normed: torch.Tensor = self.norm(hidden + self.output(joined))
+    def forward(self, hidden: torch.Tensor, attend: Attend) -> torch.Tensor:
+        """Map (..., hidden) to the same shape."""
+        gathered = attend(self.query(hidden), self.key(hidden), self.value(hidden))
+        normed: torch.Tensor = self.norm(hidden + self.output(gathered))
         return normed
-
-    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
-        # (B, T, hidden) -> (B, heads, T, width)
-        questions, length, hidden = x.shape
-        return x.view(questions, length, self.num_heads, hidden // self.num_heads).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -188,7 +226,7 @@ class FeedForward(nn.Module):
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Map (B, T, hidden) to the same shape."""
+        """Map (..., hidden) to the same shape."""
         widened = self.activation(self.intermediate(hidden))  # (B, T, intermediate)
         normed: torch.Tensor = self.norm(hidden + self.output(widened))
         return normed

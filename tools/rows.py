@@ -1,0 +1,140 @@
+"""
+The model as it is trained: on a CPU without padding, each window's attention computed alone.
+
+Rows of all windows stand one after another, and only attention knows where one ends. A window's
+attention weights then stay in the cache between the products that make them and those that use
+them: two processes of one thread each train 1.9 times as fast as with padded batches and torch's
+own attention, whose backward pass on a CPU takes longer than all products of the model
+(benchmarks/training.py). A GPU reads padded batches.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from squadlite.config import ModelConfig
+from squadlite.model import PaddedAttention, QuestionAnsweringModel
+
+# A kernel is compiled for each new shape of a product, which takes longer than the product. So rows
+# are filled up with zeros to few different numbers of them.
+WINDOW_STEP = 32
+ROWS_STEP = 256
+
+# input_ids, token_type_ids, attention_mask, (B, T) each: what the model's `forward` takes.
+Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def last_hidden(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
+    """
+    Take windows through all layers.
+
+    Returns:
+        (N, hidden), the last layer's outputs for the N tokens that aren't padding, window by
+        window.
+    """
+    input_ids, token_type_ids, mask = inputs
+    embedded = model.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
+    if embedded.device.type != "cpu":
+        return model.encode(embedded, PaddedAttention(mask, model.config))[mask]
+    lengths = mask.sum(dim=1)
+    rooms = _round_up(lengths, WINDOW_STEP)
+    begins = rooms.cumsum(0) - rooms
+    places = (begins[:, None] + torch.arange(mask.shape[1]))[mask]  # (N,)
+    n_rows = int(_round_up(rooms.sum(), ROWS_STEP))
+    rows = embedded.new_zeros(n_rows, embedded.shape[2]).index_copy(0, places, embedded[mask])
+    attend = RowAttention(lengths.tolist(), rooms.tolist(), model.config)
+    return model.encode(rows, attend)[places]
+
+
+def _round_up(numbers: torch.Tensor, step: int) -> torch.Tensor:
+    return -(-numbers // step) * step
+
+
+def read(model: QuestionAnsweringModel, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
+    """Start and end logits, (B, T) float32 each, as `model(*inputs)`; 0 on padding."""
+    mask = inputs[2]
+    padded = []
+    for logits in model.score(last_hidden(model, inputs)):
+        part = logits.new_zeros(mask.shape)
+        part[mask] = logits
+        padded.append(part)
+    return padded[0], padded[1]
+
+
+class RowAttention:
+    """
+    Attention within windows whose rows stand one after another, (rows, hidden).
+
+    Args:
+        lengths: of the windows, in tokens.
+        rooms: rows that each window takes, at least its length; rows behind the last are left over.
+        config: of the model.
+    """
+
+    def __init__(self, lengths: Sequence[int], rooms: Sequence[int], config: ModelConfig) -> None:
+        self._lengths, self._rooms = lengths, rooms
+        self._num_heads = config.num_heads
+
+    def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """See `squadlite.model.Attend`."""
+        gathered: torch.Tensor = _RowAttention.apply(  # type: ignore[no-untyped-call]
+            query, key, value, self._lengths, self._rooms, self._num_heads
+        )
+        return gathered
+
+
+class _RowAttention(torch.autograd.Function):
+    # Shapes: T rows of a window, `heads` heads of width `width`.
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        lengths: Sequence[int],
+        rooms: Sequence[int],
+        heads: int,
+    ) -> torch.Tensor:
+        gathered = torch.zeros_like(query)
+        kept = []
+        with torch.autocast(query.device.type, enabled=False):
+            windows = _windows(rooms, heads, query, key, value, gathered)
+            for length, (q, k, v, out) in zip(lengths, windows, strict=True):
+                scores = torch.bmm(q * _scale(q), k.mT)  # (heads, T, T)
+                scores[:, :, length:] = -torch.inf
+                weights = scores.softmax(dim=-1)
+                out.copy_(torch.bmm(weights, v))
+                kept.append(weights)
+        ctx.save_for_backward(query, key, value, *kept)
+        ctx.rooms, ctx.heads = rooms, heads
+        return gathered
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        query, key, value, *kept = ctx.saved_tensors
+        to_query, to_key, to_value = map(torch.zeros_like, (query, key, value))
+        windows = _windows(
+            ctx.rooms, ctx.heads, query, key, value, gradients[0], to_query, to_key, to_value
+        )
+        for weights, (q, k, v, to_gathered, dq, dk, dv) in zip(kept, windows, strict=True):
+            gradient = to_gathered.contiguous()  # (heads, T, width)
+            dv.copy_(torch.bmm(weights.mT, gradient))
+            to_weights = torch.bmm(gradient, v.mT)  # (heads, T, T)
+            to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
+            dq.copy_(torch.bmm(to_scores, k).mul_(_scale(q)))
+            dk.copy_(torch.bmm(to_scores.mT, q).mul_(_scale(q)))
+        return to_query, to_key, to_value, None, None, None
+
+
+def _windows(rooms: Sequence[int], heads: int, *rows: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+    # For each window the (heads, T, width) views of these (rows, hidden) tensors.
+    split = [part[: sum(rooms)].view(sum(rooms), heads, -1).split(list(rooms)) for part in rows]
+    for parts in zip(*split, strict=True):
+        yield [part.transpose(0, 1) for part in parts]
+
+
+def _scale(query: torch.Tensor) -> float:
+    return 1 / math.sqrt(query.shape[-1])
