@@ -25,11 +25,17 @@ from tools.folders import digest_file, load_input, write_json, write_output
 @click.command()
 @checkpoint_argument
 @output_argument
-@click.option("--corpus", type=existing_file, required=True, help="Text, or a SQuAD file.")
+@click.option(
+    "--corpus", type=existing_file, required=True, multiple=True, help="Text, or a SQuAD file."
+)
 @click.option("--size", type=click.IntRange(min=1), help="Word pieces to keep.")
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), help="The same as a share.")
 def main(
-    checkpoint: Path, output: Path, corpus: Path, size: int | None, share: float | None
+    checkpoint: Path,
+    output: Path,
+    corpus: tuple[Path, ...],
+    size: int | None,
+    share: float | None,
 ) -> None:
     """
     Prune the vocabulary of the model in CHECKPOINT and write it to OUTPUT.
@@ -43,8 +49,9 @@ def main(
     start = load_input(checkpoint)
     if size is None:
         size = round((share or 0) * len(start.spec.vocab))
-    kept = choose_pieces(start.spec, count_pieces(start.spec, read_corpus(corpus)), size)
-    stage = {"stage": "prune_vocab", "corpus": digest_file(corpus), "size": size}
+    texts = [text for path in corpus for text in read_corpus(path)]
+    kept = choose_pieces(start.spec, count_pieces(start.spec, texts), size)
+    stage = {"stage": "prune_vocab", "corpus": [digest_file(path) for path in corpus], "size": size}
     with write_output(
         output, keep_rows(start.checkpoint, kept), stage, source=start.folder
     ) as folder:

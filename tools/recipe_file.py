@@ -45,7 +45,7 @@ class Stage:
         source: the checkpoint folder to begin with; None for a command that takes none.
         output: the folder or file to make.
         options: those that are no paths, by name.
-        reads: the files and folders that options name.
+        reads: the files and folders that options name, as many as each names.
         keeps: the folders that options name for the command to write to.
     """
 
@@ -54,7 +54,7 @@ class Stage:
     source: Path | None
     output: Path
     options: Mapping[str, Any]
-    reads: Mapping[str, Path]
+    reads: Mapping[str, tuple[Path, ...]]
     keeps: Mapping[str, Path]
 
     @property
@@ -73,14 +73,18 @@ class Stage:
             if value is True:
                 words.append(flag)
             elif value is not False:
-                values = value if isinstance(value, list) else [value]
+                values = value if isinstance(value, list | tuple) else [value]
                 words += [word for item in values for word in (flag, str(item))]
         return words
 
     @property
     def inputs(self) -> dict[str, Path]:
         """The files and folders that the stage depends on."""
-        return {**({"from": self.source} if self.source is not None else {}), **self.reads}
+        inputs = {"from": self.source} if self.source is not None else {}
+        for name, paths in self.reads.items():
+            for number, path in enumerate(paths):
+                inputs[f"{name}[{number}]" if number else name] = path
+        return inputs
 
 
 @dataclass(frozen=True)
@@ -189,14 +193,14 @@ class _StageReader:
 
     def _options(
         self, values: dict[str, Any], command: click.Command, where: str
-    ) -> tuple[dict[str, Any], dict[str, Path], dict[str, Path]]:
+    ) -> tuple[dict[str, Any], dict[str, tuple[Path, ...]], dict[str, Path]]:
         known = {
             parameter.opts[0].removeprefix("--").replace("-", "_"): parameter.type
             for parameter in command.params
             if isinstance(parameter, click.Option) and parameter.name != "resume"
         }
         options: dict[str, Any] = {}
-        reads, keeps = dict[str, Path](), dict[str, Path]()
+        reads, keeps = dict[str, tuple[Path, ...]](), dict[str, Path]()
         if self.seed is not None and "seed" in known:
             options["seed"] = self.seed
         for name, value in values.items():
@@ -209,7 +213,8 @@ class _StageReader:
             if not isinstance(kind, click.Path):
                 options[name] = value
             elif kind.exists:
-                reads[name] = self._find(value, f"{where}: {name}")
+                values = value if isinstance(value, list) else [value]
+                reads[name] = tuple(self._find(item, f"{where}: {name}") for item in values)
             else:
                 keeps[name] = self.output / str(value)
         return options, reads, keeps
