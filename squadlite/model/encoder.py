@@ -72,14 +72,43 @@ class QuestionAnsweringModel(nn.Module):
         Raises:
             ValueError: more tokens than the model has positions for.
         """
-        # Attention without a mask has faster kernels.
-        mask = None if bool(attention_mask.all()) else attention_mask[:, None, None, :]
-        hidden = self.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
-        for stored in self.config.layer_map:
-            hidden = self.layers[stored](hidden, mask)
+        hidden = self.encode(input_ids, token_type_ids, attention_mask)
         logits = self.span_head(hidden).float()  # (B, T, 2)
         start_logits, end_logits = logits.unbind(dim=-1)
         return start_logits, end_logits
+
+    def encode(
+        self,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """
+        Give the last layer's output; arguments and errors as of `forward`.
+
+        Returns:
+            (B, T, hidden); that of padding means nothing.
+        """
+        # Attention without a mask has faster kernels.
+        mask = None if bool(attention_mask.all()) else attention_mask[:, None, None, :]
+        hidden: torch.Tensor = self.embeddings(input_ids, token_type_ids)
+        for stored in self.config.layer_map:
+            hidden = self.layers[stored](hidden, mask)
+        return hidden
+
+    def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """
+        Give the mean of the last layer's outputs over each window's tokens, padding left out.
+
+        Args:
+            input_ids, attention_mask: (B, T), as of `forward`; every token has type 0.
+
+        Returns:
+            (B, hidden) float32.
+        """
+        hidden = self.encode(input_ids, torch.zeros_like(input_ids), attention_mask).float()
+        weights = attention_mask / attention_mask.sum(dim=1, keepdim=True)  # (B, T)
+        return (weights[:, :, None] * hidden).sum(dim=1)
 
 
 def empty_model(config: ModelConfig) -> QuestionAnsweringModel:
