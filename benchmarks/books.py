@@ -215,6 +215,8 @@ def main(
         with tempfile.TemporaryDirectory() as cache:
             started = time.perf_counter()
             with BookIndex.open(books / f"{file.stem}.epub", cache_dir=Path(cache)) as index:
+                if reader.embedder is not None:
+                    index.add_vectors(reader.embedder)
                 table = Table(file.stem, time.perf_counter() - started)
                 for line in file.read_text(encoding="utf-8").splitlines():
                     table.outcomes.append(measure(index, reader, json.loads(line), passages))

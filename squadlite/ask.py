@@ -107,7 +107,9 @@ def retrieve(question: str, index: BookIndex, reader: Reader, limit: int) -> lis
     """
     Find the passages most likely to answer a question, best first.
 
-    Besides the question's words the search looks for those that the model takes for alike.
+    Besides the question's words the search looks for those that the model takes for alike, and for
+    passages about the same where the model has vectors; the first question to an index that doesn't
+    hold them makes them (`BookIndex.add_vectors`).
 
     Args:
         question: any text.
@@ -115,7 +117,7 @@ def retrieve(question: str, index: BookIndex, reader: Reader, limit: int) -> lis
         limit: how many to return at most, at least 1.
     """
     related = reader.related_words.of(query_words(question))
-    return index.search(question, limit, related=related)
+    return index.search(question, limit, related=related, embedder=reader.embedder)
 
 
 def _best_answers(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from squadlite import __version__
+from squadlite.answering.metadata import METADATA_FILE, EmbeddingConfig, load_metadata
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
 from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, write_sqz
@@ -92,8 +93,9 @@ def convert(
         vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
         vocab_corpus: the text, or SQuAD file, whose most frequent word pieces are kept.
         store_signs: store the signs of sketches also where a seed could stand for them.
-        metadata: facts to write into the file, such as "name", "licence" and "provenance"; to
-            these come the source with its digests, the settings and the version of squadlite.
+        metadata: facts to write into the file, such as "name", "licence" and "provenance". To
+            these come those of the folder's squadlite.json that aren't among them, the source with
+            its digests, the settings and the version of squadlite.
         progress: called with (done, total): texts of the corpus, then tensors written.
 
     Raises:
@@ -101,6 +103,7 @@ def convert(
         DatasetError: the corpus can't be read.
         CodecError: bad settings, or a tensor with NaN or infinity.
         HeaderError: metadata that a header can't hold.
+        ConfigError: metadata that break a rule of format_spec.md.
         ValueError: `vocab_size` without `vocab_corpus` or the reverse, or metadata with a name
             that the conversion itself writes.
         OSError: a file can't be read or written.
@@ -253,9 +256,14 @@ def _all_metadata(
     vocab_size: int | None,
     vocab_corpus: str | Path | None,
 ) -> dict[str, Any]:
-    taken = [name for name in _OWN_METADATA if name in metadata]
-    if taken:
-        raise ValueError(f"metadata: {taken[0]!r} is written by the conversion itself")
+    of_folder = load_metadata(folder)
+    for name in _OWN_METADATA:
+        if name in metadata:
+            raise ValueError(f"metadata: {name!r} is written by the conversion itself")
+        if name in of_folder:
+            raise CheckpointError(
+                f"{folder / METADATA_FILE}: {name!r} is written by the conversion itself"
+            )
     recipe: dict[str, Any] = {"bits": quantization.bits, "per": quantization.per}
     if quantization.group_size is not None:
         recipe["group_size"] = quantization.group_size
@@ -267,13 +275,16 @@ def _all_metadata(
     sources = [folder / CONFIG_FILE, find_weights(folder)]
     sources.append(vocab if vocab.is_file() else folder / "tokenizer.json")
     name = folder.resolve().name
-    return {
+    facts = {
         "name": name,
+        **of_folder,
         **metadata,
         "source": {"name": name, "sha256": {path.name: _digest(path) for path in sources}},
         "recipe": recipe,
         "squadlite": __version__,
     }
+    EmbeddingConfig.from_metadata(facts)  # no file is written that no reader would take
+    return facts
 
 
 def _digest(path: Path) -> str:

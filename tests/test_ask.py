@@ -27,9 +27,12 @@ class FakeIndex:
         ChapterInfo(1, "Two", "2.xhtml"),
     )
     related: Mapping[str, float] = field(default_factory=dict)
+    embedder: object = None
 
-    def search(self, question: str, limit: int, *, related: Mapping[str, float]) -> list[Passage]:
-        self.related = related
+    def search(
+        self, question: str, limit: int, *, related: Mapping[str, float], embedder: object
+    ) -> list[Passage]:
+        self.related, self.embedder = related, embedder
         return self.passages[:limit]
 
 
@@ -39,6 +42,7 @@ class FakeReader:
 
     readings: list[Reading]
     read_contexts: list[str] = field(default_factory=list)
+    embedder: object = None
 
     @property
     def related_words(self) -> "FakeReader":
@@ -53,7 +57,7 @@ class FakeReader:
 
 
 def passage(start: int, end: int, *, chapter: int = 0, score: float = 1.0) -> Passage:
-    return Passage(chapter, start, end, CHAPTER[start:end], score)
+    return Passage(chapter, start, end, CHAPTER[start:end], score, score)
 
 
 def reading(context: Passage, *spans: tuple[int, int, float]) -> Reading:
@@ -134,6 +138,12 @@ def test_the_search_is_told_the_words_that_the_model_takes_for_alike() -> None:
     index = FakeIndex([])
     ask("What did the lodger keep?", cast(BookIndex, index), cast(Reader, FakeReader([])))
     assert index.related == {"lodgerlike": 0.5, "keeplike": 0.5}
+
+
+def test_the_search_is_given_the_model_that_embeds() -> None:
+    index, reader = FakeIndex([]), FakeReader([], embedder=object())
+    ask("Who?", cast(BookIndex, index), cast(Reader, reader))
+    assert index.embedder is reader.embedder
 
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.floats(-20, 20)), max_size=30), st.integers(1, 6))

@@ -10,10 +10,11 @@ import torch
 from tiny_models import padded_batch, random_model, tiny_config
 
 from squadlite import __version__
+from squadlite.answering.metadata import METADATA_FILE
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import Linear, Rademacher, Raw, open_sqz
 from squadlite.convert import convert
-from squadlite.errors import CheckpointError, CodecError, TokenizerError
+from squadlite.errors import CheckpointError, CodecError, ConfigError, TokenizerError
 from squadlite.model import Checkpoint, load_checkpoint, load_model, save_checkpoint
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -46,6 +47,33 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
     return tmp_path / "model.sqz"
+
+
+EMBEDDING = {"embedding": {"pooling": "mean", "weight": 0.5}}
+
+
+def test_what_a_folder_says_of_its_use_goes_into_the_file(folder: Path, output: Path) -> None:
+    (folder / METADATA_FILE).write_text(json.dumps({**EMBEDDING, "licence": "folder's"}))
+    convert(folder, output, metadata={"licence": "given"})
+    with open_sqz(output) as file:
+        assert file.metadata["embedding"] == EMBEDDING["embedding"]
+        assert file.metadata["licence"] == "given"
+
+
+def test_a_file_that_no_reader_would_take_is_not_written(folder: Path, output: Path) -> None:
+    wrong = {"embedding": {"pooling": "max", "weight": 0.5}}
+    with pytest.raises(ConfigError, match="pooling is 'max', expected 'mean'"):
+        convert(folder, output, metadata=wrong)
+    (folder / METADATA_FILE).write_text(json.dumps(wrong))
+    with pytest.raises(ConfigError, match="pooling is 'max', expected 'mean'"):
+        convert(folder, output)
+    assert not output.exists()
+
+
+def test_a_folder_cannot_say_what_the_conversion_says(folder: Path, output: Path) -> None:
+    (folder / METADATA_FILE).write_text('{"recipe": {}}')
+    with pytest.raises(CheckpointError, match=r"squadlite\.json: 'recipe' is written by"):
+        convert(folder, output)
 
 
 @pytest.mark.parametrize("bits", [1, 7, 10, 16])

@@ -6,13 +6,15 @@ import os
 import re
 import signal
 import sqlite3
+import string
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -216,6 +218,119 @@ def test_where_the_cache_cannot_be_written_the_book_is_answered_all_the_same(
     blocked.write_text("not a folder")
     with BookIndex.open(SALT_ROAD, cache_dir=blocked / "cache") as index:
         assert index.search("salt", 1)
+
+
+class FakeEmbedder:
+    """A model for which a text is about the letters that it is made of; as wide as real ones."""
+
+    def __init__(self, digest: str = "letters", *, weight: float = 1.0) -> None:
+        self.digest = digest
+        self.weight = weight
+        self.embedded: list[str] = []
+
+    def embed(
+        self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        self.embedded += texts
+        counts = [
+            [text.count(letter) + 1e-3 for letter in string.ascii_lowercase] for text in texts
+        ]
+        if progress is not None:
+            progress(len(texts), len(texts))
+        vectors = np.array(counts, np.float32).reshape(-1, 26).repeat(15, axis=1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_vectors_are_made_once_with_progress_and_kept_in_the_index(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
+        plain = the_file(tmp_path).stat().st_size
+        made = index.add_vectors(FakeEmbedder(), progress=lambda *step: told.append(step))
+        expected = index.search("salt", 5, embedder=FakeEmbedder())
+        for number in range(len(index.chapters)):
+            assert index.chapter(number) == open_book(SALT_ROAD).chapters[number]
+    number = len(made.codes)
+    assert told == [(number, number)]
+    assert plain < the_file(tmp_path).stat().st_size < 1.5 * plain
+    again = FakeEmbedder()
+    with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
+        assert index.search("salt", 5, embedder=again) == expected
+        np.testing.assert_array_equal(index.add_vectors(again).codes, made.codes)
+    assert again.embedded == ["salt"]
+
+
+def test_vectors_are_those_of_the_passages(salt_road: BookIndex) -> None:
+    embedder = FakeEmbedder()
+    salt_road.add_vectors(embedder)
+    found = salt_road.search("salt", 1000, embedder=embedder)
+    by_place = sorted(found, key=lambda passage: (passage.chapter_index, passage.start))
+    assert [passage.text for passage in by_place] == embedder.embedded[:-1]
+    (asked,) = FakeEmbedder().embed(["salt"])
+    for passage in found:
+        exact = float(FakeEmbedder().embed([passage.text])[0] @ asked)
+        assert passage.cosine == pytest.approx(exact, abs=0.02)
+
+
+def test_another_models_vectors_take_the_place_of_the_first_ones(tmp_path: Path) -> None:
+    with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
+        first = index.add_vectors(FakeEmbedder("first"))
+        index.search("salt", 1, embedder=FakeEmbedder("second"))
+    with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
+        kept = FakeEmbedder("second")
+        assert index.add_vectors(kept).model == "second"
+        assert not kept.embedded
+        made_again = FakeEmbedder("first")
+        np.testing.assert_array_equal(index.add_vectors(made_again).codes, first.codes)
+        assert made_again.embedded
+
+
+def test_an_index_built_anew_has_the_same_bytes_with_vectors(tmp_path: Path) -> None:
+    for cache in ("one", "other"):
+        with BookIndex.open(SALT_ROAD, cache_dir=tmp_path / cache) as index:
+            index.add_vectors(FakeEmbedder())
+    assert the_file(tmp_path / "one").read_bytes() == the_file(tmp_path / "other").read_bytes()
+
+
+def test_a_question_without_a_known_word_finds_by_vectors(salt_road: BookIndex) -> None:
+    assert salt_road.search("zzqq", 3) == []
+    found = salt_road.search("zzqq", 3, embedder=FakeEmbedder())
+    assert len(found) == 3
+    assert all(passage.bm25 == 0 and passage.score == passage.cosine for passage in found)
+
+
+def test_without_vectors_the_score_is_that_of_words(salt_road: BookIndex) -> None:
+    for passage in salt_road.search("salt", 5):
+        assert (passage.score, passage.cosine) == (passage.bm25, None)
+    joined = salt_road.search("salt", 5, embedder=FakeEmbedder(weight=0))
+    assert [passage.bm25 for passage in joined] == [
+        passage.bm25 for passage in salt_road.search("salt", 5)
+    ]
+    assert joined[0].score == 1
+
+
+def test_where_the_cache_cannot_be_written_vectors_live_as_long_as_the_index(
+    tmp_path: Path,
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    embedder = FakeEmbedder()
+    with BookIndex.open(SALT_ROAD, cache_dir=blocked / "cache") as index:
+        for question in ("salt", "mule"):
+            assert index.search(question, 1, embedder=embedder)
+    assert embedder.embedded[-2:] == ["salt", "mule"]
+    assert len(set(embedder.embedded)) == len(embedder.embedded)
+
+
+def test_vectors_cut_short_leave_the_index_as_it_was(tmp_path: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
+        before = the_file(tmp_path).read_bytes()
+        with pytest.raises(KeyboardInterrupt):
+            index.add_vectors(FakeEmbedder(), progress=interrupt)
+        assert the_file(tmp_path).read_bytes() == before
+        assert index.search("salt", 1, embedder=FakeEmbedder())
 
 
 def test_what_killed_processes_left_is_removed_in_time(tmp_path: Path) -> None:

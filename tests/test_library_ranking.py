@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squadlite.library.ranking import (
@@ -11,6 +12,7 @@ from squadlite.library.ranking import (
     CLOSE_WORDS,
     PassageTable,
     Term,
+    rank_by_both,
     rank_passages,
 )
 from tests.reference_ranking import Positions, rank_slowly
@@ -138,3 +140,41 @@ def test_the_ranking_is_the_slow_one(
     assert rank_passages(arrays, passages, limit=limit) == rank_slowly(
         terms, chapters, words, limit=limit
     )
+
+
+@settings(deadline=None)
+@given(queries(), st.integers(1, 2 * MANY), st.sampled_from([0.0, 0.5, 3.0]))
+def test_joined_scores_are_those_of_words_and_vectors(
+    query: tuple[list[int], list[int], list[tuple[float, Positions]]], limit: int, weight: float
+) -> None:
+    chapters, words, terms = query
+    passages = table_of(chapters, words)
+    arrays = [
+        Term(
+            weight_of_term,
+            np.array([passages.places[p] + at for p, found in positions.items() for at in found]),
+        )
+        for weight_of_term, positions in terms
+    ]
+    cosines = np.random.default_rng(0).uniform(-1, 1, len(words)).astype(np.float32)
+    bm25 = dict(rank_passages(arrays, passages, limit=limit))
+    highest = max(bm25.values(), default=0.0)
+    found = rank_by_both(arrays, passages, cosines, weight=weight, limit=limit)
+    assert len(found) == min(limit, len(words))
+    for one in found:
+        assert one.cosine == cosines[one.passage]
+        share = one.bm25 / highest if highest > 0 else 0.0
+        assert one.score == pytest.approx(share + weight * one.cosine, abs=1e-5)
+        assert one.bm25 == bm25.get(one.passage, one.bm25)
+    scores = [one.score for one in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_vectors_find_what_no_term_does() -> None:
+    passages = table(*range(4))
+    cosines = np.array([0.1, 0.0, 0.9, 0.2], np.float32)
+    found = rank_by_both([], passages, cosines, weight=1.0, limit=2)
+    assert [one.passage for one in found] == [2, 3]
+    words_alone = rank_by_both([term(1.0, {1: [0]})], passages, cosines, weight=0.0, limit=1)
+    assert [one.passage for one in words_alone] == [1]
+    assert rank_by_both([], table(), cosines[:0], weight=1.0, limit=3) == []

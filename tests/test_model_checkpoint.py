@@ -108,6 +108,20 @@ def test_logits_equal_those_of_transformers(
     assert_parity(reference, load_model(save(reference, tmp_path)))
 
 
+@pytest.mark.parametrize("make", [make_bert, make_distilbert])
+def test_means_are_those_of_transformers_last_hidden_states(
+    make: Callable[..., Any], tmp_path: Path
+) -> None:
+    reference = make()
+    model = load_model(save(reference, tmp_path))
+    input_ids, _, attention_mask = padded_batch(model.config)
+    with torch.inference_mode():
+        hidden = reference.base_model(input_ids, attention_mask.long()).last_hidden_state
+        found = model.embed(input_ids, attention_mask)
+    expected = [hidden[row, mask].mean(dim=0) for row, mask in enumerate(attention_mask)]
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("make", [make_bert, make_distilbert])

@@ -34,6 +34,17 @@ def test_float32_gives_the_models_own_logits(
     assert not found[:, ~batch[2]].any()
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("f32", 1e-5), ("bf16", 0.05)])
+def test_means_are_nearly_the_models_own(precision: Precision, tolerance: float) -> None:
+    config = tiny_config(**SHARED, **SKETCHED)
+    model = random_model(config)
+    input_ids, _, attention_mask = padded_batch(config)
+    with torch.inference_mode():
+        expected = model.embed(input_ids, attention_mask)
+    found = PackedModel(model, precision).embed(input_ids, attention_mask)
+    assert (found - expected).norm() < tolerance * expected.norm()
+
+
 def test_bfloat16_gives_nearly_the_same_logits() -> None:
     config = tiny_config(**SHARED, **SKETCHED)
     model = random_model(config)

@@ -84,6 +84,21 @@ def test_logits_are_nearly_torchs(cpu: Cpu, name: str) -> None:
 
 
 @on_every_width
+@pytest.mark.parametrize("name", MODELS)
+def test_means_are_nearly_torchs(cpu: Cpu, name: str) -> None:
+    config = config_of(cpu, MODELS[name])
+    tensors = calm_tensors(config)
+    model = random_model(config)
+    model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    mask = np.arange(64) < np.array([40, 11, 64])[:, None]
+    ids = np.random.default_rng(0).integers(0, config.vocab_size, mask.shape)
+    found = NativeScorer(Layout(config, cpu), tensors).embed(ids, mask, threads=1)
+    with torch.inference_mode():
+        exact = model.embed(*map(torch.from_numpy, (ids, mask))).numpy()
+    assert np.linalg.norm(found - exact) < TOLERANCE * np.linalg.norm(exact)
+
+
+@on_every_width
 @pytest.mark.parametrize("length", LENGTHS)
 def test_windows_of_any_length_are_scored(cpu: Cpu, length: int) -> None:
     assert relative_error(cpu, config_of(cpu, {}), [length]) < TOLERANCE

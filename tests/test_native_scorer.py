@@ -104,6 +104,22 @@ def test_an_interrupted_call_leaves_a_scorer_that_serves(cpu: Cpu) -> None:
 
 
 @on_every_width
+def test_a_window_is_embedded_alike_beside_others_with_threads_and_after_a_longer_one(
+    cpu: Cpu,
+) -> None:
+    scorer = make_scorer(cpu)
+    lengths = [POSITIONS, 3, 70, 31]
+    ids, _, mask = batch(scorer.config, lengths)
+    together = scorer.embed(ids, mask, threads=1)
+    assert together.shape == (4, scorer.config.hidden_size)
+    np.testing.assert_array_equal(scorer.embed(ids, mask, threads=3), together)
+    for row, length in enumerate(lengths):
+        alone = ids[row : row + 1, :length], mask[row : row + 1, :length]
+        found = make_scorer(cpu).embed(*alone, threads=1)[0]
+        np.testing.assert_array_equal(found, together[row])
+
+
+@on_every_width
 def test_windows_do_not_see_each_other_nor_their_padding(cpu: Cpu) -> None:
     scorer = shared_scorer(cpu)
     lengths = [3, 70, 0, 31]
@@ -137,6 +153,8 @@ def test_ids_out_of_range_are_refused(cpu: Cpu, bad: int) -> None:
         wrong[row, column] = bad
         with pytest.raises(ValueError, match=r"^input_ids: found .* expected 0 to 39"):
             scorer(wrong, types, mask, threads=1)
+        with pytest.raises(ValueError, match=r"^input_ids: found .* expected 0 to 39"):
+            scorer.embed(wrong, mask, threads=1)
         wrong = types.copy()
         wrong[row, column] = bad
         with pytest.raises(ValueError, match=r"^token_type_ids: found .* expected 0 to 1"):

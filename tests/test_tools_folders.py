@@ -23,6 +23,7 @@ def names(folder: Path) -> set[str]:
 def test_a_stage_hands_model_and_tokenizer_on(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "in")
     (source / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    (source / "squadlite.json").write_text('{"licence": "none"}')
     start = load_input(source)
     with write_output(tmp_path / "out", start.checkpoint, {}, source=source) as folder:
         (folder / "more.txt").write_text("more")
@@ -32,7 +33,7 @@ def test_a_stage_hands_model_and_tokenizer_on(tmp_path: Path) -> None:
     assert end.checkpoint.config == start.checkpoint.config
     for name, tensor in start.checkpoint.tensors.items():
         assert torch.equal(end.checkpoint.tensors[name], tensor)
-    assert names(tmp_path / "out") >= {"stages.json", "more.txt"}
+    assert names(tmp_path / "out") >= {"stages.json", "squadlite.json", "more.txt"}
     assert digest_folder(tmp_path / "out") == digest_folder(source)
 
 

@@ -3,9 +3,9 @@ Training data out of books and questions about them, with the passages that our 
 
     python -m tools.book_data BOOKS QUESTIONS OUTPUT.json
 
-QUESTIONS holds a file NAME.jsonl for each book NAME in BOOKS, one question a line: `id`, `question`,
-`answers` (texts as they stand in the book; none where it doesn't say), `chapter` (the file in the
-EPUB) and `evidence` (a snippet around the answer). What comes out is in SQuAD's format, an article
+QUESTIONS holds a file NAME.jsonl for each book NAME in BOOKS, one question a line: `id`,
+`question`, `answers` (texts as they stand in the book; none where it doesn't say), `chapter` (the
+file in the EPUB) and `evidence` (a snippet around the answer). What comes out is in SQuAD's format, an article
 for each book, where a question is asked of several passages. The first letters of an id tell which:
 
 - b: the best retrieved passage that holds the answer at its place, or the first of the book that
@@ -122,8 +122,9 @@ def _holds(passage: str, question: Question) -> bool:
 
 def _draw(passages: list[str], number: int, generator: np.random.Generator) -> list[str]:
     # The best one, then any.
-    others = generator.permutation(len(passages) - 1)[: max(number - 1, 0)] if passages else []
-    return [*passages[: min(number, 1)], *(passages[1 + i] for i in others)]
+    best, others = passages[:1], passages[1:]
+    order = generator.permutation(len(others)).tolist()
+    return [*best, *(others[i] for i in order)][:number]
 
 
 @click.command()

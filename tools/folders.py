@@ -11,20 +11,15 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.metadata import METADATA_FILE
+from squadlite.answering.tokenizer_spec import TOKENIZER_FILES, TokenizerSpec
 from squadlite.convert import SKETCH_SEEDS_FILE, fit_to_vocab
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
 
-# What a tokenizer may be made of; a stage that changes nothing in it hands these on as they are.
-TOKENIZER_FILES = (
-    "vocab.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "kept_ids.json",
-)
+# A stage hands these on as they are, unless it changes something in them.
+HANDED_ON = (*TOKENIZER_FILES, SKETCH_SEEDS_FILE, METADATA_FILE)
 STAGES_FILE = "stages.json"  # what every stage so far said of itself, in order
 
 
@@ -74,7 +69,7 @@ def write_output(
     """
     with atomic_folder(Path(output)) as folder:
         save_checkpoint(folder, checkpoint)
-        for name in (*TOKENIZER_FILES, SKETCH_SEEDS_FILE):
+        for name in HANDED_ON:
             if source is not None and (source / name).is_file():
                 shutil.copyfile(source / name, folder / name)
         before = load_stages(source) if source is not None else []
@@ -138,13 +133,13 @@ def load_stages(folder: Path) -> list[dict[str, Any]]:
 
 def digest_folder(folder: str | Path) -> str:
     """
-    Name the contents of a checkpoint folder: configuration, weights, tokenizer, sketches.
+    Name the contents of a checkpoint folder: configuration, weights and what a stage hands on.
 
     Returns:
         A SHA-256 in hex; what a stage says of itself, and times, are not part of it.
     """
     folder = Path(folder)
-    names = (CONFIG_FILE, find_weights(folder).name, *TOKENIZER_FILES, SKETCH_SEEDS_FILE)
+    names = (CONFIG_FILE, find_weights(folder).name, *HANDED_ON)
     digests = {name: digest_file(folder / name) for name in names if (folder / name).is_file()}
     return digest_values(digests)
 

@@ -213,8 +213,8 @@ class _StageReader:
             if not isinstance(kind, click.Path):
                 options[name] = value
             elif kind.exists:
-                values = value if isinstance(value, list) else [value]
-                reads[name] = tuple(self._find(item, f"{where}: {name}") for item in values)
+                paths = value if isinstance(value, list) else [value]
+                reads[name] = tuple(self._find(path, f"{where}: {name}") for path in paths)
             else:
                 keeps[name] = self.output / str(value)
         return options, reads, keeps

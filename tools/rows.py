@@ -131,7 +131,10 @@ class _RowAttention(torch.autograd.Function):
 
 def _windows(rooms: Sequence[int], heads: int, *rows: torch.Tensor) -> Iterator[list[torch.Tensor]]:
     # For each window the (heads, T, width) views of these (rows, hidden) tensors.
-    split = [part[: sum(rooms)].view(sum(rooms), heads, -1).split(list(rooms)) for part in rows]
+    split = [
+        part[: sum(rooms)].view(sum(rooms), heads, -1).split_with_sizes(list(rooms))
+        for part in rows
+    ]
     for parts in zip(*split, strict=True):
         yield [part.transpose(0, 1) for part in parts]
 

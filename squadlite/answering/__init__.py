@@ -6,7 +6,10 @@ Reading: a question and its contexts become answers with character offsets and s
     vocabulary      fewer word pieces: count them over a corpus, keep the most frequent
     windows         token ids -> windows the model can read, batched by length
     spans           logits -> the best answer spans and their scores
-    scorer          what scores tokens: our own kernels, or torch
+    scorer          what scores tokens and embeds texts: our own kernels, or torch
+    workers         batches shared out among threads
+    metadata        what a model says of its use
+    embedder        texts -> vectors
     reader          all of it together: Reader.read(question, contexts)
     squad           SQuAD files
     metrics         the official SQuAD 2.0 scores

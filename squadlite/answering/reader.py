@@ -1,16 +1,15 @@
 """The reader: a question and contexts in, answers with offsets and scores out."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.answering.embedder import Embedder, load_embedder
 from squadlite.answering.related import RelatedWords
 from squadlite.answering.scorer import Scorer, load_scorer
 from squadlite.answering.spans import (
@@ -27,11 +26,10 @@ from squadlite.answering.windows import (
     pad_batch,
     split_into_windows,
 )
+from squadlite.answering.workers import workers
 from squadlite.config import Compute
 from squadlite.cores import default_threads
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
-
-_Map = Callable[..., Iterator[Any]]
 
 MIN_POSITIONS = 16
 
@@ -92,6 +90,7 @@ class Reader:
         tokenizer: with the vocabulary that the model was made for.
         settings: the defaults are those of the original BERT code.
         threads: batches read at a time, each by one thread; None: one for each core.
+        embedder: of the same model; None: its vectors mean nothing.
 
     Raises:
         ValueError: fewer than 1 thread.
@@ -106,6 +105,7 @@ class Reader:
         settings: ReaderSettings | None = None,
         *,
         threads: int | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         n_pieces, n_embeddings = len(tokenizer.spec.vocab), scorer.config.vocab_size
         if n_pieces != n_embeddings:
@@ -121,6 +121,7 @@ class Reader:
             )
         self.scorer = scorer
         self.tokenizer = tokenizer
+        self.embedder = embedder
         self.settings = (settings or ReaderSettings()).within(n_positions)
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
@@ -145,12 +146,14 @@ class Reader:
                 takes what is fastest on this one.
 
         Raises:
-            FormatError: a .sqz file that breaks the format.
+            FormatError: a .sqz file that breaks the format, or a rule of its metadata.
             CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
             ComputeError: this machine can't compute so.
         """
-        scorer = load_scorer(path, compute)
-        return cls(scorer, Tokenizer(TokenizerSpec.load(path)), settings, threads=threads)
+        encoder = load_scorer(path, compute)
+        tokenizer = Tokenizer(TokenizerSpec.load(path))
+        embedder = load_embedder(path, encoder, tokenizer, threads=threads)
+        return cls(encoder, tokenizer, settings, threads=threads, embedder=embedder)
 
     @cached_property
     def related_words(self) -> RelatedWords:
@@ -247,7 +250,7 @@ class Reader:
         parts = [
             rows for rows in np.array_split(np.arange(len(input_ids)), self.threads) if len(rows)
         ]
-        with _workers(len(parts), self.threads) as (work, threads):
+        with workers(len(parts), self.threads) as (work, threads):
             found = list(
                 work(
                     lambda rows: self._score(
@@ -265,7 +268,7 @@ class Reader:
         # Few windows are still shared out among all threads.
         share = sum(map(len, windows)) // self.threads
         batches = list(batches_by_length(windows, min(self.settings.max_batch_tokens, share)))
-        with _workers(len(batches), self.threads) as (work, threads):
+        with workers(len(batches), self.threads) as (work, threads):
             yield from work(lambda batch: self._read_batch(batch, n_best, threads), batches)
 
     def _read_batch(
@@ -318,22 +321,6 @@ class _WindowResult:
     pair: int
     spans: list[TokenSpan]
     null_score: float
-
-
-@contextmanager
-def _workers(n_tasks: int, n_threads: int) -> Iterator[tuple[_Map, int]]:
-    # A `map`, and how many threads may compute each of its tasks: all of them a single one, else
-    # one. Threads that calculate alone never wait for one another; all of them in each operation
-    # are no faster on an idle machine, and far slower where another program keeps a core busy.
-    if n_tasks <= 1 or n_threads == 1:
-        yield map, n_threads
-        return
-    workers = ThreadPoolExecutor(n_threads)
-    try:
-        yield workers.map, 1
-    finally:
-        # On Ctrl-C what hasn't begun must not hold us up.
-        workers.shutdown(cancel_futures=True)
 
 
 def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:

@@ -1,4 +1,4 @@
-"""What a reader reads with, and how one is chosen for this machine."""
+"""What reads and embeds texts, and how it is chosen for this machine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +46,25 @@ class Scorer(Protocol):
         """
 
 
-def load_scorer(path: str | Path, compute: Compute) -> Scorer:
+class Encoder(Scorer, Protocol):
+    """A scorer whose last layer can be had as well."""
+
+    def embed(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.bool_], *, threads: int
+    ) -> NDArray[np.float32]:
+        """
+        Give the mean of the last layer's outputs over the tokens of each of B windows.
+
+        Args:
+            input_ids, attention_mask, threads: as for a call; every token has type 0, and every
+                window one token at least.
+
+        Returns:
+            (B, hidden) float32; special tokens count, padding doesn't.
+        """
+
+
+def load_scorer(path: str | Path, compute: Compute) -> Encoder:
     """
     Load a model: into our own kernels where they can compute it as is asked for, else into torch.
 
@@ -65,15 +83,15 @@ def load_scorer(path: str | Path, compute: Compute) -> Scorer:
 
         checkpoint = load_checkpoint(path)
         arrays = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
-        return _scorer(checkpoint.config, arrays, compute)
+        return _encoder(checkpoint.config, arrays, compute)
     with open_sqz(path) as file:
         config = read_config(file)
-        return _scorer(config, StoredTensors(file, config), compute)
+        return _encoder(config, StoredTensors(file, config), compute)
 
 
-def _scorer(
+def _encoder(
     config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]], compute: Compute
-) -> Scorer:
+) -> Encoder:
     if compute in {"auto", "int8"} and (native := native_scorer(config, tensors)) is not None:
         return native
     # Importing torch takes longer than all the rest, and most machines don't need it here.

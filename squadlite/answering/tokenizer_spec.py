@@ -16,6 +16,15 @@ KEPT_IDS_TENSOR = "tokenizer.kept_ids"
 SPECIAL_FIELDS = ("unk_token", "cls_token", "sep_token", "pad_token", "mask_token")
 MAX_CHARS_PER_WORD = 10_000
 
+# What a checkpoint folder's tokenizer may be made of.
+TOKENIZER_FILES = (
+    "vocab.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "kept_ids.json",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSpec:

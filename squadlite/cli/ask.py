@@ -100,7 +100,11 @@ def ask(
 
         reader = Reader.load(model, threads=threads, compute=compute)
         loaded = time.perf_counter()
-        costs = {"load_ms": (loaded - indexed) * 1000, "index_ms": (indexed - started) * 1000}
+        if reader.embedder is not None:
+            with progress_bar("Reading the book") as progress:
+                index.add_vectors(reader.embedder, progress=progress)
+        index_s = indexed - started + time.perf_counter() - loaded
+        costs = {"load_ms": (loaded - indexed) * 1000, "index_ms": index_s * 1000}
         for item in asked:
             reply = ask_book(
                 item.text, index, reader, top_k=top_k, passages=passages or DEFAULT_PASSAGES

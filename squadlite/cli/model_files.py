@@ -77,7 +77,8 @@ def convert(
 ) -> None:
     """
     Convert CHECKPOINT, a Hugging Face folder of a BERT or DistilBERT question-answering model, to a
-    .sqz file.
+    .sqz file. What a squadlite.json in the folder says of the model's use (format_spec.md) goes
+    into the file's metadata.
 
     \b
     Examples:

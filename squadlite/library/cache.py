@@ -29,3 +29,11 @@ def load(cached: Path) -> sqlite3.Connection | None:
 def store(connection: sqlite3.Connection, cached: Path) -> None:
     """Keep an index in the cache; where that can't be, the one in memory answers this time."""
     write_cached(cached, connection.serialize())
+
+
+def take_into_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Close an index, perhaps in a file, and go on with a copy in memory that can be written to."""
+    copy = sqlite3.connect(":memory:")
+    copy.deserialize(connection.serialize())
+    connection.close()
+    return copy

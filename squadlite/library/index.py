@@ -13,17 +13,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from squadlite.cache import default_cache_dir
 from squadlite.library.book import check_book_file, open_book
-from squadlite.library.cache import load, store
+from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.concordance import Concordance, Stemmer
 from squadlite.library.passages import split_passages
 from squadlite.library.query import query_words
-from squadlite.library.ranking import PassageTable, Term, rank_passages
+from squadlite.library.ranking import PassageTable, Term, rank_by_both, rank_passages
 from squadlite.library.structure import Book, Chapter
+from squadlite.library.vectors import (
+    VECTORS_TABLE,
+    PassageVectors,
+    TextEmbedder,
+    read_vectors,
+    write_vectors,
+)
 
 Progress = Callable[[int, int], None]
 
 # Raise it whenever the same book would give another index.
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 _APPLICATION_ID = 0x53515A49  # "SQZI", so that another program's database is told apart
 # A chapter's text stands in its passages', each up to where the next begins, so that what overlaps
 # is kept once. Numbers of all passages are arrays of _NUMBER, read at once.
@@ -35,6 +42,7 @@ _SCHEMA = f"""
     CREATE TABLE passages (id INTEGER PRIMARY KEY, text TEXT);
     CREATE TABLE arrays (chapters BLOB, starts BLOB, ends BLOB, words BLOB, places BLOB);
     CREATE TABLE terms (term TEXT PRIMARY KEY, passages INTEGER, places BLOB) WITHOUT ROWID;
+    {VECTORS_TABLE};
 """
 _NUMBER = np.dtype("<u4")
 # A term in more of the passages than this tells them apart too little to be worth its reading.
@@ -59,6 +67,8 @@ class Passage:
         chapter_index: the chapter it stands in, from 0.
         start, end: its place: the chapter's text[start:end] is `text`.
         score: how much it looks like an answer; comparable within one search only.
+        bm25: the part of the score that the question's words have; all of it without vectors.
+        cosine: how near its vector is to the question's, -1..1; None in a search without vectors.
     """
 
     chapter_index: int
@@ -66,6 +76,8 @@ class Passage:
     end: int
     text: str
     score: float
+    bm25: float
+    cosine: float | None = None
 
 
 class BookIndex:
@@ -77,8 +89,10 @@ class BookIndex:
         chapters: all of them, without their text.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, cached: Path | None = None) -> None:
         self._connection = connection
+        self._cached = cached
+        self._vectors: PassageVectors | None = None
         self.title, self.author, self.language = connection.execute(
             "SELECT title, author, language FROM book"
         ).fetchone()
@@ -125,7 +139,7 @@ class BookIndex:
         if connection is None:
             connection = _build(open_book(path), progress)
             store(connection, cached)
-        return cls(connection)
+        return cls(connection, cached)
 
     def chapter(self, index: int) -> Chapter:
         """
@@ -139,14 +153,47 @@ class BookIndex:
                 f"chapter {index}: the book has chapters 0 to {len(self.chapters) - 1}"
             )
         info = self.chapters[index]
-        first, end = np.searchsorted(self._table.chapters, [index, index + 1]).tolist()
+        first, end = self._passages_of(index)
         pieces = self._connection.execute(
             "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", (first, end)
         )
         return Chapter(info.index, info.title, info.href, "".join(text for (text,) in pieces))
 
+    def add_vectors(
+        self, embedder: TextEmbedder, *, progress: Progress | None = None
+    ) -> PassageVectors:
+        """
+        Make the vectors of all passages, unless the index holds them, and keep them in it.
+
+        An index holds the vectors of one model: those of another take their place. Where the cache
+        can't be written, they are there as long as this object.
+
+        Args:
+            embedder: the model.
+            progress: called with (passages done, passages in all) while vectors are made.
+
+        Returns:
+            The vectors, in the order of the passages.
+        """
+        if self._vectors is None:
+            self._vectors = read_vectors(self._connection)
+        if self._vectors is None or self._vectors.model != embedder.digest:
+            embedded = embedder.embed(self._texts(), progress=progress)
+            self._vectors = PassageVectors.quantize(embedder.digest, embedded)
+            # The file may be mapped: it is let go of before a new one takes its name.
+            self._connection = take_into_memory(self._connection)
+            write_vectors(self._connection, self._vectors)
+            if self._cached is not None:
+                store(self._connection, self._cached)
+        return self._vectors
+
     def search(
-        self, question: str, limit: int, *, related: Mapping[str, float] | None = None
+        self,
+        question: str,
+        limit: int,
+        *,
+        related: Mapping[str, float] | None = None,
+        embedder: TextEmbedder | None = None,
     ) -> list[Passage]:
         """
         Find the passages that look most like they answer a question.
@@ -156,9 +203,12 @@ class BookIndex:
             limit: how many passages to return at most, at least 1.
             related: words that are not in the question but may stand in its answer's passage, each
                 with its weight in 0..1.
+            embedder: a model by whose vectors passages are found too, whatever their words;
+                `add_vectors` makes those that the index doesn't hold. None: words alone count.
 
         Returns:
-            Passages, best first; fewer than `limit` where fewer have any of the words.
+            Passages, best first; fewer than `limit` where the book has fewer or, without an
+            embedder, fewer have any of the words.
 
         Raises:
             ValueError: limit below 1.
@@ -166,8 +216,12 @@ class BookIndex:
         if limit < 1:
             raise ValueError(f"limit: {limit}, expected at least 1")
         terms = self._terms(question, related or {})
-        ranked = rank_passages(terms, self._table, limit=limit)
-        return [self._passage(passage, score) for passage, score in ranked]
+        if embedder is None:
+            ranked = rank_passages(terms, self._table, limit=limit)
+            return [self._passage(passage, score, score, None) for passage, score in ranked]
+        cosines = self.add_vectors(embedder).cosines(embedder.embed([question])[0])
+        joined = rank_by_both(terms, self._table, cosines, weight=embedder.weight, limit=limit)
+        return [self._passage(one.passage, one.score, one.bm25, one.cosine) for one in joined]
 
     def _terms(self, question: str, related: Mapping[str, float]) -> list[Term]:
         words = [*((word, 1.0) for word in query_words(question)), *related.items()]
@@ -194,7 +248,7 @@ class BookIndex:
         ).fetchone()
         return np.frombuffer(places, _NUMBER)
 
-    def _passage(self, passage: int, score: float) -> Passage:
+    def _passage(self, passage: int, score: float, bm25: float, cosine: float | None) -> Passage:
         chapter = int(self._table.chapters[passage])
         start, end = int(self._starts[passage]), int(self._ends[passage])
         # The first passage of a chapter is kept with what stands before it.
@@ -207,7 +261,24 @@ class BookIndex:
             text += piece
             if len(text) >= before + end - start:
                 break
-        return Passage(chapter, start, end, text[before : before + end - start], score)
+        return Passage(
+            chapter, start, end, text[before : before + end - start], score, bm25, cosine
+        )
+
+    def _texts(self) -> list[str]:
+        """The text of every passage."""
+        texts = []
+        for chapter in self.chapters:
+            text = self.chapter(chapter.index).text
+            first, end = self._passages_of(chapter.index)
+            places = zip(self._starts[first:end], self._ends[first:end], strict=True)
+            texts += [text[start:stop] for start, stop in places]
+        return texts
+
+    def _passages_of(self, chapter: int) -> tuple[int, int]:
+        """The first passage of a chapter, and the first behind it."""
+        first, end = np.searchsorted(self._table.chapters, [chapter, chapter + 1]).tolist()
+        return first, end
 
     def close(self) -> None:
         """Close the index file."""

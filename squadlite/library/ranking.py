@@ -23,6 +23,7 @@ CLOSE_CANDIDATES = 150
 
 Integers = NDArray[np.integer]
 Scores = NDArray[np.float64]
+Cosines = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,24 @@ class PassageTable:
 
 
 @dataclass(frozen=True)
+class JoinedScore:
+    """
+    A passage's score by terms and vectors.
+
+    Attributes:
+        passage: its number, from 0.
+        score: the bm25 score, the best one counted as 1, and the weighted cosine together.
+        bm25: as `rank_passages` gives it.
+        cosine: of the passage's vector and the question's.
+    """
+
+    passage: int
+    score: float
+    bm25: float
+    cosine: float
+
+
+@dataclass(frozen=True)
 class _Occurrence:
     """A term of the query, the passages that hold it, and how often each does."""
 
@@ -112,6 +131,37 @@ def rank_passages(
     Source: Robertson & Zaragoza 2009 for bm25; the terms added to it are ours, chosen on the
     questions of benchmarks/books.py and on FairytaleQA.
     """
+    scores, candidates = _bm25(terms, passages, limit)
+    best = _best(scores, candidates, limit)
+    return list(zip(best.tolist(), scores[best].tolist(), strict=True))
+
+
+def rank_by_both(
+    terms: Sequence[Term], passages: PassageTable, cosines: Cosines, *, weight: float, limit: int
+) -> list[JoinedScore]:
+    """
+    Rank all passages, also those that hold no term, by bm25 and by what they are about.
+
+    Args:
+        terms, passages, limit: as for `rank_passages`.
+        cosines: (P,) of each passage's vector and the question's.
+        weight: what a cosine of 1 is worth beside the best bm25 score, counted as 1.
+
+    Returns:
+        The best passages, best first.
+    """
+    bm25, candidates = _bm25(terms, passages, limit)
+    highest = bm25[candidates].max(initial=0.0)
+    shares = bm25 / highest if highest > 0 else bm25
+    scores = shares + weight * cosines
+    return [
+        JoinedScore(passage, float(scores[passage]), float(bm25[passage]), float(cosines[passage]))
+        for passage in _best(scores, np.arange(len(passages)), limit).tolist()
+    ]
+
+
+def _bm25(terms: Sequence[Term], passages: PassageTable, limit: int) -> tuple[Scores, Integers]:
+    """The score of every passage, and the best of those that terms reach, in any order."""
     occurrences = [_occurrence(term, passages) for term in terms]
     scores = np.zeros(len(passages))
     reached = np.zeros(len(passages), dtype=bool)
@@ -120,8 +170,7 @@ def rank_passages(
     scores += _chapter_bonus(occurrences, passages)
     candidates = _best(scores, np.flatnonzero(reached), max(limit, CLOSE_CANDIDATES))
     scores[candidates] += CLOSE_WEIGHT * _closeness(candidates, occurrences, passages)
-    best = _best(scores, candidates, limit)
-    return list(zip(best.tolist(), scores[best].tolist(), strict=True))
+    return scores, candidates
 
 
 def _occurrence(term: Term, passages: PassageTable) -> _Occurrence:

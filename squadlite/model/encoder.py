@@ -100,6 +100,22 @@ class QuestionAnsweringModel(nn.Module):
         start_logits, end_logits = logits.unbind(dim=-1)
         return start_logits, end_logits
 
+    def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """
+        Give the mean of the last layer's outputs over each window's tokens, padding left out.
+
+        Args:
+            input_ids, attention_mask: (B, T), as of `forward`; every token has type 0.
+
+        Returns:
+            (B, hidden) float32.
+        """
+        embedded = self.embeddings(input_ids, torch.zeros_like(input_ids))
+        attend = PaddedAttention(attention_mask, self.config)
+        hidden = self.encode(embedded, attend).float()  # (B, T, hidden)
+        weights = attention_mask / attention_mask.sum(dim=1, keepdim=True)  # (B, T)
+        return (weights[:, :, None] * hidden).sum(dim=1)
+
 
 class PaddedAttention:
     """

@@ -70,17 +70,34 @@ class PackedModel:
         The logits of padding are 0.
         """
         with torch.inference_mode():
-            lengths = attention_mask.sum(dim=1).tolist()
-            hidden = _embed(self.embeddings, input_ids, token_type_ids, attention_mask)
-            for stored in self.config.layer_map:
-                hidden = self._layers[stored](hidden, lengths)
+            hidden, _ = self._encode(input_ids, token_type_ids, attention_mask)
             logits = input_ids.new_zeros((*input_ids.shape, 2), dtype=torch.float32)  # (B, T, 2)
             logits[attention_mask] = self._span_head(hidden)
         start_logits, end_logits = logits.unbind(dim=-1)
         return start_logits, end_logits
 
+    def embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """See `QuestionAnsweringModel.embed`."""
+        with torch.inference_mode():
+            types = torch.zeros_like(input_ids)
+            hidden, lengths = self._encode(input_ids, types, attention_mask)
+            return torch.stack([window.mean(dim=0) for window in hidden.split_with_sizes(lengths)])
 
-def _embed(
+    def _encode(
+        self,
+        input_ids: torch.Tensor,
+        token_type_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+    ) -> tuple[torch.Tensor, list[int]]:
+        # (N, hidden) float32, and how many rows each window has.
+        lengths = attention_mask.sum(dim=1).tolist()
+        hidden = _look_up(self.embeddings, input_ids, token_type_ids, attention_mask)
+        for stored in self.config.layer_map:
+            hidden = self._layers[stored](hidden, lengths)
+        return hidden, lengths
+
+
+def _look_up(
     embeddings: Embeddings,
     input_ids: torch.Tensor,
     token_type_ids: torch.Tensor,

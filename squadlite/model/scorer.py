@@ -14,7 +14,7 @@ from squadlite.model.packed import PackedModel
 
 class TorchScorer:
     """
-    Scores tokens by torch; see `squadlite.answering.scorer.Scorer`.
+    Scores and embeds by torch; see `squadlite.answering.scorer.Encoder`.
 
     Args:
         model: in eval mode, or packed, which is faster.
@@ -48,6 +48,15 @@ class TorchScorer:
                 *map(torch.from_numpy, (input_ids, token_type_ids, attention_mask))
             )
         return start_logits.numpy(), end_logits.numpy()
+
+    def embed(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.bool_], *, threads: int
+    ) -> NDArray[np.float32]:
+        """See `Encoder`."""
+        with _torch_threads(threads), torch.inference_mode():
+            means = self.model.embed(*map(torch.from_numpy, (input_ids, attention_mask)))
+        embedded: NDArray[np.float32] = means.numpy()
+        return embedded
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """A model that scores windows by our own kernels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,7 +19,7 @@ _MOST_HELPERS = 63  # beside the calling thread
 
 class NativeScorer:
     """
-    Scores tokens by our own kernels; see `squadlite.answering.scorer.Scorer`.
+    Scores and embeds by our own kernels; see `squadlite.answering.scorer.Encoder`.
 
     A call computes window by window. Threads take a window's blocks of rows one after another, so
     that one which comes late, as on a busy machine, keeps no other waiting.
@@ -64,8 +64,32 @@ class NativeScorer:
             ValueError: ids that the model hasn't, more tokens than it has positions for, or
                 padding before a token.
         """
-        lengths = self._checked_lengths(input_ids, token_type_ids, attention_mask)
         logits = np.zeros((2, *input_ids.shape), dtype=np.float32)
+        for row, window in self._passes(input_ids, token_type_ids, attention_mask, threads):
+            found = window.logits
+            logits[:, row, : found.shape[1]] = found
+        return logits[0], logits[1]
+
+    def embed(
+        self, input_ids: Ids, attention_mask: NDArray[np.bool_], *, threads: int
+    ) -> NDArray[np.float32]:
+        """See `Encoder`; raises as a call does."""
+        means = np.zeros((len(input_ids), self._layout.hidden), dtype=np.float32)
+        types = np.zeros_like(input_ids)
+        for row, window in self._passes(input_ids, types, attention_mask, threads):
+            means[row] = window.hidden.mean(axis=0)
+        return means
+
+    def _passes(
+        self,
+        input_ids: Ids,
+        token_type_ids: Ids,
+        attention_mask: NDArray[np.bool_],
+        threads: int,
+    ) -> Iterator[tuple[int, "_Workspace"]]:
+        # Row -> what its window's pass has left in memory, until the next one; rows of padding
+        # alone are passed over.
+        lengths = self._checked_lengths(input_ids, token_type_ids, attention_mask)
         try:
             workspace = self._idle.pop()
         except IndexError:
@@ -74,9 +98,8 @@ class NativeScorer:
             if length:
                 workspace.fill(input_ids[row, :length], token_type_ids[row, :length])
                 self._compute(workspace, threads)
-                logits[:, row, :length] = workspace.logits
+                yield row, workspace
         self._idle.append(workspace)
-        return logits[0], logits[1]
 
     def _compute(self, workspace: "_Workspace", threads: int) -> None:
         own, *others = workspace.frames(threads)
@@ -155,6 +178,11 @@ class _Workspace:
     def logits(self) -> NDArray[np.float32]:
         """(2, tokens): of starts and of ends."""
         return np.stack([self._of(name)[: self._length] for name in ("start_logits", "end_logits")])
+
+    @property
+    def hidden(self) -> NDArray[np.float32]:
+        """(tokens, hidden): what the last layer gives."""
+        return self._of("hidden").reshape(MAX_TOKENS, -1)[: self._length]
 
     def fill(self, token_ids: Ids, token_types: Ids) -> None:
         """Take in a window."""
