@@ -18,7 +18,7 @@ from squadlite.answering.reader import Reader
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.convert import convert
 from squadlite.errors import SquadliteError
-from squadlite.model import PaddedAttention, Checkpoint, TorchScorer, save_checkpoint
+from squadlite.model import Checkpoint, PaddedAttention, TorchScorer, save_checkpoint
 
 TOKENIZER = Tokenizer(tiny_spec())
 MODEL = random_model(tiny_config(vocab_size=len(TOKENIZER.spec.vocab)))

@@ -5,8 +5,9 @@ Training data out of books and questions about them, with the passages that our 
 
 QUESTIONS holds a file NAME.jsonl for each book NAME in BOOKS, one question a line: `id`,
 `question`, `answers` (texts as they stand in the book; none where it doesn't say), `chapter` (the
-file in the EPUB) and `evidence` (a snippet around the answer). What comes out is in SQuAD's format, an article
-for each book, where a question is asked of several passages. The first letters of an id tell which:
+file in the EPUB) and `evidence` (a snippet around the answer). What comes out is in SQuAD's format,
+an article for each book, where a question is asked of several passages. The first letters of an id
+tell which:
 
 - b: the best retrieved passage that holds the answer at its place, or the first of the book that
   does where none was retrieved; for an unanswerable question the best passage retrieved;
