@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from squadlite.answering.metadata import load_facts
 from squadlite.convert import convert
 from tools.command import checkpoint_argument, existing_file, run
 from tools.folders import load_stages
@@ -28,8 +29,9 @@ from tools.folders import load_stages
 @click.option("--group-size", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option("--vocab-size", type=click.IntRange(min=1), help="Prune to so many word pieces.")
 @click.option("--vocab-corpus", type=existing_file, help="Whose most frequent pieces stay.")
+@click.option("--metadata", type=existing_file, help="JSON object to write into the metadata too.")
 @click.option("--store-signs", is_flag=True, help="Store sketches as bits, not as their seeds.")
-def main(checkpoint: Path, output: Path, **settings: Any) -> None:
+def main(checkpoint: Path, output: Path, metadata: Path | None, **settings: Any) -> None:
     """
     Convert CHECKPOINT to the .sqz file OUTPUT, its stages written into the metadata.
 
@@ -39,7 +41,9 @@ def main(checkpoint: Path, output: Path, **settings: Any) -> None:
     """
     if (settings["vocab_size"] is None) != (settings["vocab_corpus"] is None):
         raise click.UsageError("--vocab-size and --vocab-corpus go together.")
-    report = convert(checkpoint, output, metadata={"stages": load_stages(checkpoint)}, **settings)
+    facts = load_facts(metadata) if metadata is not None else {}
+    facts["stages"] = load_stages(checkpoint)
+    report = convert(checkpoint, output, metadata=facts, **settings)
     click.echo(f"{output}: {report.n_bytes:,} bytes")
 
 

@@ -98,8 +98,17 @@ def load_metadata(path: str | Path) -> dict[str, Any]:
         with open_sqz(path) as file:
             return file.metadata
     path /= METADATA_FILE
-    if not path.is_file():
-        return {}
+    return load_facts(path) if path.is_file() else {}
+
+
+def load_facts(path: Path) -> dict[str, Any]:
+    """
+    Read a file of members for a model's metadata.
+
+    Raises:
+        CheckpointError: it holds no JSON object.
+        OSError: it can't be read.
+    """
     try:
         values = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
