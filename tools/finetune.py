@@ -25,9 +25,8 @@ import click
 import torch
 
 from squadlite.answering.reader import ReaderSettings
-from squadlite.answering.squad import load_squad
+from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.cli.output import progress_bar
 from squadlite.convert import Quantization
 from squadlite.errors import CodecError
 from squadlite.model import QuestionAnsweringModel, model_from_checkpoint
@@ -40,13 +39,7 @@ from tools.command import (
     run,
 )
 from tools.data import Feature, make_features
-from tools.distill import (
-    Distillation,
-    DistillationSettings,
-    ask_teacher,
-    cached_logits,
-    load_teacher,
-)
+from tools.distill import Distillation, DistillationSettings
 from tools.evaluation import evaluate_model
 from tools.folders import (
     StageInput,
@@ -58,7 +51,7 @@ from tools.folders import (
 )
 from tools.plan import Evaluation, Plan, Teaching
 from tools.processes import Processes
-from tools.progress import training_bar
+from tools.progress import asking_bar, training_bar
 from tools.quantize import QuantizedWeights
 from tools.settings import (
     Precision,
@@ -68,6 +61,8 @@ from tools.settings import (
     best_precision,
 )
 from tools.state import WorkFolder
+from tools.teacher import load_teacher
+from tools.teacher_cache import fill_cache, read_cache
 from tools.training import Objective, Trainer, hard_objective, trainable_model
 
 
@@ -109,7 +104,8 @@ def finetune(
         )
         tokenizer = Tokenizer(start.spec)
         windows = plan.windows.within(model.config.max_position_embeddings)
-        features = make_features(load_squad(plan.data), tokenizer, windows)
+        examples = load_squad(plan.data)
+        features = make_features(examples, tokenizer, windows)
         work = WorkFolder(output, plan.inputs(source))
         if processes.is_first:
             work.prepare(resume=resume)
@@ -122,7 +118,7 @@ def finetune(
             rhythm=plan.rhythm,
             processes=processes,
             work=work,
-            objective=_objective(start, features, tokenizer, plan, processes),
+            objective=_objective(start, examples, features, plan, processes),
             quantized=_quantized(model, plan),
             evaluate=_scorer(model, tokenizer, windows, plan.evaluation),
             report=report if processes.is_first else None,
@@ -158,39 +154,52 @@ def _threads(count: int | None) -> Iterator[None]:
 
 def _objective(
     start: StageInput,
+    examples: Sequence[SquadExample],
     features: Sequence[Feature],
-    tokenizer: Tokenizer,
     plan: Plan,
     processes: Processes,
 ) -> Objective:
     if plan.teaching is None:
         return hard_objective
-    teaching = plan.teaching
-    teacher = load_teacher(load_input(teaching.teacher), start, teaching.settings)
-    teacher = teacher.to(processes.device)
-    if teaching.cache is None:
-        return Distillation(teaching.settings, teacher)
+    teaching, settings = plan.teaching, plan.teaching.settings
+    load = partial(
+        load_teacher,
+        teaching.teacher,
+        start,
+        examples,
+        longest=max(map(len, features)),
+        same_hidden=settings.hidden_weight > 0,
+        device=processes.device,
+        precision=plan.training.precision,
+    )
+    if teaching.cache is None or settings.hidden_weight > 0:
+        teacher = load()
+        return Distillation(
+            settings,
+            lambda batch: teacher.ask(batch.features, temperature=settings.temperature),
+            teacher.model if settings.hidden_weight > 0 else None,
+        )
     windows = plan.windows.within(start.checkpoint.config.max_position_embeddings)
     key = {
         "teacher": digest_folder(teaching.teacher),
         "data": digest_file(plan.data),
+        "tokenizer": asdict(start.spec),
         "windows": asdict(windows),
+        "temperature": settings.temperature,
+        "precision": plan.training.precision,
     }
-    path = teaching.cache / f"{digest_values(key)[:32]}.npy"
-    with progress_bar("Asking the teacher") as progress:
-        ask = partial(
-            ask_teacher,
-            teacher,
+    cache = teaching.cache / digest_values(key)[:32]
+    with asking_bar() if processes.is_first else nullcontext() as report:
+        fill_cache(
+            cache,
             features,
-            tokenizer,
-            device=processes.device,
+            load,
+            temperature=settings.temperature,
             max_pass_tokens=plan.training.max_pass_tokens,
-            progress=progress,
+            processes=processes,
+            report=report,
         )
-        if processes.is_first:
-            cached_logits(path, features, ask)
-        processes.wait()
-        return Distillation(teaching.settings, teacher, cached_logits(path, features, ask))
+    return Distillation(settings, read_cache(cache, features))
 
 
 def _quantized(
@@ -258,7 +267,11 @@ def _scorer(
 )
 @click.option("--max-seq-length", type=int, default=384, show_default=True)
 @click.option("--doc-stride", type=int, default=128, show_default=True)
-@click.option("--teacher", type=existing_folder, help="Checkpoint to distill from.")
+@click.option(
+    "--teacher",
+    type=existing_folder,
+    help="Model to distill from: a checkpoint, or what transformers loads.",
+)
 @click.option(
     "--hard-weight",
     type=float,
@@ -277,7 +290,7 @@ def _scorer(
 @click.option(
     "--teacher-cache",
     type=new_folder,
-    help="Ask the teacher once and keep its logits here; else it runs beside the student.",
+    help="Ask the teacher once and keep its answers here; else it runs beside the student.",
 )
 @click.option(
     "--quantize-bits", type=int, help="Train at weights quantized to so many bits a value."

@@ -3,6 +3,8 @@
 import torch
 from torch.nn import functional
 
+from tools.soft_targets import SoftTargets
+
 _PADDING = -1e4  # a logit whose exp is 0, and which 0 times is still a number
 
 
@@ -34,30 +36,36 @@ def span_loss(
 def soft_span_loss(
     logits: tuple[torch.Tensor, torch.Tensor],
     mask: torch.Tensor,
-    teacher_logits: tuple[torch.Tensor, torch.Tensor],
+    targets: SoftTargets,
     *,
     temperature: float = 1.0,
 ) -> torch.Tensor:
     """
-    - sum_i t_i log s_i over the tokens i, for the starts and for the ends, the two added.
+    - sum_c t_c log s_c over the tokens c that are kept of the teacher and the class of all others,
+    for the starts and for the ends, the two added.
+
+    The others are one class: of them only the sum is known. A guess such as an even spread would
+    teach the student that guess; this asks nothing but that the sums agree, so that a student has
+    the least loss exactly where all that is known of its teacher is true of it.
 
     Args:
         logits: the student's start and end logits, (B, T) each.
         mask: (B, T) bool, False on padding.
-        teacher_logits: the teacher's, (B, T) each.
-        temperature: divides both logits; the loss is multiplied by its square, which keeps the
-            gradients' size (Hinton et al. 2015).
+        targets: what the teacher says of the B windows, its logits divided by `temperature`.
+        temperature: divides the student's logits; the loss is multiplied by its square, which
+            keeps the gradients' size (Hinton et al. 2015).
 
     Returns:
         A scalar, summed over the B windows.
 
-    Source: Deng & Looi 2020, section 3.3.
+    Source: Deng & Looi 2020, section 3.3, but for the class of all others.
     """
     loss = torch.zeros((), device=mask.device)
-    for student, teacher in zip(logits, teacher_logits, strict=True):
-        t = (teacher.masked_fill(~mask, _PADDING) / temperature).softmax(dim=-1)
-        log_s = (student.masked_fill(~mask, _PADDING) / temperature).log_softmax(dim=-1)
-        loss = loss - (t * log_s).sum()
+    for student, positions, log_t in zip(logits, targets.positions, targets.log_probs, strict=True):
+        log_s = (student.float().masked_fill(~mask, _PADDING) / temperature).log_softmax(dim=-1)
+        others = log_s.scatter(-1, positions, _PADDING).logsumexp(dim=-1, keepdim=True)
+        log_s = torch.cat([log_s.gather(-1, positions), others], dim=-1)
+        loss = loss - (log_t.exp() * log_s).sum()
     return loss * temperature**2
 
 
