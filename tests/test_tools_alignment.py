@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_teachers import MPNET_PIECES, byte_pair_backend, word_piece_backend
 from tiny_training import PIECES, PLACES, WORDS
@@ -101,6 +101,7 @@ def check(window: TeacherWindow, example: SquadExample, teacher: TeacherTokenize
     assert found == expected
 
 
+@settings(deadline=None)
 @given(question=TEXTS, context=TEXTS)
 @pytest.mark.parametrize("teacher", [MPNET, BYTE_PAIRS], ids=["word pieces", "byte pairs"])
 def test_windows_are_laid_out_as_a_walk_over_the_characters_lays_them(
@@ -111,6 +112,7 @@ def test_windows_are_laid_out_as_a_walk_over_the_characters_lays_them(
         check(window, examples[window.feature.window.pair], teacher)
 
 
+@settings(deadline=None)
 @given(question=TEXTS, context=TEXTS)
 def test_the_same_pieces_correspond_one_to_one(question: str, context: str) -> None:
     examples, features = features_of(question, context)
@@ -120,6 +122,7 @@ def test_the_same_pieces_correspond_one_to_one(question: str, context: str) -> N
         np.testing.assert_array_equal(window.starts, window.ends)
 
 
+@settings(deadline=None)
 @given(question=TEXTS, context=TEXTS)
 def test_a_teacher_with_the_students_tokens_reads_the_students_windows(
     question: str, context: str

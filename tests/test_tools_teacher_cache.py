@@ -117,8 +117,8 @@ def test_an_asking_that_was_killed_goes_on_and_ends_alike(
     with pytest.raises(Killed):
         fill(tmp_path / "cut", features, DyingTeacher(teacher))  # type: ignore[arg-type]
     before = contents(tmp_path / "cut")
-    assert sorted(before) == ["00000.npy", "00001.npy"]
-    with pytest.raises(TrainingError, match=r"00002\.npy: can't be read"):
+    assert sorted(before) == ["00000.bin", "00001.bin"]
+    with pytest.raises(TrainingError, match=r"00002\.bin: can't be read"):
         read_cache(tmp_path / "cut", features)
     shares: list[float] = []
     fill(tmp_path / "cut", features, teacher, report=lambda share, speed: shares.append(share))
@@ -166,10 +166,10 @@ def one_part(
 ) -> Path:
     folder = tmp_path_factory.mktemp("parts") / "cache"
     fill(folder, features[:PART_WINDOWS], teacher)
-    return folder / "00000.npy"
+    return folder / "00000.bin"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bytes_are_read_or_refused(
     features: list[Feature], one_part: Path, data: st.DataObject
@@ -188,16 +188,16 @@ def test_any_bytes_are_read_or_refused(
     )
     folder = one_part.parent.with_name("damaged")
     folder.mkdir(exist_ok=True)
-    (folder / "00000.npy").write_bytes(damaged)
+    (folder / "00000.bin").write_bytes(damaged)
     try:
         kept = read_cache(folder, features[:PART_WINDOWS])
     except TrainingError as error:
-        assert "00000.npy" in str(error)
+        assert "00000.bin" in str(error)
     else:
         (batch,) = passes(features[:PART_WINDOWS], 10_000, TOKENIZER)
         assert (kept(batch).positions < batch.attention_mask.sum(dim=1)[:, None]).all()
 
 
 def test_the_answers_to_other_windows_are_refused(features: list[Feature], one_part: Path) -> None:
-    with pytest.raises(TrainingError, match=r"of shape \(8,\), expected .* of \(3,\)"):
+    with pytest.raises(TrainingError, match="found 576 bytes, expected 216"):
         read_cache(one_part.parent, features[:3])

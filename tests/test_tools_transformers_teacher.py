@@ -44,6 +44,16 @@ def take_special_tokens_away(folder: Path) -> None:
     change(folder, "tokenizer.json", post_processor=None)
 
 
+def add_a_piece(folder: Path) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["vocab"]["more"] = len(content["model"]["vocab"])
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+
+
+def name_a_kind_without_spans(folder: Path) -> None:
+    change(folder, "config.json", model_type="vit")
+
+
 def name_another_kind(folder: Path) -> None:
     change(folder, "config.json", model_type="no such kind")
 
@@ -56,6 +66,8 @@ def name_another_kind(folder: Path) -> None:
         (damage_tokenizer, "can't load it"),
         (take_head_away, r"found no weights 'qa_outputs\.bias'"),
         (take_special_tokens_away, "found 0, 0, 0 special tokens"),
+        (add_a_piece, "of 42 pieces, expected more than 4 special ones and at most 41"),
+        (name_a_kind_without_spans, "can't load it"),
         (name_another_kind, "can't load it"),
     ],
 )

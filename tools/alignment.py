@@ -110,10 +110,11 @@ def same_tokens(features: Sequence[Feature], template: Template) -> list[Teacher
     for feature in features:
         window = feature.window
         question, context = window.question_ids, window.context_ids
-        parts = [template.before, question, template.between, context, template.after]
+        before, between, after = map(np.array, (template.before, template.between, template.after))
         places = np.arange(len(window))
         type_ids = (places >= window.context_start) * template.context_type
-        windows.append(TeacherWindow(feature, np.concatenate(parts), type_ids, places, places))
+        ids = np.concatenate([before, question, between, context, after])
+        windows.append(TeacherWindow(feature, ids, type_ids, places, places))
     return windows
 
 
@@ -217,7 +218,8 @@ def _align_part(
     # As the gold answer's tokens are found: white space before a token belongs to it.
     starts = np.searchsorted(student[:, 1], offsets[:, 0], side="right")
     ends = np.searchsorted(student[:, 0], offsets[:, 1], side="left") - 1
-    return ids, *(places.clip(0, len(student) - 1) for places in (starts, ends))
+    last_token = len(student) - 1
+    return ids, starts.clip(0, last_token), ends.clip(0, last_token)
 
 
 def _special(ids: tuple[int, ...], place: int) -> NDArray[np.int64]:

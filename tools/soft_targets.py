@@ -35,7 +35,7 @@ class SoftTargets:
         Args:
             probabilities: (2, B, T) float32, 0 on padding.
         """
-        null, others = probabilities.split([1, probabilities.shape[-1] - 1], dim=-1)
+        null, others = probabilities[..., :1], probabilities[..., 1:]
         # Stable: the first among equals, wherever it is computed.
         values, order = others.sort(dim=-1, descending=True, stable=True)
         best, rest = values[..., :N_BEST], values[..., N_BEST:].sum(dim=-1, keepdim=True)

@@ -3,7 +3,7 @@ What a teacher says of all training windows, kept on disk.
 
 A cache is a folder of parts, each of PART_WINDOWS windows, the longest windows first: an asking
 that was stopped goes on with the first part that is missing, and several processes share the parts
-out. A part is a .npy file with a record for each of its windows.
+out. A part is a record for each of its windows, one after the other, and nothing else.
 """
 
 import time
@@ -25,9 +25,7 @@ from tools.teacher import Teacher
 PART_WINDOWS = 512
 
 # What `SoftTargets` holds of a window; [CLS], which always stands at 0, needs no position.
-RECORD = np.dtype(
-    [("positions", np.uint16, (2, N_BEST)), ("log_probs", np.float16, (2, N_BEST + 2))]
-)
+RECORD = np.dtype([("positions", "<u2", (2, N_BEST)), ("log_probs", "<f2", (2, N_BEST + 2))])
 
 
 class KeptTargets:
@@ -97,7 +95,7 @@ def fill_cache(
                 if report is not None:
                     report(n_done / n_tokens, n_done / (time.monotonic() - started))
             with atomic_write(_path(folder, number)) as file:
-                np.save(file, records)
+                file.write(records.tobytes())
     processes.wait()
 
 
@@ -122,14 +120,16 @@ def read_cache(folder: Path, features: Sequence[Feature]) -> KeptTargets:
 
 def _read_part(path: Path, lengths: NDArray[np.int64]) -> NDArray[np.void]:
     try:
-        records = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: can't be read as a teacher's answers ({error})") from error
-    if records.dtype != RECORD or records.shape != lengths.shape:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TrainingError(f"{path}: can't be read ({error.strerror})") from error
+    expected = len(lengths) * RECORD.itemsize
+    if len(content) != expected:
         raise TrainingError(
-            f"{path}: found {records.dtype} of shape {records.shape}, "
-            f"expected {RECORD} of {lengths.shape}; removing the file has it made anew"
+            f"{path}: found {len(content)} bytes, expected {expected}; "
+            "removing the file has it made anew"
         )
+    records = np.frombuffer(content, dtype=RECORD)
     are_tokens = records["positions"] < lengths[:, None, None]
     are_log_probs = records["log_probs"] <= 0
     if not are_tokens.all() or not are_log_probs.all():
@@ -153,4 +153,4 @@ def _parts(features: Sequence[Feature]) -> list[Sequence[Feature]]:
 
 
 def _path(folder: Path, number: int) -> Path:
-    return folder / f"{number:05}.npy"
+    return folder / f"{number:05}.bin"

@@ -51,36 +51,52 @@ def load_transformers_teacher(folder: Path) -> LoadedTeacher:
             f"teacher {folder}: needs transformers, which is not installed: "
             "pip install 'squadlite[train]'"
         ) from error
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    try:
-        model, report = transformers.AutoModelForQuestionAnswering.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    # What its parts happen to raise is not of one kind: tokenizers raises bare exceptions.
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise TrainingError(f"teacher {folder}: transformers can't load it: {reason}") from error
+    model, report, tokenizer, pair = _load(transformers, folder)
     missing = sorted(report["missing_keys"])
     if missing:
         raise TrainingError(
             f"teacher {folder}: found no weights {missing[0]!r}, expected a model trained to "
             "answer questions"
         )
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
+    _check_tokenizer(folder, tokenizer, model.get_input_embeddings().num_embeddings)
+    template = _find_template(folder, pair, tokenizer.pad_token_id or 0)
+    takes_types = "token_type_ids" in tokenizer.model_input_names
+    return LoadedTeacher(
+        _SpanModel(folder, model.float(), takes_types=takes_types),
+        TeacherTokenizer(Encoder(tokenizer.backend_tokenizer), template),
+        _count_positions(model, tokenizer),
+    )
+
+
+def _load(library: Any, folder: Path) -> tuple[Any, Any, Any, Any]:
+    # The model, what was missing for it, the tokenizer, and a pair of texts as it encodes it.
+    library.logging.set_verbosity_error()
+    library.logging.disable_progress_bar()
+    try:
+        model, report = library.AutoModelForQuestionAnswering.from_pretrained(
+            folder, local_files_only=True, output_loading_info=True
+        )
+        tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        pair = tokenizer("a", "a", truncation=False, padding=False)
+    # What its parts happen to raise is not of one kind: tokenizers raises bare exceptions.
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise TrainingError(f"teacher {folder}: transformers can't load it: {reason}") from error
+    return model, report, tokenizer, pair
+
+
+def _check_tokenizer(folder: Path, tokenizer: Any, n_embeddings: int) -> None:
+    if not tokenizer.is_fast:
         raise TrainingError(
             f"teacher {folder}: found a tokenizer without character offsets, expected a fast one"
         )
-    template = _find_template(folder, tokenizer)
-    return LoadedTeacher(
-        _SpanModel(
-            folder, model.float(), takes_types="token_type_ids" in tokenizer.model_input_names
-        ),
-        TeacherTokenizer(Encoder(backend), template),
-        _count_positions(model, tokenizer),
-    )
+    # Where its files are missing, some kinds of tokenizer are made of special tokens alone.
+    n_special, n_pieces = len(tokenizer.all_special_ids), len(tokenizer)
+    if not n_special < n_pieces <= n_embeddings:
+        raise TrainingError(
+            f"teacher {folder}: found a tokenizer of {n_pieces} pieces, expected more than "
+            f"{n_special} special ones and at most {n_embeddings}, the model's"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +155,8 @@ class _SpanModel(nn.Module):
         return logits
 
 
-def _find_template(folder: Path, tokenizer: Any) -> Template:
+def _find_template(folder: Path, pair: Any, pad_id: int) -> Template:
     # Which special tokens stand around a pair is seen best in one.
-    pair = tokenizer("a", "a", truncation=False, padding=False)
     ids, parts = pair["input_ids"], pair.sequence_ids()
     if sorted(set(parts) - {None}) != [0, 1]:
         raise TrainingError(f"teacher {folder}: its tokenizer makes no tokens of the letter 'a'")
@@ -160,7 +175,7 @@ def _find_template(folder: Path, tokenizer: Any) -> Template:
         between=tuple(between),
         after=tuple(after),
         context_type=types[context],
-        pad_id=tokenizer.pad_token_id or 0,
+        pad_id=pad_id,
     )
 
 
