@@ -9,6 +9,7 @@ from squadlite.errors import CheckpointError
 from tools.folders import (
     atomic_folder,
     digest_folder,
+    is_ours,
     load_input,
     load_stages,
     restore_folder,
@@ -54,6 +55,26 @@ def test_a_digest_changes_with_weights_and_tokenizer(tmp_path: Path) -> None:
     assert one == again != two
     (tmp_path / "one" / "tokenizer_config.json").write_text("{}")
     assert digest_folder(tmp_path / "one") != again
+
+
+def test_a_digest_changes_with_any_part_of_weights_in_several_files(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    parts = [tmp_path / f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    digests = set()
+    for content in (b"one", b"other"):
+        for part in parts:
+            part.write_bytes(content)
+            digests.add(digest_folder(tmp_path))
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize(
+    ("config", "ours"),
+    [('{"model_type": "bert"}', True), ('{"model_type": "mpnet"}', False), ("no JSON", True)],
+)
+def test_a_folder_is_ours_by_its_model_type(tmp_path: Path, config: str, ours: bool) -> None:
+    (tmp_path / "config.json").write_text(config)
+    assert is_ours(tmp_path) == ours
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:

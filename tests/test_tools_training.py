@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_teachers import write_teacher
 from tiny_training import run_stage, write_checkpoint, write_squad
 
 from squadlite.errors import DatasetError
@@ -225,12 +226,28 @@ def test_a_student_comes_nearer_to_its_teacher(world: Path, tmp_path: Path) -> N
     log = train(world, tmp_path / "student", *options, "--hard-weight", 0, "--hidden-weight", 1)
     losses = [line["loss"] for line in log]
     assert losses[-1] < 0.8 * losses[0]
-    options += ("--teacher-cache", tmp_path / "logits")
+    options += ("--teacher-cache", tmp_path / "answers")
     train(world, tmp_path / "kept", *options)
-    (kept,) = (tmp_path / "logits").iterdir()
-    written = kept.stat().st_mtime_ns
+    (kept,) = (tmp_path / "answers").iterdir()
+    (part,) = kept.iterdir()
+    written = part.stat().st_mtime_ns
     train(world, tmp_path / "again", *options)
     assert_equal_models(tmp_path / "kept", tmp_path / "again")
-    assert kept.stat().st_mtime_ns == written
+    assert part.stat().st_mtime_ns == written
     (stage,) = json.loads((tmp_path / "student" / "stages.json").read_text())
     assert stage["teaching"]["hidden_weight"] == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # transformers' own
+@pytest.mark.parametrize("kind", ["mpnet", "roberta"])
+def test_a_teacher_of_another_kind_teaches_with_and_without_a_cache(
+    world: Path, tmp_path: Path, kind: str
+) -> None:
+    pytest.importorskip("transformers", reason="comes with squadlite[train]")
+    teacher = write_teacher(tmp_path / "teacher", kind, ["who keeps the lighthouse?"])
+    options = ("--epochs", 0.5, "--teacher", teacher, "--dropout", 0, "--hard-weight", 0)
+    beside = train(world, tmp_path / "beside", *options)
+    kept = train(world, tmp_path / "kept", *options, "--teacher-cache", tmp_path / "answers")
+    assert [line["loss"] for line in kept] == pytest.approx(
+        [line["loss"] for line in beside], rel=1e-2
+    )

@@ -21,6 +21,10 @@ What they are made of:
     plan            all that decides what a fine-tuning makes of a checkpoint
     losses          what training makes small
     distill         a teacher's part in them
+    teacher         models that teach: ours, or of another kind (transformers_teacher)
+    alignment       where a teacher's answers lie in its student's windows
+    soft_targets    what matters of a teacher's answers
+    teacher_cache   kept on disk
     moments         what linear maps are given, to fit sketches to
     quantize        weights as a .sqz file will hold them
     settings        how a model is trained

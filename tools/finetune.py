@@ -14,10 +14,8 @@ Source: Deng & Looi 2020, sections 3.1 and 3.3; the loop is in `tools.training`.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,10 +26,9 @@ from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.cli.output import progress_bar
 from squadlite.convert import Quantization
 from squadlite.errors import CodecError
-from squadlite.model import QuestionAnsweringModel, model_from_checkpoint
+from squadlite.model import model_from_checkpoint
 from tools.command import (
     TitleShare,
     checkpoint_argument,
@@ -41,29 +38,18 @@ from tools.command import (
     output_argument,
     run,
 )
-from tools.contrast import Contrast, ContrastSettings
-from tools.data import Feature, group_features, make_features, take_share
-from tools.distill import (
-    Distillation,
-    DistillationSettings,
-    ask_teacher,
-    cached_logits,
-    load_teacher,
-)
-from tools.evaluation import evaluate_model
+from tools.contrast import ContrastSettings
+from tools.data import group_features, make_features, take_share
+from tools.distill import DistillationSettings
 from tools.folders import (
-    StageInput,
-    digest_file,
-    digest_folder,
-    digest_values,
     load_input,
     write_json,
     write_output,
 )
+from tools.objectives import make_contrast, make_objective, make_quantized, make_scorer
 from tools.plan import Evaluation, Plan, Teaching
 from tools.processes import Processes
 from tools.progress import training_bar
-from tools.quantize import QuantizedWeights
 from tools.settings import (
     Precision,
     Rhythm,
@@ -72,7 +58,7 @@ from tools.settings import (
     best_precision,
 )
 from tools.state import WorkFolder
-from tools.training import Objective, Trainer, autocast, hard_objective, trainable_model
+from tools.training import Trainer, trainable_model
 
 # What a cosine counts for in a search until `tools.fit_answering` has fitted it: with the vectors
 # of all-MiniLM-L6-v2 1 to 1.5 serve alike, over four books and 875 questions.
@@ -134,10 +120,10 @@ def finetune(
             rhythm=plan.rhythm,
             processes=processes,
             work=work,
-            objective=_objective(start, features, tokenizer, plan, processes),
-            contrast=_contrast(tokenizer, plan, processes),
-            quantized=_quantized(model, plan),
-            evaluate=_scorer(model, tokenizer, windows, plan.evaluation),
+            objective=make_objective(start, examples, features, plan, processes),
+            contrast=make_contrast(tokenizer, plan, processes),
+            quantized=make_quantized(model, plan),
+            evaluate=make_scorer(model, tokenizer, windows, plan.evaluation),
             report=report if processes.is_first else None,
         )
         checkpoint = trainer.train(work.load())
@@ -175,82 +161,6 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _objective(
-    start: StageInput,
-    features: Sequence[Feature],
-    tokenizer: Tokenizer,
-    plan: Plan,
-    processes: Processes,
-) -> Objective:
-    if plan.teaching is None:
-        return hard_objective
-    teaching = plan.teaching
-    teacher = load_teacher(load_input(teaching.teacher), start, teaching.settings)
-    teacher = teacher.to(processes.device)
-    if teaching.cache is None:
-        return Distillation(teaching.settings, teacher)
-    windows = plan.windows.within(start.checkpoint.config.max_position_embeddings)
-    key = {
-        "teacher": digest_folder(teaching.teacher),
-        "data": [digest_file(path) for path in plan.data],
-        "take": [list(item) for item in plan.take],
-        "windows": asdict(windows),
-    }
-    path = teaching.cache / f"{digest_values(key)[:32]}.npy"
-    with progress_bar("Asking the teacher") as progress:
-        ask = partial(
-            ask_teacher,
-            teacher,
-            features,
-            tokenizer,
-            device=processes.device,
-            max_pass_tokens=plan.training.max_pass_tokens,
-            progress=progress,
-        )
-        if processes.is_first:
-            cached_logits(path, features, ask)
-        processes.wait()
-        return Distillation(teaching.settings, teacher, cached_logits(path, features, ask))
-
-
-def _contrast(tokenizer: Tokenizer, plan: Plan, processes: Processes) -> Contrast | None:
-    if plan.contrast is None:
-        return None
-    return Contrast(
-        plan.contrast,
-        tokenizer,
-        processes,
-        max_pass_tokens=plan.training.max_pass_tokens,
-        autocast=partial(autocast, processes.device, plan.training.precision),
-    )
-
-
-def _quantized(
-    model: QuestionAnsweringModel, plan: Plan
-) -> Callable[[], AbstractContextManager[Any]]:
-    if plan.quantization is None:
-        return nullcontext
-    return QuantizedWeights(model, plan.quantization)
-
-
-def _scorer(
-    model: QuestionAnsweringModel,
-    tokenizer: Tokenizer,
-    windows: ReaderSettings,
-    evaluation: Evaluation | None,
-) -> Callable[[], float] | None:
-    if evaluation is None:
-        return None
-    examples = load_squad(evaluation.data)
-
-    def score() -> float:
-        return evaluate_model(model, tokenizer, examples, limit=evaluation.limit, settings=windows)[
-            "f1"
-        ]
-
-    return score
 
 
 @click.command()
@@ -307,7 +217,11 @@ def _scorer(
 )
 @click.option("--max-seq-length", type=int, default=384, show_default=True)
 @click.option("--doc-stride", type=int, default=128, show_default=True)
-@click.option("--teacher", type=existing_folder, help="Checkpoint to distill from.")
+@click.option(
+    "--teacher",
+    type=existing_folder,
+    help="Model to distill from: a checkpoint, or what transformers loads.",
+)
 @click.option(
     "--hard-weight",
     type=float,
@@ -326,7 +240,7 @@ def _scorer(
 @click.option(
     "--teacher-cache",
     type=new_folder,
-    help="Ask the teacher once and keep its logits here; else it runs beside the student.",
+    help="Ask the teacher once and keep its answers here; else it runs beside the student.",
 )
 @click.option(
     "--contrast-weight",

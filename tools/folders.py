@@ -17,9 +17,19 @@ from squadlite.convert import SKETCH_SEEDS_FILE, fit_to_vocab
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
+from squadlite.model.families import FAMILIES
 
 # A stage hands these on as they are, unless it changes something in them.
 HANDED_ON = (*TOKENIZER_FILES, SKETCH_SEEDS_FILE, METADATA_FILE)
+# Other kinds of teachers have these too.
+_TEACHERS_TOKENIZER_FILES = (
+    "added_tokens.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",
+    "vocab.json",
+)
 STAGES_FILE = "stages.json"  # what every stage so far said of itself, in order
 
 
@@ -43,6 +53,15 @@ def load_input(folder: str | Path) -> StageInput:
     restore_folder(folder)
     spec = TokenizerSpec.from_folder(folder)
     return StageInput(folder, fit_to_vocab(folder, load_checkpoint(folder), spec), spec)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder's model is of a kind that `load_input` loads, or can say what it misses."""
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return True
+    return not isinstance(config, dict) or config.get("model_type") in (None, *FAMILIES)
 
 
 @contextmanager
@@ -135,11 +154,23 @@ def digest_folder(folder: str | Path) -> str:
     """
     Name the contents of a checkpoint folder: configuration, weights and what a stage hands on.
 
+    Args:
+        folder: ours, or one of transformers.
+
     Returns:
         A SHA-256 in hex; what a stage says of itself, and times, are not part of it.
+
+    Raises:
+        CheckpointError: there are no weights.
     """
     folder = Path(folder)
-    names = (CONFIG_FILE, find_weights(folder).name, *HANDED_ON)
+    shards = sorted(path.name for path in folder.glob("model-*-of-*.safetensors"))
+    names = (
+        CONFIG_FILE,
+        *(shards or [find_weights(folder).name]),
+        *HANDED_ON,
+        *_TEACHERS_TOKENIZER_FILES,
+    )
     digests = {name: digest_file(folder / name) for name in names if (folder / name).is_file()}
     return digest_values(digests)
 

@@ -3,6 +3,8 @@
 import torch
 from torch.nn import functional
 
+from tools.soft_targets import SoftTargets
+
 _PADDING = -1e4  # a logit whose exp is 0, and which 0 times is still a number
 
 
@@ -86,30 +88,48 @@ def _add_up(
 def soft_span_loss(
     logits: tuple[torch.Tensor, torch.Tensor],
     mask: torch.Tensor,
-    teacher_logits: tuple[torch.Tensor, torch.Tensor],
+    targets: SoftTargets,
+    groups: torch.Tensor,
     *,
     temperature: float = 1.0,
 ) -> torch.Tensor:
     """
-    - sum_i t_i log s_i over the tokens i, for the starts and for the ends, the two added.
+    - sum_c t_c log s_c over a group's classes c, for the starts and for the ends, the two added.
+
+    The classes are the tokens that are kept of the teacher, for each window all its other tokens
+    together, and one null. Both distributions are normalised over the group as in
+    `group_span_loss`.
+
+    The others are one class: of them only the sum is known. A guess such as an even spread would
+    teach the student that guess; this asks nothing but that the sums agree, so that a student has
+    the least loss exactly where all that is known of its teacher is true of it.
 
     Args:
         logits: the student's start and end logits, (B, T) each.
         mask: (B, T) bool, False on padding.
-        teacher_logits: the teacher's, (B, T) each.
-        temperature: divides both logits; the loss is multiplied by its square, which keeps the
-            gradients' size (Hinton et al. 2015).
+        targets: what the teacher says of the B windows, its logits divided by `temperature`.
+        groups: (B,) int64, the group of each window, 0..G-1, ascending.
+        temperature: divides the student's logits; the loss is multiplied by its square, which
+            keeps the gradients' size (Hinton et al. 2015).
 
     Returns:
-        A scalar, summed over the B windows.
+        A scalar, summed over the G groups. Windows that the teacher can't read have no part in it.
 
-    Source: Deng & Looi 2020, section 3.3.
+    Source: Deng & Looi 2020, section 3.3, but for the class of all others and the groups.
     """
+    n_groups = int(groups[-1]) + 1
     loss = torch.zeros((), device=mask.device)
-    for student, teacher in zip(logits, teacher_logits, strict=True):
-        t = (teacher.masked_fill(~mask, _PADDING) / temperature).softmax(dim=-1)
-        log_s = (student.masked_fill(~mask, _PADDING) / temperature).log_softmax(dim=-1)
-        loss = loss - (t * log_s).sum()
+    for student, positions, log_t in zip(logits, targets.positions, targets.log_probs, strict=True):
+        readable = log_t.isfinite().any(dim=-1)
+        odds = log_t[:, 1:] - log_t[:, :1].clamp(min=_PADDING)  # (B, K)
+        totals = _add_up(odds.logsumexp(dim=-1).clamp(min=_PADDING), groups, n_groups, beside=True)
+        t = (odds - totals[groups][:, None]).exp()
+
+        margins = (student - student[:, :1]).float().masked_fill(~mask, _PADDING) / temperature
+        windows = margins[:, 1:].logsumexp(dim=-1).masked_fill(~readable, _PADDING)
+        others = margins.scatter(-1, positions, _PADDING).logsumexp(dim=-1, keepdim=True)
+        s = torch.cat([margins.gather(-1, positions[:, 1:]), others], dim=-1)
+        loss = loss + _add_up(windows, groups, n_groups, beside=True).sum() - (t * s).sum()
     return loss * temperature**2
 
 

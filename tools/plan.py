@@ -33,9 +33,9 @@ class Teaching:
     Who teaches a student, and what.
 
     Args:
-        teacher: a checkpoint folder with the student's tokenizer.
+        teacher: a checkpoint folder, or any question-answering model that transformers loads.
         settings: what is learned.
-        cache: the folder in which teachers' logits are kept; None: the teacher runs beside the
+        cache: the folder in which teachers' answers are kept; None: the teacher runs beside the
             student.
     """
 

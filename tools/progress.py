@@ -1,4 +1,4 @@
-"""A training's progress bar."""
+"""Progress bars of a training and of its teacher."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +14,29 @@ def training_bar() -> Iterator[Callable[[float, float, float, float], None]]:
         A function `report(share_done, loss, rate, tokens_per_second)`; where stderr isn't a
         terminal it does nothing.
     """
+    with _bar("Training") as update:
+        yield lambda share, loss, rate, speed: update(
+            share, f"loss {loss:.3f}  rate {rate:.1e}  {speed:,.0f} tokens/s"
+        )
+
+
+@contextmanager
+def asking_bar() -> Iterator[Callable[[float, float], None]]:
+    """
+    Show on stderr, where a person can see it, how far a teacher was asked.
+
+    Yields:
+        A function `report(share_done, tokens_per_second)`; where stderr isn't a terminal it does
+        nothing.
+    """
+    with _bar("Asking the teacher") as update:
+        yield lambda share, speed: update(share, f"{speed:,.0f} tokens/s")
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[float, str], None]]:
     if not sys.stderr.isatty():
-        yield lambda share, loss, rate, speed: None
+        yield lambda share, facts: None
         return
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.progress import (  # noqa: PLC0415
@@ -27,7 +48,7 @@ def training_bar() -> Iterator[Callable[[float, float, float, float], None]]:
     )
 
     columns = (
-        TextColumn("Training"),
+        TextColumn(title),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.description}"),
@@ -35,9 +56,4 @@ def training_bar() -> Iterator[Callable[[float, float, float, float], None]]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=1.0)
-
-        def report(share: float, loss: float, rate: float, speed: float) -> None:
-            facts = f"loss {loss:.3f}  rate {rate:.1e}  {speed:,.0f} tokens/s"
-            bar.update(task, completed=share, description=facts)
-
-        yield report
+        yield lambda share, facts: bar.update(task, completed=share, description=facts)

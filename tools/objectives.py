@@ -1,0 +1,128 @@
+"""A plan's parts, made ready: what is made small, at which weights, and what is scored."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from squadlite.answering.reader import ReaderSettings
+from squadlite.answering.squad import SquadExample, load_squad
+from squadlite.answering.tokenizer import Tokenizer
+from squadlite.model import QuestionAnsweringModel
+from tools.contrast import Contrast
+from tools.data import Feature
+from tools.distill import Distillation
+from tools.evaluation import evaluate_model
+from tools.folders import StageInput, digest_file, digest_folder, digest_values
+from tools.plan import Evaluation, Plan
+from tools.processes import Processes
+from tools.progress import asking_bar
+from tools.quantize import QuantizedWeights
+from tools.teacher import load_teacher
+from tools.teacher_cache import fill_cache, read_cache
+from tools.training import Objective, autocast, hard_objective
+
+
+def make_objective(
+    start: StageInput,
+    examples: Sequence[SquadExample],
+    features: Sequence[Feature],
+    plan: Plan,
+    processes: Processes,
+) -> Objective:
+    """
+    What a plan makes small: the gold spans' loss, or beside it a teacher's, which is asked first
+    where its answers are kept.
+
+    Args:
+        start: what the training begins with.
+        examples, features: the data, and the windows made of it.
+        plan, processes: of the training.
+
+    Raises:
+        TrainingError: a teacher that doesn't fit.
+    """
+    if plan.teaching is None:
+        return hard_objective
+    teaching, settings = plan.teaching, plan.teaching.settings
+    load = partial(
+        load_teacher,
+        teaching.teacher,
+        start,
+        examples,
+        longest=max(map(len, features)),
+        same_hidden=settings.hidden_weight > 0,
+        device=processes.device,
+        precision=plan.training.precision,
+    )
+    if teaching.cache is None or settings.hidden_weight > 0:
+        teacher = load()
+        return Distillation(
+            settings,
+            lambda batch: teacher.ask(batch.features, temperature=settings.temperature),
+            teacher.model if settings.hidden_weight > 0 else None,
+        )
+    windows = plan.windows.within(start.checkpoint.config.max_position_embeddings)
+    key = {
+        "teacher": digest_folder(teaching.teacher),
+        "data": [digest_file(path) for path in plan.data],
+        "take": [list(item) for item in plan.take],
+        "tokenizer": asdict(start.spec),
+        "windows": asdict(windows),
+        "temperature": settings.temperature,
+        "precision": plan.training.precision,
+    }
+    cache = teaching.cache / digest_values(key)[:32]
+    with asking_bar() if processes.is_first else nullcontext() as report:
+        fill_cache(
+            cache,
+            features,
+            load,
+            temperature=settings.temperature,
+            max_pass_tokens=plan.training.max_pass_tokens,
+            processes=processes,
+            report=report,
+        )
+    return Distillation(settings, read_cache(cache, features))
+
+
+def make_contrast(tokenizer: Tokenizer, plan: Plan, processes: Processes) -> Contrast | None:
+    """The loss of vectors that a plan asks for; None: it asks for none."""
+    if plan.contrast is None:
+        return None
+    return Contrast(
+        plan.contrast,
+        tokenizer,
+        processes,
+        max_pass_tokens=plan.training.max_pass_tokens,
+        autocast=partial(autocast, processes.device, plan.training.precision),
+    )
+
+
+def make_quantized(
+    model: QuestionAnsweringModel, plan: Plan
+) -> Callable[[], AbstractContextManager[Any]]:
+    """The context in which gradients are taken at the weights that a plan asks for."""
+    if plan.quantization is None:
+        return nullcontext
+    return QuantizedWeights(model, plan.quantization)
+
+
+def make_scorer(
+    model: QuestionAnsweringModel,
+    tokenizer: Tokenizer,
+    windows: ReaderSettings,
+    evaluation: Evaluation | None,
+) -> Callable[[], float] | None:
+    """Scores a model in training: F1 on the evaluation's data; None where there is none."""
+    if evaluation is None:
+        return None
+    examples = load_squad(evaluation.data)
+
+    def score() -> float:
+        return evaluate_model(model, tokenizer, examples, limit=evaluation.limit, settings=windows)[
+            "f1"
+        ]
+
+    return score
