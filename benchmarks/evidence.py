@@ -1,0 +1,80 @@
+"""Where in a book the evidence of a gold answer stands, and whether a search has found it."""
+
+from collections.abc import Sequence
+
+import click
+
+from benchmarks.questions import Question
+from squadlite.library.index import BookIndex, Passage
+
+# One character for one, so that positions stay; NUL marks what folding drops.
+_FOLDED = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "\u2060": "\0", "\u00ad": "\0"})
+
+
+def fold(text: str) -> tuple[str, list[int]]:
+    """
+    Text with whitespace folded and curly quotes straightened, to compare evidence with books.
+
+    Returns:
+        The folded text, and the position in `text` of each of its characters.
+    """
+    folded: list[str] = []
+    positions: list[int] = []
+    for position, character in enumerate(text.translate(_FOLDED)):
+        if character == "\0":
+            continue
+        if character.isspace():
+            if folded and folded[-1] != " ":
+                folded.append(" ")
+                positions.append(position)
+            continue
+        folded.append(character)
+        positions.append(position)
+    return "".join(folded), positions
+
+
+def locate(text: str, evidence: str, answers: Sequence[str]) -> tuple[int, int] | None:
+    """Where in a chapter's text the gold answer inside the evidence stands, or None."""
+    folded, positions = fold(text)
+    folded_evidence = fold(evidence)[0].strip()
+    evidence_start = folded.find(folded_evidence)
+    if evidence_start < 0:
+        return None
+    for answer in answers:
+        folded_answer = fold(answer)[0].strip()
+        inside = folded_evidence.lower().find(folded_answer.lower())
+        if inside >= 0:
+            start = evidence_start + inside
+            return positions[start], positions[start + len(folded_answer) - 1] + 1
+    return positions[evidence_start], positions[evidence_start + len(folded_evidence) - 1] + 1
+
+
+def evidence_rank(index: BookIndex, question: Question, found: Sequence[Passage]) -> int | None:
+    """
+    The rank of the first retrieved passage that holds the answer's place; 1 is first.
+
+    Returns:
+        None where no passage does, or the book has no answer.
+
+    Raises:
+        click.ClickException: the book hasn't the evidence.
+    """
+    if not question.answers:
+        return None
+    for chapter in index.chapters:
+        if chapter.href != question.chapter:
+            continue
+        place = locate(index.chapter(chapter.index).text, question.evidence, question.answers)
+        if place is not None:
+            return _first_around(place, chapter.index, found)
+    raise click.ClickException(f"{question.id}: evidence not found in the book")
+
+
+def _first_around(
+    place: tuple[int, int], chapter_index: int, found: Sequence[Passage]
+) -> int | None:
+    start, end = place
+    for rank, passage in enumerate(found, start=1):
+        if passage.chapter_index == chapter_index and passage.start <= start and end <= passage.end:
+            return rank
+    return None
