@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 INCHES = (7.5, 5.0)
 # Shares of fewer answers jump with each of them and tell nothing.
-LEAST_ANSWERS = 10
+LEAST_ANSWERS = 20
+LEGEND_GREY = "0.4"
 
 
 def draw(result: Mapping[str, Any]) -> bytes:
@@ -45,6 +46,8 @@ def draw(result: Mapping[str, Any]) -> bytes:
     )
     for number, folder in enumerate(result["folders"]):
         _draw_folder(panel, folder, f"C{number}")
+    panel.plot([], [], "o", label="at the file's threshold", color=LEGEND_GREY)
+    panel.plot([], [], ":", label="with a perfect score", color=LEGEND_GREY)
     panel.grid(alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, loc="lower left")
@@ -64,23 +67,11 @@ def _draw_folder(panel: "Axes", folder: Mapping[str, Any], colour: str) -> None:
         if coverage * n_questions >= LEAST_ANSWERS or coverage == 1
     ]
     coverages, shares = zip(*points, strict=True)
-    panel.plot(
-        coverages,
-        shares,
-        color=colour,
-        linewidth=2,
-        label=f"{folder['folder']} ({n_questions:,} questions)",
-    )
-    best = [min(100, 100 * shares[-1] / coverage) for coverage in coverages]
-    panel.plot(coverages, best, ":", color=colour, linewidth=1, label="... with a perfect score")
+    label = f"{folder['folder']} ({n_questions:,} questions)"
     if curve["threshold"] is not None:
         coverage, right = (100 * share for share in curve["threshold"])
+        label += f": {coverage:.0f}% answered, {right:.0f}% of them right"
         panel.plot([coverage], [right], "o", color=colour, markersize=9, markeredgecolor="white")
-        panel.annotate(
-            f"threshold: {coverage:.0f}% answered,\n{right:.0f}% of them right",
-            (coverage, right),
-            textcoords="offset points",
-            xytext=(6, 8),
-            color=colour,
-            fontsize="small",
-        )
+    panel.plot(coverages, shares, color=colour, linewidth=2, zorder=1, label=label)
+    best = [min(100, 100 * shares[-1] / coverage) for coverage in coverages]
+    panel.plot(coverages, best, ":", color=colour, linewidth=1)
