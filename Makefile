@@ -28,9 +28,10 @@ RESULTS    := benchmarks/results
 CHECKPOINT := ../shared/checkpoints/minilm-l6-squad2
 DATA       := ../shared/data
 
-bench: $(VENV)/development
+bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.codecs | tee /dev/stderr | tail -n 1 > $(RESULTS)/codecs.json
 	$(BIN)/python -m benchmarks.books ../shared/books $(DATA)/book-questions \
+		$(DATA)/book-questions-valid --plot docs/risk_coverage.png \
 		| tee /dev/stderr | tail -n 1 > $(RESULTS)/books.json
 	$(BIN)/python -m benchmarks.start_to_answer ../shared/books/the-time-machine.epub \
 		"What colour is Filby's hair?" | tee /dev/stderr | tail -n 1 > $(RESULTS)/start_to_answer.json
@@ -40,8 +41,7 @@ bench: $(VENV)/development
 		| tee /dev/stderr | tail -n 1 > $(RESULTS)/growth.json
 
 # The same weights in other libraries, and training beside transformers'. Run it on a quiet machine.
-bench-peers: $(VENV)/development
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+bench-peers: $(VENV)/bench
 	$(BIN)/squadlite bench squadlite/models/default.sqz --peers --threads 1,2 --length 128,384 \
 		--book ../shared/books/the-time-machine.epub --question "What colour is Filby's hair?" \
 		--questions $(DATA)/cs224n-dev-v2.0.json \
@@ -68,4 +68,8 @@ $(VENV)/runtime: pyproject.toml constraints.txt
 
 $(VENV)/development: $(VENV)/runtime
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/bench: $(VENV)/development
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@

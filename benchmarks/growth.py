@@ -19,7 +19,6 @@ Everything is measured in processes of its own, so that peak memory belongs to o
 """
 
 import itertools
-import json
 import statistics
 import sys
 import tempfile
@@ -42,6 +41,8 @@ from squadlite.library.index import BookIndex
 from squadlite.library.query import query_words
 from squadlite.library.structure import Chapter
 from squadlite.models import DEFAULT_MODEL
+from tools.command import run
+from tools.questions import load_questions
 
 # squadlite.ask imports what reads, for which processes that only search must not pay.
 DEFAULT_PASSAGES = 30
@@ -202,15 +203,6 @@ def _page(chapter: Chapter) -> str:
     )
 
 
-def load_questions(folder: Path) -> list[str]:
-    """The questions of all files of a folder."""
-    return [
-        json.loads(line)["question"]
-        for file in sorted(folder.glob("*.jsonl"))
-        for line in file.read_text(encoding="utf-8").splitlines()
-    ]
-
-
 def numbers(context: click.Context, option: click.Parameter, value: str) -> list[int]:
     """A list of whole numbers such as "1,10,100"."""
     try:
@@ -248,13 +240,15 @@ def main(
     cpu: bool,
 ) -> None:
     """Measure books made of those in BOOKS with the questions of the files in QUESTIONS."""
-    asked = load_questions(questions)
+    asked = [
+        question.question for of_book in load_questions(questions).values() for question in of_book
+    ]
     related = in_new_process(related_words, asked, model)
     chapters = [
         chapter for path in sorted(books.glob("*.epub")) for chapter in open_book(path).chapters
     ]
-    if not chapters or not asked:
-        raise click.ClickException(f"{books}: no EPUB, or {questions}: no question")
+    if not chapters:
+        raise click.ClickException(f"{books}: no EPUB, expected books to take chapters from")
     plans = [(1, size) for size in words] + [(count, piece_words) for count in book_counts]
     rows = []
     with progress_bar("Measuring") as progress:
@@ -310,4 +304,4 @@ def measured(
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

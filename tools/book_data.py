@@ -29,12 +29,11 @@ import numpy as np
 
 from squadlite.atomic import atomic_write
 from squadlite.cli.output import progress_bar
-from squadlite.errors import DatasetError
 from squadlite.library.index import BookIndex
 from squadlite.library.passages import MAX_WORDS, split_passages
 from tools.command import existing_folder, run
-from tools.evidence import fold, locate
-from tools.questions import Question, load_questions
+from tools.evidence import find_place, fold, holds
+from tools.questions import Question, find_book, load_questions
 
 # Another cut has the answer in a passage of between half and all of the usual length.
 _CUT_WORDS = (MAX_WORDS // 2, MAX_WORDS)
@@ -62,7 +61,7 @@ def book_data(
     for question in questions:
         generator = _generator(seed, question.id)
         found = index.search(question.question, retrieved)
-        place = _find(index, question) if question.answers else None
+        place = find_place(index, question) if question.answers else None
         if place is None:
             without = [passage.text for passage in found]
             if without:
@@ -72,11 +71,7 @@ def book_data(
             chapter, start, end = place
             text = index.chapter(chapter).text
             around = [
-                (passage.start, passage.end)
-                for passage in found
-                if passage.chapter_index == chapter
-                and passage.start <= start
-                and end <= passage.end
+                (passage.start, passage.end) for passage in found if holds(passage, *place)
             ] or [cut for cut in split_passages(text) if cut[0] <= start and end <= cut[1]]
             cuts = [*around[:1], _another_cut(text, start, end, generator)]
             for kind, (first, last) in zip("ba", cuts, strict=False):
@@ -90,19 +85,6 @@ def book_data(
 def _generator(seed: int, name: str) -> np.random.Generator:
     # Other questions in the file change nothing for this one.
     return np.random.default_rng([seed, *sha256(name.encode()).digest()])
-
-
-def _find(index: BookIndex, question: Question) -> tuple[int, int, int]:
-    for chapter in index.chapters:
-        if chapter.href == question.chapter:
-            text = index.chapter(chapter.index).text
-            place = locate(text, question.evidence, question.answers)
-            if place is not None:
-                return chapter.index, *place
-    raise DatasetError(
-        f"question {question.id!r}: found no {question.evidence!r} in {question.chapter!r}, "
-        "expected its evidence there"
-    )
 
 
 def _another_cut(
@@ -146,33 +128,20 @@ def main(
       python -m tools.book_data books questions train.json --negatives 3
     """
     articles: list[dict[str, Any]] = []
-    files = sorted(questions.glob("*.jsonl"))
-    if not files:
-        raise DatasetError(f"{questions}: found no .jsonl file, expected one for each book")
+    asked = load_questions(questions)
     with progress_bar("Searching the books") as progress:
-        for done, file in enumerate(files, start=1):
-            with BookIndex.open(_book_of(books, file.stem)) as index:
+        for done, (name, of_book) in enumerate(asked.items(), start=1):
+            with BookIndex.open(find_book(books, name)) as index:
                 records = book_data(
-                    index,
-                    load_questions(file),
-                    negatives=negatives,
-                    retrieved=retrieved,
-                    seed=seed,
+                    index, of_book, negatives=negatives, retrieved=retrieved, seed=seed
                 )
-                articles.append(_article(f"book/{file.stem}", records))
-            progress(done, len(files))
+                articles.append(_article(f"book/{name}", records))
+            progress(done, len(asked))
     with atomic_write(output) as stream:
         content = {"version": "v2.0", "data": articles}
         stream.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
     n_pairs = sum(len(p["qas"]) for article in articles for p in article["paragraphs"])
     click.echo(f"{output}: {n_pairs:,} questions and passages about {len(articles)} books")
-
-
-def _book_of(folder: Path, name: str) -> Path:
-    found = sorted(path for path in folder.iterdir() if path.stem == name)
-    if not found:
-        raise DatasetError(f"{folder}: found no book {name!r}, expected one for {name}.jsonl")
-    return found[0]
 
 
 def _article(
