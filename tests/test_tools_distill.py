@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.model import QuestionAnsweringModel
 from tools.data import Feature, TrainingBatch, make_features, passes
 from tools.distill import Distillation, DistillationSettings, layers_recorded
+from tools.plan import Teaching
 from tools.training import hard_objective
 
 TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
@@ -42,7 +44,7 @@ def distillation(
     temperature = settings.get("temperature", 1.0)
     return Distillation(
         DistillationSettings(**settings),
-        lambda batch: asked.ask(batch.features, temperature=temperature),
+        [lambda batch: asked.ask(batch.features, temperature=temperature)],
         teacher if own_hidden else None,
     )
 
@@ -95,3 +97,16 @@ def test_a_shared_layer_is_recorded_at_each_use() -> None:
 def test_settings_out_of_range_are_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
         DistillationSettings(**changes)
+
+
+def test_two_teachers_teach_the_average_of_what_each_alone_does(features: list[Feature]) -> None:
+    student, batch = small_model(0), batch_of(features)
+    each = [distillation(small_model(seed)) for seed in (1, 2)]
+    both = Distillation(each[0].settings, [ask for one in each for ask in one.asks])
+    losses = [float(one(student, batch).detach()) for one in each]
+    assert float(both(student, batch).detach()) == pytest.approx(sum(losses) / 2, rel=1e-5)
+
+
+def test_hidden_states_are_those_of_one_teacher() -> None:
+    with pytest.raises(ValueError, match="found 2 teachers, expected one"):
+        Teaching(teachers=[Path("a"), Path("b")], settings=DistillationSettings(hidden_weight=1.0))

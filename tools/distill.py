@@ -10,7 +10,7 @@ epochs, or several students of one teacher.
 Source: Deng & Looi 2020, section 3.3.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -60,19 +60,20 @@ class Distillation:
 
     Args:
         settings: how the losses are weighed.
-        ask: what the teacher says of a batch, its logits divided by `settings.temperature`.
-        hidden_of: the model that `ask` runs on the same tokens, whose hidden states are compared;
-            None where they aren't.
+        asks: what each teacher says of a batch, its logits divided by `settings.temperature`; the
+            student learns the average of their distributions.
+        hidden_of: the model that the only teacher runs on the same tokens, whose hidden states are
+            compared; None where they aren't.
     """
 
     def __init__(
         self,
         settings: DistillationSettings,
-        ask: Callable[[TrainingBatch], SoftTargets],
+        asks: Sequence[Callable[[TrainingBatch], SoftTargets]],
         hidden_of: nn.Module | None = None,
     ) -> None:
         self.settings = settings
-        self.ask = ask
+        self.asks = asks
         self.hidden_of = hidden_of
 
     def __call__(self, model: QuestionAnsweringModel, batch: TrainingBatch) -> torch.Tensor:
@@ -83,9 +84,14 @@ class Distillation:
             padded = self.hidden_of is not None
             logits = model(*batch.inputs) if padded else read(model, batch.inputs)
         with layers_recorded(self.hidden_of) as teacher_hidden:
-            targets = self.ask(batch).to(mask.device)
+            targets = [ask(batch).to(mask.device) for ask in self.asks]
         hard = group_span_loss(logits, mask, (batch.starts, batch.ends), batch.groups)
-        soft = soft_span_loss(logits, mask, targets, batch.groups, temperature=settings.temperature)
+        soft = torch.stack(
+            [
+                soft_span_loss(logits, mask, part, batch.groups, temperature=settings.temperature)
+                for part in targets
+            ]
+        ).mean()
         loss = settings.hard_weight * hard + (1 - settings.hard_weight) * soft
         if self.hidden_of is not None:
             loss = loss + settings.hidden_weight * hidden_loss(hidden, mask, teacher_hidden)

@@ -220,7 +220,8 @@ def _threads(count: int | None) -> Iterator[None]:
 @click.option(
     "--teacher",
     type=existing_folder,
-    help="Model to distill from: a checkpoint, or what transformers loads.",
+    multiple=True,
+    help="Model to distill from: a checkpoint, or what transformers loads; of several the average.",
 )
 @click.option(
     "--hard-weight",
@@ -297,7 +298,7 @@ def main(
     threads: int | None,
     max_seq_length: int,
     doc_stride: int,
-    teacher: Path | None,
+    teacher: tuple[Path, ...],
     hard_weight: float,
     temperature: float,
     hidden_weight: float,
@@ -348,7 +349,7 @@ def main(
             ),
             evaluation=Evaluation(data=evaluate, limit=evaluate_limit) if evaluate else None,
             teaching=Teaching(
-                teacher=teacher,
+                teachers=teacher,
                 settings=distillation,
                 cache=teacher_cache,
             )

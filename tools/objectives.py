@@ -4,23 +4,25 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.model import QuestionAnsweringModel
 from tools.contrast import Contrast
-from tools.data import Feature
+from tools.data import Feature, TrainingBatch
 from tools.distill import Distillation
 from tools.evaluation import evaluate_model
 from tools.folders import StageInput, digest_file, digest_folder, digest_values
-from tools.plan import Evaluation, Plan
+from tools.plan import Evaluation, Plan, Teaching
 from tools.processes import Processes
 from tools.progress import asking_bar
 from tools.quantize import QuantizedWeights
-from tools.teacher import load_teacher
-from tools.teacher_cache import fill_cache, read_cache
+from tools.soft_targets import SoftTargets
+from tools.teacher import Teacher, load_teacher
+from tools.teacher_cache import KeptTargets, fill_cache, read_cache
 from tools.training import Objective, autocast, hard_objective
 
 
@@ -32,8 +34,8 @@ def make_objective(
     processes: Processes,
 ) -> Objective:
     """
-    What a plan makes small: the gold spans' loss, or beside it a teacher's, which is asked first
-    where its answers are kept.
+    What a plan makes small: the gold spans' loss, or beside it its teachers', which are asked
+    first where their answers are kept.
 
     Args:
         start: what the training begins with.
@@ -45,46 +47,74 @@ def make_objective(
     """
     if plan.teaching is None:
         return hard_objective
-    teaching, settings = plan.teaching, plan.teaching.settings
-    load = partial(
-        load_teacher,
-        teaching.teacher,
-        start,
-        examples,
-        longest=max(map(len, features)),
-        same_hidden=settings.hidden_weight > 0,
-        device=processes.device,
-        precision=plan.training.precision,
-    )
-    if teaching.cache is None or settings.hidden_weight > 0:
-        teacher = load()
-        return Distillation(
-            settings,
-            lambda batch: teacher.ask(batch.features, temperature=settings.temperature),
-            teacher.model if settings.hidden_weight > 0 else None,
+    settings = plan.teaching.settings
+    loads = [
+        partial(
+            load_teacher,
+            folder,
+            start,
+            examples,
+            longest=max(map(len, features)),
+            same_hidden=settings.hidden_weight > 0,
+            device=processes.device,
+            precision=plan.training.precision,
         )
-    windows = plan.windows.within(start.checkpoint.config.max_position_embeddings)
-    key = {
-        "teacher": digest_folder(teaching.teacher),
-        "data": [digest_file(path) for path in plan.data],
-        "take": [list(item) for item in plan.take],
-        "tokenizer": asdict(start.spec),
-        "windows": asdict(windows),
-        "temperature": settings.temperature,
-        "precision": plan.training.precision,
-    }
-    cache = teaching.cache / digest_values(key)[:32]
+        for folder in plan.teaching.teachers
+    ]
+    if plan.teaching.cache is None or settings.hidden_weight > 0:
+        teachers = [load() for load in loads]
+        asks = [partial(_ask, teacher, settings.temperature) for teacher in teachers]
+        hidden_of = teachers[0].model if settings.hidden_weight > 0 else None
+        return Distillation(settings, asks, hidden_of)
+    return Distillation(
+        settings,
+        [
+            _kept(plan.teaching.cache / _name(folder, start, plan), load, features, plan, processes)
+            for folder, load in zip(plan.teaching.teachers, loads, strict=True)
+        ],
+    )
+
+
+def _ask(teacher: Teacher, temperature: float, batch: TrainingBatch) -> SoftTargets:
+    return teacher.ask(batch.features, temperature=temperature)
+
+
+def _kept(
+    cache: Path,
+    load: Callable[[], Teacher],
+    features: Sequence[Feature],
+    plan: Plan,
+    processes: Processes,
+) -> KeptTargets:
+    teaching = cast(Teaching, plan.teaching)
     with asking_bar() if processes.is_first else nullcontext() as report:
         fill_cache(
             cache,
             features,
             load,
-            temperature=settings.temperature,
+            temperature=teaching.settings.temperature,
             max_pass_tokens=plan.training.max_pass_tokens,
             processes=processes,
             report=report,
         )
-    return Distillation(settings, read_cache(cache, features))
+    return read_cache(cache, features)
+
+
+def _name(teacher: Path, start: StageInput, plan: Plan) -> str:
+    # Of all that a teacher's answers depend on.
+    teaching = cast(Teaching, plan.teaching)
+    windows = plan.windows.within(start.checkpoint.config.max_position_embeddings)
+    return digest_values(
+        {
+            "teacher": digest_folder(teacher),
+            "data": [digest_file(path) for path in plan.data],
+            "take": [list(item) for item in plan.take],
+            "tokenizer": asdict(start.spec),
+            "windows": asdict(windows),
+            "temperature": teaching.settings.temperature,
+            "precision": plan.training.precision,
+        }
+    )[:32]
 
 
 def make_contrast(tokenizer: Tokenizer, plan: Plan, processes: Processes) -> Contrast | None:

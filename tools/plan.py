@@ -33,15 +33,26 @@ class Teaching:
     Who teaches a student, and what.
 
     Args:
-        teacher: a checkpoint folder, or any question-answering model that transformers loads.
+        teachers: checkpoint folders, or any question-answering models that transformers loads; the
+            student learns the average of what they say.
         settings: what is learned.
-        cache: the folder in which teachers' answers are kept; None: the teacher runs beside the
+        cache: the folder in which teachers' answers are kept; None: the teachers run beside the
             student.
+
+    Raises:
+        ValueError: hidden states to compare, and not one teacher.
     """
 
-    teacher: Path
+    teachers: Sequence[Path]
     settings: DistillationSettings
     cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.settings.hidden_weight > 0 and len(self.teachers) != 1:
+            raise ValueError(
+                f"hidden_weight: found {len(self.teachers)} teachers, "
+                "expected one to compare hidden states with"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +109,7 @@ class Plan:
             }
         if self.teaching is not None:
             inputs["teaching"] = {
-                "teacher": digest_folder(self.teaching.teacher),
+                "teachers": [digest_folder(folder) for folder in self.teaching.teachers],
                 **asdict(self.teaching.settings),
             }
         if self.contrast is not None:
