@@ -16,9 +16,9 @@ class QuestionKind(Enum):
 
 # The first that a question matches is its kind.
 _KINDS = (
-    (QuestionKind.NUMBER, re.compile(r"\bhow (?:many|much|old|far|tall|long|often)\b|\bwhat age\b")),
-    (QuestionKind.TIME, re.compile(r"\bwhen\b|\b(?:what|which) (?:year|month|day|date|hour|time)\b")),
-    (QuestionKind.PLACE, re.compile(r"\bwhere\b|\b(?:what|which) (?:town|city|country|village)\b")),
+    (QuestionKind.NUMBER, re.compile(r"\bhow (?:many|much|old|far|tall|long|often)\b")),
+    (QuestionKind.TIME, re.compile(r"\bwhen\b|\bwh(?:at|ich) (?:year|month|day|date|hour|time)\b")),
+    (QuestionKind.PLACE, re.compile(r"\bwhere\b|\bwh(?:at|ich) (?:town|city|country|village)\b")),
     (QuestionKind.PERSON, re.compile(r"\bwho(?:m|se)?\b")),
 )
 _NUMBER = re.compile(

@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.answering.confidence import Confidence, MarginRule, load_confidence
 from squadlite.answering.related import RelatedWords
 from squadlite.answering.scorer import Scorer, load_scorer
 from squadlite.answering.spans import (
@@ -92,6 +93,7 @@ class Reader:
         tokenizer: with the vocabulary that the model was made for.
         settings: the defaults are those of the original BERT code.
         threads: batches read at a time, each by one thread; None: one for each core.
+        confidence: how sure to be of answers found in many contexts; None: `MarginRule`.
 
     Raises:
         ValueError: fewer than 1 thread.
@@ -106,6 +108,7 @@ class Reader:
         settings: ReaderSettings | None = None,
         *,
         threads: int | None = None,
+        confidence: Confidence | None = None,
     ) -> None:
         n_pieces, n_embeddings = len(tokenizer.spec.vocab), scorer.config.vocab_size
         if n_pieces != n_embeddings:
@@ -122,6 +125,7 @@ class Reader:
         self.scorer = scorer
         self.tokenizer = tokenizer
         self.settings = (settings or ReaderSettings()).within(n_positions)
+        self.confidence = confidence or MarginRule()
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise ValueError(f"threads is {threads}, expected at least 1")
@@ -149,8 +153,11 @@ class Reader:
             CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
             ComputeError: this machine can't compute so.
         """
+        # First, as a file that says it wrongly is refused before its tensors are read.
+        confidence = load_confidence(path)
         scorer = load_scorer(path, compute)
-        return cls(scorer, Tokenizer(TokenizerSpec.load(path)), settings, threads=threads)
+        tokenizer = Tokenizer(TokenizerSpec.load(path))
+        return cls(scorer, tokenizer, settings, threads=threads, confidence=confidence)
 
     @cached_property
     def related_words(self) -> RelatedWords:

@@ -59,6 +59,8 @@ class Passage:
         chapter_index: the chapter it stands in, from 0.
         start, end: its place: the chapter's text[start:end] is `text`.
         score: how much it looks like an answer; comparable within one search only.
+        bm25: of the words alone.
+        cosine: -1..1, of question and passage; None where there are no vectors.
     """
 
     chapter_index: int
@@ -66,6 +68,8 @@ class Passage:
     end: int
     text: str
     score: float
+    bm25: float = 0.0
+    cosine: float | None = None
 
 
 class BookIndex:
