@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -108,13 +108,32 @@ def load_questions(path: Path) -> list[BookQuestion]:
     return questions
 
 
-def ask_all(books: Path, questions: Path, reader: Reader, progress: Progress) -> Findings:
+def find_files(books: Path, questions: Path) -> list[tuple[Path, Path]]:
     """
-    Ask every question of a folder's files of the book of the same name.
+    Find the files of questions of a folder, and the book of each.
 
     Args:
         books: the folder of books.
         questions: the folder of NAME.jsonl.
+
+    Returns:
+        (book, questions) each, in the order of their names.
+
+    Raises:
+        DatasetError: no questions, or a book that isn't there.
+    """
+    files = sorted(questions.glob("*.jsonl"))
+    if not files:
+        raise DatasetError(f"{questions}: found no .jsonl file")
+    return [(find_book(books, file.stem), file) for file in files]
+
+
+def ask_all(files: Sequence[tuple[Path, Path]], reader: Reader, progress: Progress) -> Findings:
+    """
+    Ask every question of its book.
+
+    Args:
+        files: (book, questions) each, at least one.
         reader: the model.
         progress: called with (questions done, questions in all).
 
@@ -122,17 +141,14 @@ def ask_all(books: Path, questions: Path, reader: Reader, progress: Progress) ->
         All that was found. Questions to which nothing was found are left out.
 
     Raises:
-        DatasetError: no questions, questions that can't be read, or a book that isn't there.
+        DatasetError: questions that can't be read, or to none of which anything was found.
         BookError: a book that can't be read.
     """
-    files = {path.stem: load_questions(path) for path in sorted(questions.glob("*.jsonl"))}
-    if not files:
-        raise DatasetError(f"{questions}: found no .jsonl file")
-    paths = [find_book(books, name) for name in files]
-    total, done = sum(map(len, files.values())), 0
+    asked_of = [(path, load_questions(file)) for path, file in files]
+    total, done = sum(len(asked) for _, asked in asked_of), 0
     features, answers, f1 = [], [], []
     answerable, numbers = [], []
-    for number, (path, asked) in enumerate(zip(paths, files.values(), strict=True)):
+    for number, (path, asked) in enumerate(asked_of):
         with BookIndex.open(path) as index:
             for question in asked:
                 found = retrieve(question.text, index, reader, DEFAULT_PASSAGES)
@@ -149,7 +165,7 @@ def ask_all(books: Path, questions: Path, reader: Reader, progress: Progress) ->
                 answerable.append(bool(question.gold))
                 numbers.append(number)
     if not features:
-        raise DatasetError(f"{questions}: no question found any passage to read")
+        raise DatasetError("questions: to none of them a passage to read was found")
     return Findings(
         np.concatenate(features),
         np.concatenate(answers),
@@ -176,7 +192,7 @@ def save_findings(path: Path, findings: Findings, key: str) -> None:
 def load_findings(path: Path, key: str) -> Findings | None:
     """Read findings; None where the file isn't there, isn't ours, or has another digest."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["key"]) != key or arrays["names"].tolist() != list(FEATURES):
                 return None
             return Findings(**{name: arrays[name] for name in Findings.__dataclass_fields__})

@@ -94,7 +94,8 @@ class _Objective:
             np.linalg.cholesky(curvature)
         except np.linalg.LinAlgError:
             curvature = bound
-        return np.linalg.solve(curvature, gradient)
+        step: Floats = np.linalg.solve(curvature, gradient)
+        return step
 
     def _exponentials(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
         scores = self._design @ weights

@@ -16,21 +16,30 @@ doesn't say, an answer withheld from an answerable one is wrong.
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite import __version__
 from squadlite.answering.candidates import FEATURES
 from squadlite.answering.confidence import METADATA_MEMBER, ChoiceModel
 from squadlite.answering.reader import Reader
 from squadlite.cli.output import print_table, progress_bar
 from squadlite.container import copy_sqz, open_sqz
 from squadlite.errors import DatasetError
-from tools.book_questions import RIGHT_F1, Findings, ask_all, load_findings, save_findings
+from tools.book_questions import (
+    RIGHT_F1,
+    Findings,
+    ask_all,
+    find_files,
+    load_findings,
+    save_findings,
+)
 from tools.command import existing_file, existing_folder, run
 from tools.conditional_logit import Choices, fit_weights
-from tools.folders import digest_file, digest_folder, digest_values
+from tools.folders import digest_file, digest_values
 
 # Of standardized weights: small beside a thousand questions, enough for what they hardly tell.
 RIDGE = 1.0
@@ -157,29 +166,34 @@ def _print_fit(model: ChoiceModel, scale: Floats, found: FirstAnswers) -> None:
     click.echo(f"bias {model.bias:.4f}, slope {model.slope:.4f}, intercept {model.intercept:.4f}")
     scores = probabilities(model, found)
     given = scores > model.threshold
-    answerable, others = found.answerable, ~found.answerable
     measures = {
         "questions": len(scores),
-        "first_answer_f1": 100 * found.f1[answerable].mean(),
+        "first_answer_f1": 100 * _mean(found.f1[found.answerable]),
         "log_loss": log_loss(scores, found.is_right),
         "auc": area_under_curve(scores, found.is_right),
         "calibration_error": calibration_error(scores, found.is_right),
         "threshold": model.threshold,
         "f1_over_all": 100 * f1_over_all(scores, found, model.threshold),
-        "answered": 100 * given[answerable].mean() if answerable.any() else 0.0,
-        "not_answered": 100 * ~given[others].mean() if others.any() else 0.0,
+        "answered": 100 * _mean(given[found.answerable]),
+        "not_answered": 100 * _mean(~given[~found.answerable]),
     }
     click.echo(json.dumps({name: round(float(value), 4) for name, value in measures.items()}))
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _findings(
     model: Path, books: Path, questions: Path, cache: Path | None, threads: int | None
 ) -> Findings:
+    files = find_files(books, questions)
+    # The code that finds passages and spans is told by its version alone.
     key = digest_values(
         {
             "model": digest_file(model),
-            "books": digest_folder(books),
-            "questions": digest_folder(questions),
+            "files": [[digest_file(path) for path in pair] for pair in files],
+            "squadlite": __version__,
         }
     )
     known = load_findings(cache, key) if cache is not None else None
@@ -188,7 +202,7 @@ def _findings(
     # The precision that `ask` uses.
     reader = Reader.load(model, threads=threads, compute="auto")
     with progress_bar("Asking") as progress:
-        findings = ask_all(books, questions, reader, progress)
+        findings = ask_all(files, reader, progress)
     if cache is not None:
         save_findings(cache, findings, key)
     return findings
@@ -204,7 +218,8 @@ def _findings(
 @click.option(
     "--cache",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep what was found here (.npz), so that fitting again needs no reading.",
+    help="Keep what was found here (.npz), so that fitting again needs no reading; delete it when "
+    "the code that finds has changed.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for the model.")
 def main(
