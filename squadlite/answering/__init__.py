@@ -7,6 +7,9 @@ Reading: a question and its contexts become answers with character offsets and s
     windows         token ids -> windows the model can read, batched by length
     spans           logits -> the best answer spans and their scores
     scorer          what scores tokens: our own kernels, or torch
+    question_kind   what shape of answer a question asks for
+    candidates      what is known of every span found for a question, in numbers
+    confidence      those numbers -> how sure each answer is, as the model's file says
     reader          all of it together: Reader.read(question, contexts)
     squad           SQuAD files
     metrics         the official SQuAD 2.0 scores
