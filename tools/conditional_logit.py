@@ -9,11 +9,12 @@ may be right, and the likelihood of a question is the chance of any of them.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 _MAX_STEPS = 100
 _TOLERANCE = 1e-8
@@ -94,8 +95,7 @@ class _Objective:
             np.linalg.cholesky(curvature)
         except np.linalg.LinAlgError:
             curvature = bound
-        step: Floats = np.linalg.solve(curvature, gradient)
-        return step
+        return np.linalg.solve(curvature, gradient)
 
     def _exponentials(self, weights: Floats) -> tuple[Floats, Floats, Floats]:
         scores = self._design @ weights
@@ -110,7 +110,8 @@ class _Objective:
         return squares - means.T @ means
 
     def _sums(self, values: Floats) -> Floats:
-        return np.add.reduceat(values, self._firsts)
+        sums: Floats = np.add.reduceat(values, self._firsts)
+        return sums
 
     def _spread(self, values: Floats) -> Floats:
         return np.repeat(values, self._counts)
