@@ -106,8 +106,9 @@ class _Objective:
     def _covariance(self, chances: Floats) -> Floats:
         # Summed over the questions, each with none of its candidates as one more choice of zeros.
         means = np.add.reduceat(chances[:, None] * self._design, self._firsts, axis=0)
-        squares: Floats = (self._design.T * chances) @ self._design
-        return squares - means.T @ means
+        squares = (self._design.T * chances) @ self._design
+        covariance: Floats = squares - means.T @ means
+        return covariance
 
     def _sums(self, values: Floats) -> Floats:
         sums: Floats = np.add.reduceat(values, self._firsts)
