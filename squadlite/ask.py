@@ -4,8 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from squadlite.answering.candidates import Candidate, describe, number_answers
+from squadlite.answering.confidence import Confidence, relevant_margin
 from squadlite.answering.reader import Reader
-from squadlite.answering.spans import Reading, Span, span_score
+from squadlite.answering.spans import Reading
 from squadlite.library.index import BookIndex, ChapterInfo, Passage
 from squadlite.library.query import query_words
 
@@ -13,12 +17,8 @@ from squadlite.library.query import query_words
 # longer and finds no better answers.
 DEFAULT_PASSAGES = 30
 
-# How much an answer's margin is lowered, in logits, from the most promising passage to one of no
-# promise at all. On benchmarks/books.py 3 to 7 serve alike, and 5 F1 better than 0.
-RELEVANCE_WEIGHT = 5.0
-
-# The model prefers the answer to none: SQuAD's null_score_diff_threshold 0.
-ANSWER_THRESHOLD = 0.5
+# As many whatever is shown, since the scores depend on all that were found.
+SPANS_PER_PASSAGE = 5
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,27 @@ class CitedPassage:
 
 
 @dataclass(frozen=True)
+class Place:
+    """One place that gives an answer: the chapter's text[start:end] is `text`."""
+
+    text: str
+    chapter: ChapterInfo
+    start: int
+    end: int
+    passage: CitedPassage
+
+
+@dataclass(frozen=True)
 class Answer:
-    """One answer and its place: the chapter's text[start:end] is the answer's text."""
+    """
+    One answer and all its places.
+
+    Attributes:
+        text, chapter, start, end, passage: those of its best place.
+        score: 0..1, how sure it is that this answers the question.
+        book: the book's title.
+        places: where the book says it, best first; the same but for case, articles and punctuation.
+    """
 
     text: str
     score: float
@@ -41,6 +60,7 @@ class Answer:
     start: int
     end: int
     passage: CitedPassage
+    places: tuple[Place, ...]
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ def ask(
     *,
     top_k: int = 5,
     passages: int = DEFAULT_PASSAGES,
+    min_score: float | None = None,
 ) -> Reply:
     """
     Answer a question from an indexed book.
@@ -83,18 +104,22 @@ def ask(
         reader: the model that reads passages.
         top_k: how many answers to give at most.
         passages: how many of the book's passages to read, the most promising ones.
+        min_score: 0..1: an answer must have a higher score, else the book doesn't say; None: as
+            the model says.
     """
     started = time.perf_counter()
     found = retrieve(question, index, reader, passages)
     retrieved = time.perf_counter()
-    readings = reader.read(question, [passage.text for passage in found], n_best=top_k)
+    readings = read_passages(question, found, reader)
+    candidates = find_candidates(found, readings)
+    answers = _best_answers(question, index, found, candidates, reader.confidence)[:top_k]
     finished = time.perf_counter()
 
-    answers = _best_answers(index, found, readings, top_k)
     score = answers[0].score if answers else 0.0
+    threshold = reader.confidence.threshold if min_score is None else min_score
     return Reply(
         question=question,
-        answer=answers[0].text if score > ANSWER_THRESHOLD else None,
+        answer=answers[0].text if score > threshold else None,
         score=score,
         answers=answers,
         null_score=1.0 - score,
@@ -120,47 +145,81 @@ def retrieve(question: str, index: BookIndex, reader: Reader, limit: int) -> lis
     return index.search(question, limit, related=related, embedder=reader.embedder)
 
 
-def _best_answers(
-    index: BookIndex, passages: Sequence[Passage], readings: Sequence[Reading], top_k: int
-) -> tuple[Answer, ...]:
-    most_promising = max((passage.score for passage in passages), default=0.0)
+def read_passages(question: str, found: Sequence[Passage], reader: Reader) -> list[Reading]:
+    """Read the passages that `retrieve` found, as `ask` does."""
+    return reader.read(question, [passage.text for passage in found], n_best=SPANS_PER_PASSAGE)
+
+
+def find_candidates(found: Sequence[Passage], readings: Sequence[Reading]) -> list[Candidate]:
+    """
+    Gather all spans that may answer a question.
+
+    Args:
+        found: the passages, best first.
+        readings: one a passage.
+
+    Returns:
+        The best first by `relevant_margin`, and of those that overlap, as passages may, the best.
+    """
+    most_promising = max((passage.score for passage in found), default=0.0)
     candidates = [
-        (span.margin - _penalty(passage, most_promising), span, passage)
-        for passage, reading in zip(passages, readings, strict=True)
+        Candidate(
+            span=span,
+            passage=passage.text,
+            rank=rank,
+            # A question of stop words alone leaves every passage without a score.
+            relevance=passage.score / most_promising if most_promising > 0 else 1.0,
+            cosine=passage.cosine or 0.0,
+        )
+        for rank, (passage, reading) in enumerate(zip(found, readings, strict=True), start=1)
         for span in reading.spans
     ]
-    candidates.sort(key=lambda candidate: -candidate[0])
-    answers: list[Answer] = []
-    for margin, span, passage in candidates:
-        if len(answers) == top_k:
-            break
-        answer = _cite(index, passage, span, span_score(margin))
-        # Passages may overlap, and so find the same answer twice.
-        if not any(_overlap(answer, other) for other in answers):
-            answers.append(answer)
-    return tuple(answers)
+    candidates.sort(key=lambda candidate: -relevant_margin(candidate))
+    chosen: list[Candidate] = []
+    taken: dict[int, list[tuple[int, int]]] = {}
+    for candidate in candidates:
+        passage = found[candidate.rank - 1]
+        start, end = passage.start + candidate.span.start, passage.start + candidate.span.end
+        others = taken.setdefault(passage.chapter_index, [])
+        if all(end <= other_start or start >= other_end for other_start, other_end in others):
+            others.append((start, end))
+            chosen.append(candidate)
+    return chosen
 
 
-def _penalty(passage: Passage, most_promising: float) -> float:
-    # A question of stop words alone leaves every passage without a score.
-    return RELEVANCE_WEIGHT * (1 - passage.score / most_promising) if most_promising > 0 else 0.0
+def _best_answers(
+    question: str,
+    index: BookIndex,
+    found: Sequence[Passage],
+    candidates: Sequence[Candidate],
+    confidence: Confidence,
+) -> tuple[Answer, ...]:
+    """All distinct answers, best first, each with its places, best first."""
+    features = describe(question, query_words(question), candidates)
+    numbers = number_answers(candidates)
+    scores = confidence.answer_scores(features, numbers)
+    best_first = np.argsort(-confidence.place_scores(features), kind="stable")
+    places: dict[int, list[Place]] = {}
+    for candidate in best_first.tolist():
+        place = _place(index, found, candidates[candidate])
+        places.setdefault(int(numbers[candidate]), []).append(place)
+    return tuple(
+        Answer(
+            **vars(places[number][0]),
+            score=float(scores[number]),
+            book=index.title,
+            places=tuple(places[number]),
+        )
+        for number in sorted(places, key=lambda number: -scores[number])
+    )
 
 
-def _cite(index: BookIndex, passage: Passage, span: Span, score: float) -> Answer:
-    return Answer(
+def _place(index: BookIndex, found: Sequence[Passage], candidate: Candidate) -> Place:
+    span, passage = candidate.span, found[candidate.rank - 1]
+    return Place(
         text=span.text,
-        score=score,
-        book=index.title,
         chapter=index.chapters[passage.chapter_index],
         start=passage.start + span.start,
         end=passage.start + span.end,
         passage=CitedPassage(passage.text, passage.start, passage.end),
-    )
-
-
-def _overlap(answer: Answer, other: Answer) -> bool:
-    return (
-        answer.chapter.index == other.chapter.index
-        and answer.start < other.end
-        and other.start < answer.end
     )

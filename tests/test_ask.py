@@ -1,5 +1,6 @@
 """How passages' readings become the answers of a whole book."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from squadlite.answering.confidence import RELEVANCE_WEIGHT, ChoiceModel, Confidence, MarginRule
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
-from squadlite.ask import RELEVANCE_WEIGHT, Reply, ask
+from squadlite.ask import SPANS_PER_PASSAGE, Reply, ask
 from squadlite.library.index import BookIndex, ChapterInfo, Passage
 
 CHAPTER = "0123456789" * 10
@@ -41,6 +43,7 @@ class FakeReader:
     """Reads every passage as it was told to."""
 
     readings: list[Reading]
+    confidence: Confidence = field(default_factory=MarginRule)
     read_contexts: list[str] = field(default_factory=list)
     embedder: object = None
 
@@ -52,6 +55,7 @@ class FakeReader:
         return {f"{word}like": 0.5 for word in words}
 
     def read(self, question: str, contexts: Sequence[str], *, n_best: int) -> list[Reading]:
+        assert n_best == SPANS_PER_PASSAGE
         self.read_contexts = list(contexts)
         return self.readings[: len(contexts)]
 
@@ -68,8 +72,14 @@ def reading(context: Passage, *spans: tuple[int, int, float]) -> Reading:
     return Reading(tuple(found), 0.0)
 
 
-def reply(found: list[Passage], readings: list[Reading], **settings: Any) -> Reply:
-    index, reader = FakeIndex(found), FakeReader(readings)
+def reply(
+    found: list[Passage],
+    readings: list[Reading],
+    *,
+    confidence: Confidence | None = None,
+    **settings: Any,
+) -> Reply:
+    index, reader = FakeIndex(found), FakeReader(readings, confidence or MarginRule())
     return ask("Who?", cast(BookIndex, index), cast(Reader, reader), **settings)
 
 
@@ -146,16 +156,88 @@ def test_the_search_is_given_the_model_that_embeds() -> None:
     assert index.embedder is reader.embedder
 
 
-@given(st.lists(st.tuples(st.integers(0, 8), st.floats(-20, 20)), max_size=30), st.integers(1, 6))
-def test_answers_come_best_first_and_never_overlap(
-    found: list[tuple[int, float]], top_k: int
+def test_equal_answers_become_one_with_all_its_places_the_best_first() -> None:
+    texts = ["In came the Rector.", "A rector, she said.", "“The Rector!”", "Nobody else."]
+    places = [
+        Passage(number % 2, 100 * number, 100 * number + len(text), text, 1.0, 1.0)
+        for number, text in enumerate(texts)
+    ]
+    readings = [
+        reading(places[0], (8, 18, 1.0)),  # the Rector
+        reading(places[1], (0, 8, 2.0)),  # A rector
+        reading(places[2], (0, 13, 0.5)),  # “The Rector!”
+        reading(places[3], (0, 6, 1.5)),  # Nobody
+    ]
+    first, second = reply(places, readings).answers
+    assert [place.text for place in first.places] == ["A rector", "the Rector", "“The Rector!”"]
+    best = first.places[0]
+    assert (first.text, first.chapter, first.start, first.end, first.passage) == (
+        best.text,
+        best.chapter,
+        best.start,
+        best.end,
+        best.passage,
+    )
+    assert second.text == "Nobody"
+    assert len(second.places) == 1
+
+
+def test_a_fitted_model_adds_up_what_equal_answers_are_worth() -> None:
+    places = [passage(10 * number, 10 * number + 10) for number in range(3)]
+    margins = (1.5, 1.0, 1.0)  # "23" once, "45" twice
+    spans = ((2, 4), (4, 6), (4, 6))
+    readings = [
+        reading(place, (start, end, margin))
+        for place, (start, end), margin in zip(places, spans, margins, strict=True)
+    ]
+    model = ChoiceModel({"margin": 1.0}, bias=0.0, slope=1.0, intercept=0.0, threshold=0.5)
+    result = reply(places, readings, confidence=model)
+    everything = 1.0 + sum(map(math.exp, margins))
+    assert [answer.text for answer in result.answers] == ["45", "23"]
+    assert [answer.score for answer in result.answers] == pytest.approx(
+        [2 * math.e / everything, math.exp(1.5) / everything]
+    )
+    assert reply(places, readings).answers[0].text == "23"
+
+
+def test_the_threshold_is_the_models_or_the_one_asked_for() -> None:
+    place = passage(0, 20)
+    readings = [reading(place, (0, 3, 0.0))]
+    model = ChoiceModel({}, bias=0.0, slope=1.0, intercept=0.0, threshold=0.4)
+    assert reply([place], readings, confidence=model).answer == "012"
+    assert reply([place], readings, confidence=model, min_score=0.6).answer is None
+    assert reply([place], readings).answer is None
+    assert reply([place], readings, min_score=0.4).answer == "012"
+
+
+def test_the_scores_dont_depend_on_how_many_answers_are_asked_for() -> None:
+    place = passage(0, 60)
+    readings = [reading(place, *((start, start + 4, start / 9) for start in range(0, 50, 11)))]
+    all_answers = reply([place], readings, top_k=9).answers
+    assert reply([place], readings, top_k=2).answers == all_answers[:2]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.floats(-20, 20)), max_size=30),
+    st.integers(1, 6),
+    st.sampled_from([MarginRule(), ChoiceModel({"margin": 0.5, "log_places": 1.0}, -2, 2, 0, 0.3)]),
+)
+def test_answers_come_best_first_and_places_never_overlap(
+    found: list[tuple[int, float]], top_k: int, confidence: Confidence
 ) -> None:
     places = [passage(10 * number, 10 * number + 10) for number, _ in found]
     readings = [
-        reading(place, (2, 6, margin)) for place, (_, margin) in zip(places, found, strict=True)
+        reading(place, (2, 3 + number % 4, margin))
+        for place, (number, margin) in zip(places, found, strict=True)
     ]
-    result = reply(places, readings, top_k=top_k, passages=100)
+    result = reply(places, readings, top_k=top_k, passages=100, confidence=confidence)
     scores = [answer.score for answer in result.answers]
     assert scores == sorted(scores, reverse=True)
-    assert len(scores) == min(top_k, len({number for number, _ in found}))
-    assert len({answer.start for answer in result.answers}) == len(scores)
+    assert len({answer.text for answer in result.answers}) == len(scores) <= top_k
+    starts = [place.start for answer in result.answers for place in answer.places]
+    assert len(set(starts)) == len(starts)
+    assert {place.text for answer in result.answers for place in answer.places} == {
+        answer.text for answer in result.answers
+    }
+    if top_k >= 4:
+        assert len(starts) == len({number for number, _ in found})

@@ -105,6 +105,11 @@ def test_ask_prints_one_object_whose_offsets_are_the_chapters_text(
         assert chapter.text[answer["start"] : answer["end"]] == answer["text"]
         assert chapter.text[passage["start"] : passage["end"]] == passage["text"]
         assert passage["start"] <= answer["start"] <= answer["end"] <= passage["end"]
+        best = answer["places"][0]
+        assert best == {name: answer[name] for name in best}
+        for place in answer["places"]:
+            text = chapters[place["chapter"]["index"]].text
+            assert text[place["start"] : place["end"]] == place["text"]
 
 
 def test_ask_prints_the_place_for_a_person(
@@ -112,8 +117,32 @@ def test_ask_prints_the_place_for_a_person(
 ) -> None:
     assert run(["ask", str(book), QUESTION, "--model", str(model), "--top-k", "2"]) == 0
     output = capsys.readouterr().out
-    assert "doesn't say" in output or "score" in output
+    assert "doesn't say" in output or "% sure)" in output
     assert "The Ivory Lever" in output or "The Dinner" in output
+
+
+def test_min_score_is_how_sure_an_answer_must_be(
+    book: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["ask", str(book), QUESTION, "--model", str(model), "--json", "--min-score"]
+    assert run([*arguments, "0"]) == run([*arguments, "1"]) == 0
+    answered, withheld = printed_json(capsys)
+    assert answered["answer"] == answered["answers"][0]["text"]
+    assert withheld["answer"] is None
+    assert withheld["answers"] == answered["answers"]
+
+
+def test_every_answer_is_shown_with_how_sure_it_is_and_its_chapters(
+    book: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["ask", str(book), QUESTION, "--model", str(model), "--min-score", "0"]
+    assert run([*arguments, "--json"]) == run(arguments) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    best, *others = json.loads(first)["answers"]
+    assert f"{best['chapter']['title']}  ({best['score']:.0%} sure)" in lines[1]
+    text = " ".join("\n".join(lines).split())
+    for answer in others:
+        assert f"{answer['score']:.0%} {' '.join(answer['text'].split())} (" in text
 
 
 def test_top_k_bounds_the_answers(
@@ -155,6 +184,7 @@ def test_a_broken_line_of_questions_is_named(
         ["ask", "{book}", "Who?", "--questions", "{book}"],
         ["ask", "no such book", "Who?"],
         ["ask", "{book}", "Who?", "--top-k", "0"],
+        ["ask", "{book}", "Who?", "--min-score", "70"],
         ["convert", "{book}"],
         ["convert", "{book}", "-o", "x.sqz", "--vocab-size", "5"],
         ["convert", "{book}", "-o", "x.sqz", "--bits", "17"],

@@ -9,9 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqz_files import write_tiny
+from sqz_files import write_codecs, write_tiny
 
-from squadlite.container import Linear, Rademacher, Raw, TensorInfo, open_sqz, write_sqz
+from squadlite.container import (
+    Linear,
+    Rademacher,
+    Raw,
+    TensorInfo,
+    copy_sqz,
+    open_sqz,
+    write_sqz,
+)
 from squadlite.errors import CodecError, HeaderError, TensorError
 
 ROOT = Path(__file__).parent.parent
@@ -176,3 +184,36 @@ def test_a_killed_writer_leaves_the_old_file_whole(written, tmp_path):
     write(path, [("new", ZERO, Raw("f32"))])
     with open_sqz(path) as file:
         assert list(file.tensors) == ["new"]
+
+
+def test_a_copy_with_other_metadata_keeps_every_other_byte(tmp_path):
+    write_codecs(tmp_path / "before")
+    with open_sqz(tmp_path / "before") as before:
+        copy_sqz(before, tmp_path / "after", metadata={"name": "other", "more": [1, 2.5]})
+        copy_sqz(before, tmp_path / "same", metadata=before.metadata)
+        with open_sqz(tmp_path / "after") as after:
+            after.verify()
+            assert after.metadata == {"name": "other", "more": [1, 2.5]}
+            assert (after.model, after.tokenizer) == (before.model, before.tokenizer)
+            assert after.tensors == before.tensors
+            assert all(
+                after.read_stored(name) == before.read_stored(name) for name in before.tensors
+            )
+    assert (tmp_path / "same").read_bytes() == (tmp_path / "before").read_bytes()
+
+
+def test_a_file_may_be_copied_onto_itself(tmp_path):
+    path = tmp_path / "x"
+    write_tiny(path)
+    with open_sqz(path) as file:
+        copy_sqz(file, path, metadata={"name": "new"})
+    with open_sqz(path) as file:
+        file.verify()
+        assert file.metadata == {"name": "new"}
+
+
+def test_metadata_that_cant_be_written_leaves_no_copy(tmp_path):
+    write_tiny(tmp_path / "x")
+    with open_sqz(tmp_path / "x") as file, pytest.raises(HeaderError):
+        copy_sqz(file, tmp_path / "copy", metadata={"nan": float("nan")})
+    assert not (tmp_path / "copy").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from squadlite.errors import DatasetError
-from tools.questions import Question, load_questions
+from tools.questions import Question, find_book, load_question_file, load_questions
 
 WRITTEN = Question("book-001", "Who sang?", ["Rusk"], "one.xhtml", "Rusk sang")
 PLAIN = Question("book-plain-01", "Who is Rusk's father?", [], "", "")
@@ -45,3 +45,25 @@ def test_a_folder_or_file_without_questions_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "book.jsonl")
     with pytest.raises(DatasetError, match=r"book\.jsonl: empty"):
         load_questions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "3", '{"id": "a", "question": "Who?"}', '{"id": "a", "question": 3, "answers": []}'],
+)
+def test_a_broken_line_of_questions_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "a", "question": "Who?", "answers": []}\n' + line)
+    with pytest.raises(DatasetError, match=r"a\.jsonl:2"):
+        load_question_file(path)
+
+
+def test_a_book_that_is_missing_or_there_twice_is_named(tmp_path: Path) -> None:
+    (tmp_path / "salt.jsonl").touch()
+    with pytest.raises(DatasetError, match="found 0 books called 'salt'"):
+        find_book(tmp_path, "salt")
+    (tmp_path / "salt.md").touch()
+    assert find_book(tmp_path, "salt") == tmp_path / "salt.md"
+    (tmp_path / "salt.epub").touch()
+    with pytest.raises(DatasetError, match="found 2 books"):
+        find_book(tmp_path, "salt")

@@ -12,8 +12,13 @@ Stages:
     sketch          linear maps become random projections and smaller maps
     prune_vocab     the most frequent word pieces stay
     export          a checkpoint folder becomes a .sqz file
+    fit_answering   a .sqz file learns how sure to be of its answers, on questions over books
     recipe          all of these in order, from one TOML file (recipe_file)
     tables          the paper's tables for any base model (paper)
+
+Data:
+
+    assemble_books  books put together again from the passages of question-answering data
 
 What they are made of:
 
@@ -35,6 +40,8 @@ What they are made of:
     processes       one training in several processes
     evaluation      scores of a model in training
     progress        the progress bar
+    book_questions  questions over whole books, and all that a model finds to them
+    conditional_logit  a model that chooses among candidates, fitted
     folders         checkpoint folders, read whole and replaced whole
     command         what the command lines share
     errors          what can go wrong

@@ -24,8 +24,8 @@ class Question:
     id: str
     question: str
     answers: list[str]
-    chapter: str
-    evidence: str
+    chapter: str = ""
+    evidence: str = ""
 
     @property
     def is_plain(self) -> bool:
@@ -43,10 +43,10 @@ def load_questions(folder: Path) -> dict[str, list[Question]]:
     Raises:
         DatasetError: there are none, or a line isn't one.
     """
-    questions = {file.stem: _load_file(file) for file in sorted(folder.glob("*.jsonl"))}
-    if not questions:
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
         raise DatasetError(f"{folder}: no *.jsonl, expected a file for each book")
-    return questions
+    return {file.stem: load_question_file(file) for file in files}
 
 
 def find_book(folder: Path, name: str) -> Path:
@@ -64,18 +64,33 @@ def find_book(folder: Path, name: str) -> Path:
     return found[0]
 
 
-def _load_file(file: Path) -> list[Question]:
-    lines = file.read_text(encoding="utf-8").splitlines()
+def load_question_file(file: Path) -> list[Question]:
+    """
+    Read one file of questions.
+
+    Raises:
+        DatasetError: it is empty, or a line isn't a question.
+    """
+    lines = file.read_bytes().splitlines()
     if not lines:
         raise DatasetError(f"{file}: empty, expected a question on each line")
     return [_parse(line, f"{file}:{number}") for number, line in enumerate(lines, start=1)]
 
 
-def _parse(line: str, place: str) -> Question:
+def _parse(line: bytes, place: str) -> Question:
     try:
         record: Any = json.loads(line)
-        return Question(**record)
-    except (ValueError, TypeError) as error:
+        # An unanswerable question may say null of where its answer stands.
+        fields: dict[str, Any] = {
+            name: "" if value is None else value for name, value in record.items()
+        }
+        question = Question(**fields)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DatasetError(
             f"{place}: {error}, expected an object with id, question, answers, chapter, evidence"
         ) from error
+    texts = (question.id, question.question, question.chapter, question.evidence)
+    is_list = isinstance(question.answers, list)
+    if not is_list or not all(isinstance(text, str) for text in (*texts, *question.answers)):
+        raise DatasetError(f"{place}: found {record!r:.80}, expected texts and a list of them")
+    return question

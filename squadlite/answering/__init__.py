@@ -10,6 +10,9 @@ Reading: a question and its contexts become answers with character offsets and s
     workers         batches shared out among threads
     metadata        what a model says of its use
     embedder        texts -> vectors
+    question_kind   what shape of answer a question asks for
+    candidates      what is known of every span found for a question, in numbers
+    confidence      those numbers -> how sure each answer is, as the model's file says
     reader          all of it together: Reader.read(question, contexts)
     squad           SQuAD files
     metrics         the official SQuAD 2.0 scores

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.answering.confidence import Confidence, MarginRule, load_confidence
 from squadlite.answering.embedder import Embedder, load_embedder
 from squadlite.answering.related import RelatedWords
 from squadlite.answering.scorer import Scorer, load_scorer
@@ -91,6 +92,7 @@ class Reader:
         settings: the defaults are those of the original BERT code.
         threads: batches read at a time, each by one thread; None: one for each core.
         embedder: of the same model; None: its vectors mean nothing.
+        confidence: how sure to be of answers found in many contexts; None: `MarginRule`.
 
     Raises:
         ValueError: fewer than 1 thread.
@@ -106,6 +108,7 @@ class Reader:
         *,
         threads: int | None = None,
         embedder: Embedder | None = None,
+        confidence: Confidence | None = None,
     ) -> None:
         n_pieces, n_embeddings = len(tokenizer.spec.vocab), scorer.config.vocab_size
         if n_pieces != n_embeddings:
@@ -123,6 +126,7 @@ class Reader:
         self.tokenizer = tokenizer
         self.embedder = embedder
         self.settings = (settings or ReaderSettings()).within(n_positions)
+        self.confidence = confidence or MarginRule()
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise ValueError(f"threads is {threads}, expected at least 1")
@@ -150,10 +154,18 @@ class Reader:
             CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
             ComputeError: this machine can't compute so.
         """
+        # First, as a file that says it wrongly is refused before its tensors are read.
+        confidence = load_confidence(path)
         encoder = load_scorer(path, compute)
         tokenizer = Tokenizer(TokenizerSpec.load(path))
-        embedder = load_embedder(path, encoder, tokenizer, threads=threads)
-        return cls(encoder, tokenizer, settings, threads=threads, embedder=embedder)
+        return cls(
+            encoder,
+            tokenizer,
+            settings,
+            threads=threads,
+            embedder=load_embedder(path, encoder, tokenizer, threads=threads),
+            confidence=confidence,
+        )
 
     @cached_property
     def related_words(self) -> RelatedWords:

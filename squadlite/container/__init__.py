@@ -11,7 +11,7 @@ Source: format_spec.md.
 from squadlite.container.codecs import Codec, Linear, Rademacher, Raw
 from squadlite.container.header import TensorInfo
 from squadlite.container.reader import SqzFile, open_sqz
-from squadlite.container.writer import write_sqz
+from squadlite.container.writer import copy_sqz, write_sqz
 
 __all__ = [
     "Codec",
@@ -20,6 +20,7 @@ __all__ = [
     "Raw",
     "SqzFile",
     "TensorInfo",
+    "copy_sqz",
     "open_sqz",
     "write_sqz",
 ]

@@ -113,6 +113,20 @@ class SqzFile:
             CodecError: its bytes are not what its codec writes.
             ValueError: the file is closed, or `out` doesn't fit.
         """
+        data = self.read_stored(name)
+        tensor = self.tensors[name]
+        try:
+            return tensor.codec.decode(data, tensor.shape, out=out)
+        except CodecError as error:
+            raise CodecError(f"tensor {name!r}: {error}") from error
+
+    def read_stored(self, name: str) -> bytes:
+        """
+        Read one tensor as its codec wrote it, its digest checked.
+
+        Raises:
+            TensorError, DigestError, ValueError: as for `read`.
+        """
         tensor = self.tensors.get(name)
         if tensor is None:
             raise TensorError(f"tensor {name!r}: not among the {len(self.tensors)} of {self.path}")
@@ -122,10 +136,7 @@ class SqzFile:
             raise DigestError(
                 f"tensor {name!r}: digest of bytes {tensor.offset}..{tensor.end} doesn't match them"
             )
-        try:
-            return tensor.codec.decode(data, tensor.shape, out=out)
-        except CodecError as error:
-            raise CodecError(f"tensor {name!r}: {error}") from error
+        return data
 
     def verify(self) -> None:
         """

@@ -24,6 +24,7 @@ from squadlite.container.header import (
     check_shape,
 )
 from squadlite.container.layout import ALIGNMENT, PREAMBLE_BYTES, Preamble
+from squadlite.container.reader import SqzFile
 from squadlite.errors import CodecError, TensorError
 
 _CHUNK_BYTES = 2**20
@@ -72,14 +73,44 @@ def write_sqz(
             if progress is not None:
                 progress(infos[-1])
         check_expansion(infos)
-        _pad(file)
-        header = Header(dict(model), dict(tokenizer), dict(metadata), tuple(infos)).to_bytes()
-        preamble = Preamble.for_header(header, file.tell())
-        file.write(header)
-        file.seek(0)
-        file.write(preamble.to_bytes())
-        file.write(_digest_from_start(file))
+        _finish(file, Header(dict(model), dict(tokenizer), dict(metadata), tuple(infos)))
     return infos
+
+
+def copy_sqz(source: SqzFile, path: str | Path, *, metadata: Mapping[str, Any]) -> None:
+    """
+    Write a .sqz file again with other metadata; the tensors stay as they are, byte for byte.
+
+    Args:
+        source: the open file.
+        path: the file to write or replace, also the source's own; its folder must exist.
+        metadata: anything that JSON can hold, in place of the source's.
+
+    Raises:
+        HeaderError: metadata that can't stand in a header.
+        DigestError: a tensor of the source was changed.
+        OSError: the file can't be written.
+    """
+    infos = tuple(source.tensors.values())
+    header = Header(source.model, source.tokenizer, dict(metadata), infos)
+    header.to_bytes()
+    with atomic_write(Path(path)) as file:
+        file.write(bytes(PREAMBLE_BYTES))
+        for info in infos:
+            _pad(file)
+            file.write(source.read_stored(info.name))
+        _finish(file, header)
+
+
+def _finish(file: BinaryIO, header: Header) -> None:
+    """Write what follows the tensors, and the preamble."""
+    _pad(file)
+    data = header.to_bytes()
+    preamble = Preamble.for_header(data, file.tell())
+    file.write(data)
+    file.seek(0)
+    file.write(preamble.to_bytes())
+    file.write(_digest_from_start(file))
 
 
 def _write_tensor(file: BinaryIO, name: str, values: np.ndarray, codec: Codec) -> TensorInfo:

@@ -1,0 +1,71 @@
+"""What a question's words say of its answer's shape: a name, a place, a time, a number."""
+
+import re
+from enum import Enum
+
+
+class QuestionKind(Enum):
+    """What is asked for."""
+
+    PERSON = "person"
+    PLACE = "place"
+    TIME = "time"
+    NUMBER = "number"
+    OTHER = "other"
+
+
+# The first that a question matches is its kind.
+_KINDS = (
+    (QuestionKind.NUMBER, re.compile(r"\bhow (?:many|much|old|far|tall|long|often)\b")),
+    (QuestionKind.TIME, re.compile(r"\bwhen\b|\bwh(?:at|ich) (?:year|month|day|date|hour|time)\b")),
+    (QuestionKind.PLACE, re.compile(r"\bwhere\b|\bwh(?:at|ich) (?:town|city|country|village)\b")),
+    (QuestionKind.PERSON, re.compile(r"\bwho(?:m|se)?\b")),
+)
+_NUMBER = re.compile(
+    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|"
+    r"forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|millions?|dozens?|once|twice|"
+    r"half|quarter|couple|several|many|few|no|none|an?)\b"
+)
+_TIME = re.compile(
+    r"\d|\b(?:years?|months?|weeks?|days?|hours?|minutes?|morning|noon|afternoon|evening|night|"
+    r"midnight|\w+day|today|tomorrow|yesterday|spring|summer|autumn|winter|january|february|march|"
+    r"april|may|june|july|august|september|october|november|december|o.?clock|dawn|sunset|century|"
+    r"when|before|after|during|until|till|since|while|as soon as|once|age|time)\b"
+)
+_PREPOSITION = re.compile(
+    r"(?:in|on|at|to|from|near|under|over|behind|beside|beyond|between|by|inside|into|outside|"
+    r"upon|within|among|across|along|above|below|before|through|towards?)\b"
+)
+_CAPITAL = re.compile(r"\b[A-Z]")
+
+
+def question_kind(question: str) -> QuestionKind:
+    """The kind of any text taken as a question in English; OTHER where nothing tells."""
+    folded = question.lower()
+    return next((kind for kind, sign in _KINDS if sign.search(folded)), QuestionKind.OTHER)
+
+
+def has_shape(kind: QuestionKind, answer: str) -> bool | None:
+    """
+    Whether an answer has the shape that a kind of question asks for.
+
+    Args:
+        kind: the question's.
+        answer: as it stands in the text.
+
+    Returns:
+        PERSON: something is capitalised. PLACE: so, or it begins with a preposition. TIME and
+        NUMBER: a digit or a word of that kind. None for OTHER, which asks for no shape.
+    """
+    folded = answer.lower()
+    match kind:
+        case QuestionKind.PERSON:
+            return bool(_CAPITAL.search(answer))
+        case QuestionKind.PLACE:
+            return bool(_CAPITAL.search(answer) or _PREPOSITION.match(folded))
+        case QuestionKind.TIME:
+            return bool(_TIME.search(folded))
+        case QuestionKind.NUMBER:
+            return bool(_NUMBER.search(folded))
+        case QuestionKind.OTHER:
+            return None

@@ -1,0 +1,174 @@
+"""
+Books put together again from the passages of question-answering data.
+
+    python -m tools.assemble_books books-train-v2.0.json OUTPUT --book TITLE --book TITLE
+
+The data of books holds overlapping cuts of each: the passages that questions were written for,
+other cuts around the same answers, and passages that a search returned. Cuts that share their ends
+are joined to stretches; each stretch becomes a section of NAME.html, and the questions asked of
+the whole book go to NAME.jsonl, one a line, as `tools.fit_answering` and benchmarks/books.py take
+them. What no passage holds is missing, so such a book is shorter than the real one.
+"""
+
+import html
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+
+from squadlite.answering.squad import SquadExample, load_squad
+from squadlite.atomic import atomic_write
+from squadlite.errors import DatasetError
+from tools.command import existing_file, new_folder, run
+
+# Shorter than any sentence that begins a passage with another's end, longer than a refrain.
+MIN_OVERLAP = 40
+
+
+def merge_cuts(cuts: Iterable[str]) -> list[str]:
+    """
+    Join cuts of one text that overlap by MIN_OVERLAP characters or more, or hold one another.
+
+    Args:
+        cuts: in any order; the same one may come several times.
+
+    Returns:
+        The stretches of the text that the cuts cover, each beginning with its earliest cut, in
+        the order in which those came.
+    """
+    stretches: list[str] = []
+    for cut in dict.fromkeys(cuts):
+        if any(cut in stretch for stretch in stretches):
+            continue
+        stretches = [stretch for stretch in stretches if stretch not in cut]
+        stretches.append(cut)
+    followers = _followers(stretches)
+    preceded = {follower for follower, _ in followers.values()}
+    firsts = [number for number in range(len(stretches)) if number not in preceded]
+    return [_chain(number, stretches, followers) for number in firsts]
+
+
+def _followers(stretches: Sequence[str]) -> dict[int, tuple[int, int]]:
+    """Number of a stretch -> that of the one which goes on from it, and how much they share."""
+    by_beginning = {
+        stretch[:MIN_OVERLAP]: number
+        for number, stretch in enumerate(stretches)
+        if len(stretch) >= MIN_OVERLAP
+    }
+    overlaps = sorted(
+        (-(len(stretch) - start), number, follower)
+        for number, stretch in enumerate(stretches)
+        for start in range(1, len(stretch) - MIN_OVERLAP + 1)
+        if (follower := by_beginning.get(stretch[start : start + MIN_OVERLAP])) is not None
+        and follower != number
+        and stretches[follower].startswith(stretch[start:])
+    )
+    # The longest overlap is the nearest neighbour; each has one before it and one behind it.
+    followers: dict[int, tuple[int, int]] = {}
+    preceded: set[int] = set()
+    for shared, number, follower in overlaps:
+        is_free = number not in followers and follower not in preceded
+        if is_free and not _leads_to(number, follower, followers):
+            followers[number] = (follower, -shared)
+            preceded.add(follower)
+    return followers
+
+
+def _leads_to(goal: int, number: int, followers: dict[int, tuple[int, int]]) -> bool:
+    while number in followers:
+        number, _ = followers[number]
+        if number == goal:
+            return True
+    return number == goal
+
+
+def _chain(number: int, stretches: Sequence[str], followers: dict[int, tuple[int, int]]) -> str:
+    text = stretches[number]
+    while number in followers:
+        number, shared = followers[number]
+        text += stretches[number][shared:]
+    return text
+
+
+def assemble(examples: Sequence[SquadExample], name: str) -> tuple[str, list[dict[str, object]]]:
+    """
+    Put one book together.
+
+    Args:
+        examples: questions with passages of the book.
+        name: the book's.
+
+    Returns:
+        The book as an HTML page, and the questions, each once: its first id, its text and the
+        answers that any passage gives (none: the book doesn't say).
+    """
+    stretches = merge_cuts(example.context for example in examples)
+    sections = "\n".join(
+        f"<h2>Stretch {number}</h2>\n{_paragraphs(stretch)}"
+        for number, stretch in enumerate(stretches, start=1)
+    )
+    page = (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(name)}</title></head>\n<body>\n{sections}\n</body></html>\n"
+    )
+    answers: dict[str, list[str]] = {}
+    ids: dict[str, str] = {}
+    for example in examples:
+        ids.setdefault(example.question, example.id)
+        answers.setdefault(example.question, []).extend(answer.text for answer in example.answers)
+    questions: list[dict[str, object]] = [
+        {"id": ids[question], "question": question, "answers": list(dict.fromkeys(texts))}
+        for question, texts in answers.items()
+    ]
+    return page, questions
+
+
+def _paragraphs(text: str) -> str:
+    return "\n".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in text.split("\n\n"))
+
+
+def _name(title: str) -> str:
+    # "book/AUTHOR_TITLE" and "plain/AUTHOR_TITLE" are about the same book.
+    return title.rpartition("/")[2]
+
+
+@click.command()
+@click.argument("data", type=existing_file, nargs=-1, required=True)
+@click.argument("output", type=new_folder)
+@click.option(
+    "--book",
+    "books",
+    multiple=True,
+    help="A book: an article's title, or what stands behind its last /; may be repeated.  "
+    "[default: all]",
+)
+def main(data: tuple[Path, ...], output: Path, books: tuple[str, ...]) -> None:
+    """
+    Put the books of the SQuAD files DATA together again, in the folder OUTPUT.
+
+    \b
+    Example:
+      python -m tools.assemble_books books-train-v2.0.json books --book jane-austen_emma
+    """
+    by_name: dict[str, list[SquadExample]] = {}
+    for path in data:
+        for example in load_squad(path):
+            by_name.setdefault(_name(example.title), []).append(example)
+    names = [_name(book) for book in books] or list(by_name)
+    for name in names:
+        if name not in by_name:
+            raise DatasetError(f"book {name!r}: expected one of {', '.join(by_name)}")
+    output.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        page, questions = assemble(by_name[name], name)
+        with atomic_write(output / f"{name}.html") as file:
+            file.write(page.encode())
+        with atomic_write(output / f"{name}.jsonl") as file:
+            for question in questions:
+                file.write(json.dumps(question, ensure_ascii=False).encode() + b"\n")
+        click.echo(f"{name}: {len(page):,} characters, {len(questions)} questions")
+
+
+if __name__ == "__main__":
+    run(main)
