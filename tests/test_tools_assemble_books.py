@@ -63,10 +63,12 @@ def test_each_question_is_asked_once_with_the_answers_of_all_its_passages() -> N
         ],
         "x",
     )
-    assert questions == [
-        {"id": "n1", "question": "Who?", "answers": ["keeper", "keeper wrote"]},
-        {"id": "b2", "question": "When?", "answers": []},
-    ]
+    said = [(asked["id"], asked["question"], asked["answers"]) for asked in questions]
+    assert said == [("n1", "Who?", ["keeper", "keeper wrote"]), ("b2", "When?", [])]
+    evidence, none = (asked["evidence"] for asked in questions)
+    assert none == ""
+    assert "keeper" in evidence
+    assert evidence in TEXT[100:300]
 
 
 def write_data(path: Path, title: str, *contexts: str) -> Path:
@@ -83,17 +85,17 @@ def test_a_book_of_several_files_opens_with_its_text(tmp_path: Path) -> None:
     one = write_data(tmp_path / "one.json", "book/salt", text[:400], text[300:700])
     other = write_data(tmp_path / "other.json", "plain/salt", text[650:1000], "Elsewhere.")
     output = tmp_path / "books"
-    run_stage(main, one, other, output, "--book", "book/salt")
+    run_stage(main, output, "--data", one, "--data", other, "--book", "book/salt")
     chapters = open_book(output / "salt.html").chapters
     read = "\n\n".join(chapter.text for chapter in chapters)
     assert read == f"Stretch 1\n\n{text[:1000].rstrip()}\n\nStretch 2\n\nElsewhere."
     assert len((output / "salt.jsonl").read_text().splitlines()) == 2
     before = (output / "salt.html").read_bytes()
-    run_stage(main, one, other, output)
+    run_stage(main, output, "--data", one, "--data", other)
     assert (output / "salt.html").read_bytes() == before
 
 
 def test_an_unknown_book_is_named(tmp_path: Path) -> None:
     data = write_data(tmp_path / "one.json", "book/salt", TEXT)
     with pytest.raises(DatasetError, match="book 'pepper': expected one of salt"):
-        run_stage(main, data, tmp_path / "books", "--book", "pepper")
+        run_stage(main, tmp_path / "books", "--data", data, "--book", "pepper")

@@ -7,7 +7,8 @@ import pytest
 from tiny_training import run_stage, write_checkpoint, write_squad
 
 from squadlite.cli import run as squadlite
-from squadlite.container import open_sqz
+from squadlite.container import copy_sqz, open_sqz
+from squadlite.models import DEFAULT_MODEL
 from tools.errors import RecipeError
 from tools.recipe import main as recipe_command
 from tools.recipe_file import COMMANDS, load_recipe
@@ -31,8 +32,9 @@ def read_stages(output: Path) -> list[dict[str, Any]]:
     return stages
 
 
-def test_the_smoke_recipe_runs_every_command() -> None:
-    assert {stage.run for stage in load_recipe(SMOKE).stages} == set(COMMANDS)
+def test_the_smoke_recipe_runs_every_command_that_makes_a_model() -> None:
+    about_books = {"assemble_books", "fit_answering", "fit_search"}
+    assert {stage.run for stage in load_recipe(SMOKE).stages} == set(COMMANDS) - about_books
 
 
 def test_the_report_says_what_every_stage_made(smoke: Path) -> None:
@@ -193,10 +195,75 @@ def test_the_recipes_at_hand_are_well_formed(path: Path, tmp_path: Path) -> None
             missing.touch() if missing.suffix else missing.mkdir()
         else:
             break
-    assert recipe.stages[-1].run == "export"
+    assert recipe.stages[-1].run in {"export", "fit_answering"}
     for stage in recipe.stages:
         # click reads the options; the checkpoints that earlier stages make are not there yet.
         for made in stage.inputs.values():
             if not made.exists():
-                made.mkdir(parents=True)
+                made.parent.mkdir(parents=True, exist_ok=True)
+                made.touch() if made.suffix else made.mkdir()
         stage.command.make_context(stage.run, stage.arguments())
+
+
+FITTING = """
+output = "out"
+
+[[stages]]
+name = "books"
+run = "assemble_books"
+data = ["one.json", "two.json"]
+
+[[stages]]
+name = "searching"
+run = "fit_search"
+from = "model.sqz"
+books = "books"
+questions = "books"
+
+[[stages]]
+name = "model"
+run = "fit_answering"
+books = "books"
+questions = "books"
+"""
+
+
+def test_a_recipe_fits_a_file_to_books_that_it_puts_together(tmp_path: Path) -> None:
+    for name, first in (("one", 0), ("two", 6)):
+        write_book_data(tmp_path / f"{name}.json", name, first)
+    with open_sqz(DEFAULT_MODEL) as file:
+        embedding = {"pooling": "mean", "weight": 7.0}
+        copy_sqz(file, tmp_path / "model.sqz", metadata={"embedding": embedding})
+    (tmp_path / "fit.toml").write_text(FITTING, encoding="utf-8")
+    result = run_stage(recipe_command, tmp_path / "fit.toml")
+    assert result.exit_code == 0, result.output
+    made = tmp_path / "out" / "model.sqz"
+    with open_sqz(made) as file:
+        assert file.metadata.keys() == {"embedding", "answering"}
+        assert file.metadata["embedding"]["weight"] < 7
+    assert [stage["num_parameters"] > 0 for stage in read_stages(made.parent)] == [
+        False,
+        True,
+        True,
+    ]
+    before = made.read_bytes()
+    again = run_stage(recipe_command, tmp_path / "fit.toml")
+    assert again.output.count("unchanged, skipped") == 3
+    shutil.rmtree(made.parent)
+    run_stage(recipe_command, tmp_path / "fit.toml")
+    assert made.read_bytes() == before
+
+
+def write_book_data(path: Path, title: str, first: int) -> None:
+    """Six lighthouses with a keeper each; each keeper is asked for, and one that isn't there."""
+    keepers = ("Adelbert", "Beatrice", "Cornelius", "Dorothea", "Eugenia", "Ferdinand") * 2
+    paragraphs = []
+    for number in range(first, first + 6):
+        place = f"the lighthouse on the cape of number {number}"
+        text = f"In those years {place} was kept by {keepers[number]}. The sea was grey there."
+        answer = {"text": keepers[number], "answer_start": text.index(keepers[number])}
+        yes = {"id": f"{number}-yes", "question": f"Who kept {place}?", "answers": [answer]}
+        no = {"id": f"{number}-no", "question": f"Who painted {place}?", "answers": []}
+        paragraphs.append({"context": text, "qas": [yes, no]})
+    content = {"version": "v2.0", "data": [{"title": title, "paragraphs": paragraphs}]}
+    path.write_text(json.dumps(content), encoding="utf-8")

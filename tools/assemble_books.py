@@ -1,7 +1,7 @@
 """
 Books put together again from the passages of question-answering data.
 
-    python -m tools.assemble_books books-train-v2.0.json OUTPUT --book TITLE --book TITLE
+    python -m tools.assemble_books OUTPUT --data books-train-v2.0.json --book TITLE --book TITLE
 
 The data of books holds overlapping cuts of each: the passages that questions were written for,
 other cuts around the same answers, and passages that a search returned. Cuts that share their ends
@@ -24,6 +24,8 @@ from tools.command import existing_file, new_folder, run
 
 # Shorter than any sentence that begins a passage with another's end, longer than a refrain.
 MIN_OVERLAP = 40
+# Characters before and behind an answer that tell its place in the book.
+EVIDENCE_MARGIN = 40
 
 
 def merge_cuts(cuts: Iterable[str]) -> list[str]:
@@ -100,8 +102,9 @@ def assemble(examples: Sequence[SquadExample], name: str) -> tuple[str, list[dic
         name: the book's.
 
     Returns:
-        The book as an HTML page, and the questions, each once: its first id, its text and the
-        answers that any passage gives (none: the book doesn't say).
+        The book as an HTML page, and the questions, each once: its first id, its text, the answers
+        that any passage gives (none: the book doesn't say), and as evidence the first passage's
+        words around its answer.
     """
     stretches = merge_cuts(example.context for example in examples)
     sections = "\n".join(
@@ -114,14 +117,28 @@ def assemble(examples: Sequence[SquadExample], name: str) -> tuple[str, list[dic
     )
     answers: dict[str, list[str]] = {}
     ids: dict[str, str] = {}
+    evidence: dict[str, str] = {}
     for example in examples:
+        if example.has_answer:
+            evidence.setdefault(example.question, _around(example))
         ids.setdefault(example.question, example.id)
         answers.setdefault(example.question, []).extend(answer.text for answer in example.answers)
     questions: list[dict[str, object]] = [
-        {"id": ids[question], "question": question, "answers": list(dict.fromkeys(texts))}
+        {
+            "id": ids[question],
+            "question": question,
+            "answers": list(dict.fromkeys(texts)),
+            "evidence": evidence.get(question, ""),
+        }
         for question, texts in answers.items()
     ]
     return page, questions
+
+
+def _around(example: SquadExample) -> str:
+    answer = example.answers[0]
+    start, end = answer.start, answer.start + len(answer.text)
+    return example.context[max(0, start - EVIDENCE_MARGIN) : end + EVIDENCE_MARGIN]
 
 
 def _paragraphs(text: str) -> str:
@@ -134,8 +151,10 @@ def _name(title: str) -> str:
 
 
 @click.command()
-@click.argument("data", type=existing_file, nargs=-1, required=True)
 @click.argument("output", type=new_folder)
+@click.option(
+    "--data", type=existing_file, multiple=True, required=True, help="SQuAD file of passages."
+)
 @click.option(
     "--book",
     "books",
@@ -143,13 +162,13 @@ def _name(title: str) -> str:
     help="A book: an article's title, or what stands behind its last /; may be repeated.  "
     "[default: all]",
 )
-def main(data: tuple[Path, ...], output: Path, books: tuple[str, ...]) -> None:
+def main(output: Path, data: tuple[Path, ...], books: tuple[str, ...]) -> None:
     """
-    Put the books of the SQuAD files DATA together again, in the folder OUTPUT.
+    Put the books of SQuAD files together again, in the folder OUTPUT.
 
     \b
     Example:
-      python -m tools.assemble_books books-train-v2.0.json books --book jane-austen_emma
+      python -m tools.assemble_books books --data books-train-v2.0.json --book jane-austen_emma
     """
     by_name: dict[str, list[SquadExample]] = {}
     for path in data:

@@ -150,6 +150,11 @@ def load_stages(folder: Path) -> list[dict[str, Any]]:
     return stages
 
 
+def is_model(path: Path) -> bool:
+    """Whether a path is a .sqz file or a checkpoint folder, and not a folder of other things."""
+    return path.is_file() or (path / CONFIG_FILE).is_file()
+
+
 def digest_folder(folder: str | Path) -> str:
     """
     Name the contents of a checkpoint folder: configuration, weights and what a stage hands on.

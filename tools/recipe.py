@@ -17,9 +17,9 @@ A recipe: stages in one TOML file, run in order, those skipped whose inputs are 
     data = "smoke.json"
     epochs = 2
 
-A stage called "export" writes a .sqz file. A training that was stopped goes on where it was. The
-report, report.json and report.md in `output`, says of each stage what it made: parameters, bytes,
-scores, time, seed and digests.
+Stages that run "export", "fit_search" or "fit_answering" write a .sqz file. A training that was
+stopped goes on where it was. The report, report.json and report.md in `output`, says of each stage
+what it made: parameters, bytes, scores, time, seed and digests.
 """
 
 import json
@@ -35,7 +35,7 @@ from squadlite.atomic import atomic_write
 from tools.command import existing_file, new_folder, run
 from tools.errors import RecipeError
 from tools.evaluation import score_path
-from tools.folders import digest_file, digest_folder, digest_values
+from tools.folders import digest_file, digest_folder, digest_values, is_model
 from tools.recipe_file import Recipe, Stage, load_recipe
 
 
@@ -48,8 +48,9 @@ class StageResult:
         name, run: of the stage.
         key: digest of all that the stage depends on; the same key, the same result.
         output: digest of what it made.
-        num_parameters: values that the model stores, the signs of sketches included.
-        n_bytes: of the weights' file, or of the .sqz file.
+        num_parameters: values that the model stores, the signs of sketches included; 0 for a stage
+            that makes no model.
+        n_bytes: of the weights' file, of the .sqz file, or of all files in the folder.
         scores: the official ones, on the recipe's evaluation data; None where it has none.
         seconds: that the stage took, without the evaluation.
         seed: of the stage; None where it takes none.
@@ -132,6 +133,8 @@ def _run_stage(recipe: Recipe, stage: Stage) -> StageResult:
 
 def _measure(recipe: Recipe, stage: Stage) -> tuple[int, int, dict[str, float] | None]:
     path = stage.output
+    if not is_model(path):
+        return 0, sum(file.stat().st_size for file in path.iterdir()), None
     weights = path / "model.safetensors" if path.is_dir() else path
     examples = load_squad(recipe.evaluation) if recipe.evaluation is not None else None
     num_parameters, scores = score_path(path, examples, limit=recipe.evaluation_limit)
@@ -153,7 +156,11 @@ def _key(recipe: Recipe, stage: Stage) -> str:
 
 
 def _digest(path: Path) -> str:
-    return digest_folder(path) if path.is_dir() else digest_file(path)
+    if not path.is_dir():
+        return digest_file(path)
+    if is_model(path):
+        return digest_folder(path)
+    return digest_values({file.name: digest_file(file) for file in path.iterdir()})
 
 
 def _record_path(stage: Stage) -> Path:

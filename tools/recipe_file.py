@@ -10,8 +10,11 @@ import click
 
 from tools import (
     add_span_head,
+    assemble_books,
     export,
     finetune,
+    fit_answering,
+    fit_search,
     prune_vocab,
     random_model,
     share_layers,
@@ -21,13 +24,18 @@ from tools.errors import RecipeError
 
 COMMANDS: Mapping[str, click.Command] = {
     "add_span_head": add_span_head.main,
+    "assemble_books": assemble_books.main,
     "export": export.main,
     "finetune": finetune.main,
+    "fit_answering": fit_answering.main,
+    "fit_search": fit_search.main,
     "prune_vocab": prune_vocab.main,
     "random_model": random_model.main,
     "share_layers": share_layers.main,
     "sketch": sketch.main,
 }
+# What these make is a .sqz file, what the others make a folder.
+_FILE_COMMANDS = ("export", "fit_answering", "fit_search")
 # The recipe's own names in a stage; all others are options of its command.
 _STAGE_FIELDS = ("name", "run", "from")
 _RECIPE_FIELDS = {"output": str, "seed": int, "evaluation": dict, "stages": list}
@@ -42,7 +50,8 @@ class Stage:
     Args:
         name: unique in the recipe.
         run: name of the command.
-        source: the checkpoint folder to begin with; None for a command that takes none.
+        source: the checkpoint folder or .sqz file to begin with; None for a command that takes
+            none.
         output: the folder or file to make.
         options: those that are no paths, by name.
         reads: the files and folders that options name, as many as each names.
@@ -163,7 +172,7 @@ class _StageReader:
             raise RecipeError(f"{where}: expected a new name of letters, digits, - and _")
         if run not in COMMANDS:
             raise RecipeError(f"{where}: found run {run!r}, expected one of {', '.join(COMMANDS)}")
-        output = self.output / (f"{name}.sqz" if run == "export" else name)
+        output = self.output / (f"{name}.sqz" if run in _FILE_COMMANDS else name)
         source = self._source(values, COMMANDS[run], where)
         stage = Stage(name, run, source, output, *self._options(values, COMMANDS[run], where))
         self.before[name] = output
@@ -176,7 +185,7 @@ class _StageReader:
         return path
 
     def _source(self, values: dict[str, Any], command: click.Command, where: str) -> Path | None:
-        if all(parameter.name != "checkpoint" for parameter in command.params):
+        if all(parameter.name not in ("checkpoint", "model") for parameter in command.params):
             if "from" in values:
                 raise RecipeError(f"{where}: found 'from', expected none: it begins with nothing")
             return None
