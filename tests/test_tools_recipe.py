@@ -140,6 +140,7 @@ def test_a_training_in_a_recipe_resumes(tmp_path: Path) -> None:
         ({"name": "../up"}, "expected a new name"),
         ({"name": 3}, "name: found 3, expected a string"),
         ({"name": "two"}, "stage 'two': expected a new name"),
+        ({"processes": 2}, "processes: found 2, expected 1"),
     ],
 )
 def test_a_recipe_that_cannot_run_is_refused_before_it_runs(
@@ -172,6 +173,21 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message:
     path.write_text(text)
     with pytest.raises(RecipeError, match=message):
         load_recipe(path)
+
+
+def test_a_training_of_several_processes_is_one_stage(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    write_squad(tmp_path / "data.json", 4)
+    recipe = tmp_path / "recipe.toml"
+    stage = 'name = "a"\nrun = "finetune"\nfrom = "in"\ndata = "data.json"\nthreads = 1'
+    recipe.write_text(f'output = "out"\n[[stages]]\n{stage}\nprocesses = 2\n')
+    result = run_stage(recipe_command, recipe)
+    assert result.exit_code == 0, result.output
+    (made,) = json.loads((tmp_path / "out" / "a" / "stages.json").read_text())
+    assert made["processes"] == 2
+    recipe.write_text(f'output = "out"\n[[stages]]\n{stage}\nprocesses = 0\n')
+    with pytest.raises(RecipeError, match="found 0, expected a number of 1 or more"):
+        load_recipe(recipe)
 
 
 def test_an_option_out_of_range_names_its_stage(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ A recipe: stages in one TOML file, run in order, those skipped whose inputs are 
     from = "../checkpoints/base"    # a folder or an earlier stage; left out: the stage before
     data = "smoke.json"
     epochs = 2
+    processes = 2                   # of a training, each on its own core or GPU; left out: one
 
 Stages that run "export", "fit_search" or "fit_answering" write a .sqz file. A training that was
 stopped goes on where it was. The report, report.json and report.md in `output`, says of each stage
@@ -23,6 +24,8 @@ what it made: parameters, bytes, scores, time, seed and digests.
 """
 
 import json
+import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,11 +111,10 @@ def _unchanged(recipe: Recipe, stage: Stage) -> StageResult | None:
 
 def _run_stage(recipe: Recipe, stage: Stage) -> StageResult:
     key, began = _key(recipe, stage), time.monotonic()
-    try:
-        stage.command.main(stage.arguments(), prog_name=stage.run, standalone_mode=False)
-    except click.ClickException as error:
-        message = error.format_message()
-        raise RecipeError(f"{recipe.path}: stage {stage.name!r}: {message}") from error
+    if stage.processes > 1:
+        _run_processes(recipe, stage)
+    else:
+        _run_here(recipe, stage)
     seconds = time.monotonic() - began
     num_parameters, n_bytes, scores = _measure(recipe, stage)
     result = StageResult(
@@ -129,6 +131,24 @@ def _run_stage(recipe: Recipe, stage: Stage) -> StageResult:
     with atomic_write(_record_path(stage)) as file:
         file.write(json.dumps(asdict(result), indent=2).encode() + b"\n")
     return result
+
+
+def _run_here(recipe: Recipe, stage: Stage) -> None:
+    try:
+        stage.command.main(stage.arguments(), prog_name=stage.run, standalone_mode=False)
+    except click.ClickException as error:
+        message = error.format_message()
+        raise RecipeError(f"{recipe.path}: stage {stage.name!r}: {message}") from error
+
+
+def _run_processes(recipe: Recipe, stage: Stage) -> None:
+    together = ("-m", "torch.distributed.run", "--nproc-per-node", str(stage.processes))
+    words = (*together, "-m", f"tools.{stage.run}", *stage.arguments())
+    status = subprocess.run((sys.executable, *words), check=False).returncode
+    if status:
+        raise RecipeError(
+            f"{recipe.path}: stage {stage.name!r}: its processes ended with status {status}"
+        )
 
 
 def _measure(recipe: Recipe, stage: Stage) -> tuple[int, int, dict[str, float] | None]:
@@ -149,6 +169,7 @@ def _key(recipe: Recipe, stage: Stage) -> str:
             "run": stage.run,
             "inputs": inputs,
             "options": dict(stage.options),
+            "processes": stage.processes,
             "evaluation": [evaluation, recipe.evaluation_limit],
             "squadlite": __version__,
         }

@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, click.Command] = {
 # What these make is a .sqz file, what the others make a folder.
 _FILE_COMMANDS = ("export", "fit_answering", "fit_search")
 # The recipe's own names in a stage; all others are options of its command.
-_STAGE_FIELDS = ("name", "run", "from")
+_STAGE_FIELDS = ("name", "run", "from", "processes")
 _RECIPE_FIELDS = {"output": str, "seed": int, "evaluation": dict, "stages": list}
 _EVALUATION_FIELDS = {"data": str, "limit": int}
 
@@ -56,6 +56,7 @@ class Stage:
         options: those that are no paths, by name.
         reads: the files and folders that options name, as many as each names.
         keeps: the folders that options name for the command to write to.
+        processes: that train together; more than 1 for `finetune` alone.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Stage:
     options: Mapping[str, Any]
     reads: Mapping[str, tuple[Path, ...]]
     keeps: Mapping[str, Path]
+    processes: int
 
     @property
     def command(self) -> click.Command:
@@ -174,9 +176,19 @@ class _StageReader:
             raise RecipeError(f"{where}: found run {run!r}, expected one of {', '.join(COMMANDS)}")
         output = self.output / (f"{name}.sqz" if run in _FILE_COMMANDS else name)
         source = self._source(values, COMMANDS[run], where)
-        stage = Stage(name, run, source, output, *self._options(values, COMMANDS[run], where))
+        options, reads, keeps = self._options(values, COMMANDS[run], where)
+        processes = self._processes(values, run, where)
+        stage = Stage(name, run, source, output, options, reads, keeps, processes)
         self.before[name] = output
         return stage
+
+    def _processes(self, values: dict[str, Any], run: str, where: str) -> int:
+        processes = values.get("processes", 1)
+        most = None if run == "finetune" else 1
+        if type(processes) is not int or processes < 1 or (most and processes > most):
+            expected = "1" if most else "a number of 1 or more"
+            raise RecipeError(f"{where}: processes: found {processes!r}, expected {expected}")
+        return processes
 
     def find_file(self, name: str, where: str) -> Path:
         path = self.path.parent / name
