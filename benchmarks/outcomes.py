@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measures import (
+from squadlite.answering.metrics import exact_match
+from squadlite.ask import DEFAULT_PASSAGES, Reply
+from tools.measures import (
     area_under_curve,
     best_f1,
     calibration_error,
     contains_answer,
     risk_coverage,
 )
-from squadlite.answering.metrics import exact_match
-from squadlite.ask import DEFAULT_PASSAGES, Reply
 from tools.questions import Question
 
 RECALL_DEPTHS = tuple(sorted({5, 20, DEFAULT_PASSAGES}))

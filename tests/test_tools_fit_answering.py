@@ -24,16 +24,15 @@ from tools.book_questions import (
 )
 from tools.fit_answering import (
     FirstAnswers,
-    area_under_curve,
     best_threshold,
     calibrate,
-    calibration_error,
     cross_validate,
     f1_over_all,
     first_answers,
     fit_choice_model,
     main,
 )
+from tools.measures import calibration_error
 
 BOOK = Path(__file__).with_name("books") / "the-salt-road.epub"
 
@@ -81,24 +80,6 @@ def test_no_threshold_is_better_than_the_best(answers: list[tuple[float, float, 
     scores, first = found(*((s, f1 * answerable, answerable) for s, f1, answerable in answers))
     best = f1_over_all(scores, first, best_threshold(scores, first))
     assert best == max(f1_over_all(scores, first, t) for t in (0.0, 0.3, 0.7, 0.95))
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=30))
-def test_the_area_is_the_share_of_pairs_in_the_right_order(found: list[tuple[int, bool]]) -> None:
-    right = [score for score, is_right in found if is_right]
-    wrong = [score for score, is_right in found if not is_right]
-    pairs = [(r > w) + 0.5 * (r == w) for r in right for w in wrong]
-    area = area_under_curve(
-        np.array([float(score) for score, _ in found]), np.array([r for _, r in found])
-    )
-    assert area == pytest.approx(np.mean(pairs) if pairs else 0.5)
-
-
-def test_the_calibration_error_is_the_distance_in_each_bin_by_its_size() -> None:
-    scores = np.array([0.05, 0.05, 0.95, 1.0])
-    is_right = np.array([False, True, True, True])
-    expected = (abs(0.1 - 1) + abs(1.95 - 2)) / 4
-    assert calibration_error(scores, is_right) == pytest.approx(expected)
 
 
 @settings(max_examples=5, deadline=None)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.answering.candidates import FEATURES, describe, number_answers
-from squadlite.answering.metrics import token_f1
 from squadlite.answering.reader import Reader
 from squadlite.ask import DEFAULT_PASSAGES, find_candidates, read_passages, retrieve
 from squadlite.atomic import atomic_write
@@ -18,6 +17,7 @@ from squadlite.cli.output import Progress
 from squadlite.errors import DatasetError
 from squadlite.library.index import BookIndex
 from squadlite.library.query import query_words
+from tools.measures import best_f1
 from tools.questions import load_question_file
 
 # An answer is right where it shares half of its words with a gold one, as SQuAD's F1 counts.
@@ -98,7 +98,8 @@ def ask_all(files: Sequence[tuple[Path, Path]], reader: Reader, progress: Progre
                 )
                 answers.append(number_answers(candidates))
                 texts = [candidate.span.text for candidate in candidates]
-                f1.append(_f1(texts, question.answers))
+                by_text = {text: best_f1([text], question.answers) for text in set(texts)}
+                f1.append(np.array([by_text[text] for text in texts]))
                 answerable.append(bool(question.answers))
                 numbers.append(number)
     if not features:
@@ -111,13 +112,6 @@ def ask_all(files: Sequence[tuple[Path, Path]], reader: Reader, progress: Progre
         np.array(answerable),
         np.array(numbers),
     )
-
-
-def _f1(texts: Sequence[str], gold: Sequence[str]) -> NDArray[np.float64]:
-    by_text = {
-        text: max((token_f1(right, text) for right in gold), default=0.0) for text in set(texts)
-    }
-    return np.array([by_text[text] for text in texts])
 
 
 def save_findings(path: Path, findings: Findings, key: str) -> None:

@@ -39,6 +39,7 @@ from tools.book_questions import (
 from tools.command import existing_file, existing_folder, run
 from tools.conditional_logit import Choices, fit_weights
 from tools.folders import digest_file, digest_values
+from tools.measures import area_under_curve, calibration_error
 from tools.questions import find_book, load_questions
 
 # Of standardized weights: small beside a thousand questions, enough for what they hardly tell.
@@ -139,19 +140,6 @@ def best_threshold(scores: Floats, found: FirstAnswers) -> float:
     return float(between[int(np.argmax(gains))])
 
 
-def area_under_curve(scores: Floats, is_right: NDArray[np.bool_]) -> float:
-    """The chance that a right answer's score is above a wrong one's; ties count half."""
-    right, wrong = scores[is_right], np.sort(scores[~is_right])
-    below = np.searchsorted(wrong, right, side="left") + np.searchsorted(wrong, right, side="right")
-    return float(below.sum() / (2 * len(right) * len(wrong))) if len(right) and len(wrong) else 0.5
-
-
-def calibration_error(scores: Floats, is_right: NDArray[np.bool_], *, bins: int = 10) -> float:
-    """Mean distance between score and share of right answers, over bins of equal width."""
-    number = np.minimum((scores * bins).astype(np.int64), bins - 1)
-    return float(np.abs(np.bincount(number, scores - is_right)).sum() / len(scores))
-
-
 def log_loss(scores: Floats, is_right: NDArray[np.bool_]) -> float:
     """Mean surprise at whether answers are right, in nats."""
     return float(-np.log(np.where(is_right, scores, 1.0 - scores)).mean())
@@ -166,7 +154,7 @@ def _print_fit(model: ChoiceModel, scale: Floats, found: FirstAnswers) -> None:
     click.echo(f"bias {model.bias:.4f}, slope {model.slope:.4f}, intercept {model.intercept:.4f}")
     scores = probabilities(model, found)
     given = scores > model.threshold
-    measures = {
+    measures: dict[str, float | None] = {
         "questions": len(scores),
         "first_answer_f1": 100 * _mean(found.f1[found.answerable]),
         "log_loss": log_loss(scores, found.is_right),
@@ -177,7 +165,10 @@ def _print_fit(model: ChoiceModel, scale: Floats, found: FirstAnswers) -> None:
         "answered": 100 * _mean(given[found.answerable]),
         "not_answered": 100 * _mean(~given[~found.answerable]),
     }
-    click.echo(json.dumps({name: round(float(value), 4) for name, value in measures.items()}))
+    rounded = {
+        name: None if value is None else round(float(value), 4) for name, value in measures.items()
+    }
+    click.echo(json.dumps(rounded))
 
 
 def _mean(values: NDArray[Any]) -> float:

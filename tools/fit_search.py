@@ -27,7 +27,7 @@ from tools.command import existing_file, existing_folder, run
 from tools.evidence import evidence_rank
 from tools.questions import Question, find_book, load_questions
 
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+WEIGHTS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 DEPTHS = (5, DEFAULT_PASSAGES)
 
 # Weight -> the rank of each question's passage, from 1; None: not among those found.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.measures import (
+from tools.measures import (
     CALIBRATION_BINS,
     area_under_curve,
     best_f1,
