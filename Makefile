@@ -52,11 +52,10 @@ bench-peers: $(VENV)/bench
 readme: $(VENV)/development
 	$(BIN)/python -m benchmarks.report
 
-# The smallest setting of benchmarks/size_accuracy.py that loses at most 0.5 F1.
-model: $(VENV)/runtime
-	$(BIN)/squadlite convert $(CHECKPOINT) -o squadlite/models/default.sqz \
-		--bits 4 --per group --vocab-size 15261 --vocab-corpus $(DATA)/train-mix-v2.0.json \
-		--metadata tools/default_model.json
+# Trains the default model: an hour or so on two cores.
+model: $(VENV)/development
+	$(BIN)/python -m tools.recipe recipes/books.toml
+	cp build/books/default.sqz squadlite/models/default.sqz
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -204,8 +204,39 @@ def test_a_training_killed_and_resumed_ends_with_the_same_weights(
     assert timeless == [{k: v for k, v in line.items() if k != "seconds"} for line in whole]
 
 
-def test_two_processes_train_as_one(world: Path, tmp_path: Path) -> None:
-    options = ("--epochs", "1.5", "--dropout", "0", "--batch-size", "11")
+# All of what trains the default model: a question's passages together, vectors, packed weights.
+BOOKS = (
+    *("--group-passages", "--contrast-weight", "0.5", "--max-pass-tokens", "400"),
+    *("--quantize-bits", "4", "--quantize-per", "group"),
+)
+
+
+def test_a_training_for_books_goes_on_where_it_was_stopped(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--epochs", 4, "--batch-size", 3, "--save-minutes", 0, *BOOKS)
+    train(world, tmp_path / "whole", *options)
+    save = WorkFolder.save
+
+    def save_and_stop(work: WorkFolder, state: TrainingState) -> None:
+        save(work, state)
+        if state.step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkFolder, "save", save_and_stop)
+        with pytest.raises(AssertionError, match="Aborted"):
+            train(world, tmp_path / "stopped", *options)
+    log = train(world, tmp_path / "stopped", *options, "--resume")
+    assert log[-1]["step"] > 8
+    assert_equal_models(tmp_path / "stopped", tmp_path / "whole")
+    said = json.loads((tmp_path / "stopped" / "squadlite.json").read_text())
+    assert said["embedding"]["pooling"] == "mean"
+
+
+@pytest.mark.parametrize("extra", [(), BOOKS])
+def test_two_processes_train_as_one(world: Path, tmp_path: Path, extra: tuple[str, ...]) -> None:
+    options = ("--epochs", "1.5", "--dropout", "0", "--batch-size", "11", *extra)
     alone = train(world, tmp_path / "alone", *options)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
     command += ["2", "-m", "tools.finetune", world / "start", tmp_path / "pair", "--data"]
