@@ -169,10 +169,10 @@ def main(
     }
     outcomes = []
     with progress_bar("Asking") as progress:
-        numbers = itertools.count(1)
+        n_asked = itertools.count(1)
         for folder, of_folder in zip(folders, questions, strict=True):
             rows, found = measure_folder(
-                books, of_folder, reader, passages, lambda: progress(next(numbers), n_questions)
+                books, of_folder, reader, passages, lambda: progress(next(n_asked), n_questions)
             )
             result["folders"].append(
                 {
