@@ -17,6 +17,11 @@ new_folder = click.Path(file_okay=False, path_type=Path)
 
 checkpoint_argument = click.argument("checkpoint", type=existing_folder)
 output_argument = click.argument("output", type=new_folder)
+file_argument = click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+books_option = click.option("--books", type=existing_folder, required=True, help="Holds the books.")
+questions_option = click.option(
+    "--questions", type=existing_folder, required=True, help="Holds NAME.jsonl for each book NAME."
+)
 
 
 class TitleShare(click.ParamType[tuple[str, float]]):

@@ -36,7 +36,7 @@ from tools.book_questions import (
     load_findings,
     save_findings,
 )
-from tools.command import existing_file, existing_folder, run
+from tools.command import books_option, existing_file, file_argument, questions_option, run
 from tools.conditional_logit import Choices, fit_weights
 from tools.folders import digest_file, digest_values
 from tools.measures import area_under_curve, calibration_error
@@ -202,11 +202,9 @@ def _findings(
 
 @click.command()
 @click.argument("model", type=existing_file)
-@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--books", type=existing_folder, required=True, help="Holds the books.")
-@click.option(
-    "--questions", type=existing_folder, required=True, help="Holds NAME.jsonl for each book NAME."
-)
+@file_argument
+@books_option
+@questions_option
 @click.option(
     "--cache",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -23,7 +23,7 @@ from squadlite.container import copy_sqz, open_sqz
 from squadlite.errors import DatasetError
 from squadlite.library.index import BookIndex
 from squadlite.library.query import query_words
-from tools.command import existing_file, existing_folder, run
+from tools.command import books_option, existing_file, file_argument, questions_option, run
 from tools.evidence import evidence_rank
 from tools.questions import Question, find_book, load_questions
 
@@ -78,11 +78,9 @@ def best_weight(ranks: Ranks) -> float:
 
 @click.command()
 @click.argument("model", type=existing_file)
-@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--books", type=existing_folder, required=True, help="Holds the books.")
-@click.option(
-    "--questions", type=existing_folder, required=True, help="Holds NAME.jsonl for each book NAME."
-)
+@file_argument
+@books_option
+@questions_option
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for the model.")
 def main(model: Path, output: Path, books: Path, questions: Path, threads: int | None) -> None:
     """
