@@ -3,9 +3,9 @@ What a cosine is worth in a search beside bm25, fitted to questions over books.
 
     python -m tools.fit_search MODEL.sqz OUTPUT.sqz --books BOOKS --questions QUESTIONS
 
-Every answerable question is put to its book with each weight; the one counts that finds the passage
-with the answer most often among the first 5 and among the first 30, the two shares added up. Among
-equals the smallest: bm25 needs no model.
+Every answerable question is put to its book with each weight; the one counts that finds the
+passage with the answer most often first, among the first 5 and among the first 30, the three shares
+added up. Among equals the smallest: bm25 needs no model.
 
 Source: format_spec.md, "embedding".
 """
@@ -27,8 +27,8 @@ from tools.command import books_option, existing_file, file_argument, questions_
 from tools.evidence import evidence_rank
 from tools.questions import Question, find_book, load_questions
 
-WEIGHTS = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
-DEPTHS = (5, DEFAULT_PASSAGES)
+WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+DEPTHS = (1, 5, DEFAULT_PASSAGES)
 
 # Weight -> the rank of each question's passage, from 1; None: not among those found.
 Ranks = Mapping[float, Sequence[int | None]]
