@@ -11,20 +11,26 @@ Stages:
     share_layers    neighbouring layers become one
     sketch          linear maps become random projections and smaller maps
     prune_vocab     the most frequent word pieces stay
+    balance_null    "no answer" put right for single contexts
     export          a checkpoint folder becomes a .sqz file
+    fit_search      a .sqz file learns what a cosine is worth beside bm25, on questions over books
     fit_answering   a .sqz file learns how sure to be of its answers, on questions over books
     recipe          all of these in order, from one TOML file (recipe_file)
     tables          the paper's tables for any base model (paper)
 
 Data:
 
+    book_data       questions over books -> passages with and without the answer, by our own search
     assemble_books  books put together again from the passages of question-answering data
 
 What they are made of:
 
     data            examples -> windows with gold positions -> batches
     plan            all that decides what a fine-tuning makes of a checkpoint
+    rows            the model as it is trained: on a CPU without padding
     losses          what training makes small
+    objectives      a plan's parts, made ready
+    contrast        the loss of questions' and passages' vectors
     distill         a teacher's part in them
     teacher         models that teach: ours, or of another kind (transformers_teacher)
     alignment       where a teacher's answers lie in its student's windows
@@ -40,6 +46,9 @@ What they are made of:
     processes       one training in several processes
     evaluation      scores of a model in training
     progress        the progress bar
+    questions       files of questions over books
+    evidence        where in a book the evidence of an answer stands
+    measures        what is counted of answers and their scores
     book_questions  questions over whole books, and all that a model finds to them
     conditional_logit  a model that chooses among candidates, fitted
     folders         checkpoint folders, read whole and replaced whole

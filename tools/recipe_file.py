@@ -11,6 +11,7 @@ import click
 from tools import (
     add_span_head,
     assemble_books,
+    balance_null,
     export,
     finetune,
     fit_answering,
@@ -25,6 +26,7 @@ from tools.errors import RecipeError
 COMMANDS: Mapping[str, click.Command] = {
     "add_span_head": add_span_head.main,
     "assemble_books": assemble_books.main,
+    "balance_null": balance_null.main,
     "export": export.main,
     "finetune": finetune.main,
     "fit_answering": fit_answering.main,
