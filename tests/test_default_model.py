@@ -36,7 +36,11 @@ def test_it_is_whole_small_and_says_where_it_comes_from() -> None:
     assert all({"name", "licence"} <= data.keys() for data in metadata["data"])
     assert metadata["source"]["sha256"].keys() == {"config.json", "model.safetensors", "vocab.txt"}
     assert {"embedding", "answering"} <= metadata.keys()
-    assert [stage["stage"] for stage in metadata["stages"]] == ["prune_vocab", "finetune"]
+    assert [stage["stage"] for stage in metadata["stages"]] == [
+        "prune_vocab",
+        "finetune",
+        "balance_null",
+    ]
 
 
 def test_a_checkpoint_becomes_the_same_tensors_everywhere(shared: Path, tmp_path: Path) -> None:
