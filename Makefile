@@ -52,7 +52,7 @@ bench-peers: $(VENV)/bench
 readme: $(VENV)/development
 	$(BIN)/python -m benchmarks.report
 
-# Trains the default model: an hour or so on two cores.
+# Trains a default model: an hour or so on two cores. Needs ../shared.
 model: $(VENV)/development
 	$(BIN)/python -m tools.recipe recipes/books.toml
 	cp build/books/default.sqz squadlite/models/default.sqz
