@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from tools.losses import group_span_loss, soft_span_loss, span_loss
+from tools.losses import group_span_loss, soft_span_loss
 from tools.soft_targets import SoftTargets
 
 MASK = torch.tensor([[True] * 5, [True, True, True, False, False]])
@@ -26,21 +26,15 @@ def test_the_loss_is_minus_the_mean_log_likelihood_of_start_and_end() -> None:
         for row, length in enumerate((5, 3)):
             log_likelihood = functional.log_softmax(part[row, :length], dim=0)[gold[row]]
             expected -= float(log_likelihood) / 2
-    assert float(span_loss(logits, MASK, GOLD)) == pytest.approx(expected, rel=1e-5)
+    assert float(group_span_loss(logits, MASK, GOLD, ALONE)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_padding_has_no_part_in_the_loss() -> None:
     start, end = random_logits(0)
     other = start.clone()
     other[1, 3:] = 100
-    assert torch.equal(span_loss((start, end), MASK, GOLD), span_loss((other, end), MASK, GOLD))
-
-
-def test_a_group_of_one_window_has_the_loss_of_the_window() -> None:
-    logits = random_logits(1)
-    expected = span_loss(logits, MASK, GOLD)
-    found = group_span_loss(logits, MASK, GOLD, torch.tensor([0, 1]))
-    torch.testing.assert_close(found, expected)
+    losses = [group_span_loss((part, end), MASK, GOLD, ALONE) for part in (start, other)]
+    assert torch.equal(*losses)
 
 
 @given(

@@ -1,36 +1,10 @@
-"""What training makes small. Every loss is a sum over the windows of a batch."""
+"""What training makes small. Every loss is a sum over the groups or windows of a batch."""
 
 import torch
-from torch.nn import functional
 
 from tools.soft_targets import SoftTargets
 
 _PADDING = -1e4  # a logit whose exp is 0, and which 0 times is still a number
-
-
-def span_loss(
-    logits: tuple[torch.Tensor, torch.Tensor],
-    mask: torch.Tensor,
-    gold: tuple[torch.Tensor, torch.Tensor],
-) -> torch.Tensor:
-    """
-    Minus the log-likelihood of the gold start and of the gold end, averaged over the two.
-
-    Args:
-        logits: start and end logits, (B, T) each.
-        mask: (B, T) bool, False on padding.
-        gold: start and end positions, (B,) int64 each; 0 for no answer.
-
-    Returns:
-        A scalar, summed over the B windows.
-
-    Source: Devlin et al. 2018; Deng & Looi 2020, section 3.1.
-    """
-    losses = [
-        functional.cross_entropy(part.masked_fill(~mask, _PADDING), positions, reduction="sum")
-        for part, positions in zip(logits, gold, strict=True)
-    ]
-    return (losses[0] + losses[1]) / 2
 
 
 def group_span_loss(
@@ -46,7 +20,7 @@ def group_span_loss(
     A window's logits are taken relative to its own [CLS]; then all tokens of the group and one
     null of 0 are normalised together. So a span's logits less its window's null score, which is
     the margin that answers are ranked by, compare across passages. Where several windows hold the
-    answer, their probabilities add up. For a group of one window it is `span_loss`.
+    answer, their probabilities add up. For a group of one window it is BERT's loss.
 
     Args:
         logits: start and end logits, (B, T) each.
@@ -57,7 +31,8 @@ def group_span_loss(
     Returns:
         A scalar, summed over the G groups.
 
-    Source: Clark & Gardner 2018, section 3.3 (shared normalisation); Wang et al. 2019.
+    Source: Devlin et al. 2018; Deng & Looi 2020, section 3.1; Clark & Gardner 2018, section 3.3
+    (shared normalisation); Wang et al. 2019.
     """
     n_groups = int(groups[-1]) + 1
     loss = torch.zeros((), device=mask.device)

@@ -3,9 +3,10 @@ The model as it is trained: on a CPU without padding, each window's attention co
 
 Rows of all windows stand one after another, and only attention knows where one ends. A window's
 attention weights then stay in the cache between the products that make them and those that use
-them: two processes of one thread each train 1.9 times as fast as with padded batches and torch's
-own attention, whose backward pass on a CPU takes longer than all products of the model
-(benchmarks/training.py). A GPU reads padded batches.
+them, and torch's own attention, whose backward pass on a CPU takes longer than all products of the
+model, is left out: two processes of one thread each, side by side, train 1.45 times as fast as with
+padded batches (6 layers of width 384 in bfloat16, 4 windows of 120 to 330 tokens a pass, gradients
+included). A GPU reads padded batches.
 """
 
 import math
