@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from squadlite.answering.confidence import (
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import span_score
 from squadlite.container import copy_sqz, open_sqz
-from squadlite.errors import HeaderError
+from squadlite.errors import CheckpointError, HeaderError
 
 SAID: dict[str, Any] = {
     "weights": {"margin": 0.5, "log_rank": -1},
@@ -121,3 +122,12 @@ def test_a_reader_refuses_a_file_that_says_it_wrongly(tmp_path: Path, value: obj
     path = with_metadata(tmp_path / "model.sqz", {"answering": value})
     with pytest.raises(HeaderError, match=r"model\.sqz: metadata: answering: "):
         Reader.load(path)
+
+
+def test_a_checkpoint_folder_says_it_in_its_own_file(tmp_path: Path) -> None:
+    file = tmp_path / "squadlite.json"
+    file.write_text(json.dumps({"answering": SAID}), encoding="utf-8")
+    assert load_confidence(tmp_path) == MODEL
+    file.write_text(json.dumps({"answering": SAID | {"slope": 0}}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"squadlite\.json: .*slope: found 0"):
+        load_confidence(tmp_path)

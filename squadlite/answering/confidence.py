@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.answering.candidates import FEATURES, Candidate
+from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.spans import SCORE_TEMPERATURE
-from squadlite.container import open_sqz
-from squadlite.errors import HeaderError
+from squadlite.errors import CheckpointError, HeaderError
 
 METADATA_MEMBER = "answering"
 
@@ -190,24 +190,24 @@ def load_confidence(path: str | Path) -> Confidence:
     Load what a model says of its answers.
 
     Args:
-        path: a .sqz file, or a checkpoint folder, which says nothing.
+        path: a .sqz file or a checkpoint folder.
 
     Returns:
-        The file's ChoiceModel, or the MarginRule where it has none.
+        The ChoiceModel in its metadata, or the MarginRule where there is none.
 
     Raises:
         FormatError: a .sqz file that breaks the format, or whose `answering` does.
+        CheckpointError: a folder's squadlite.json does.
     """
     path = Path(path)
-    if path.is_dir():
-        return MarginRule()
-    with open_sqz(path) as file:
-        metadata = file.metadata
+    metadata = load_metadata(path)
     if METADATA_MEMBER not in metadata:
         return MarginRule()
     try:
         return ChoiceModel.from_metadata(metadata[METADATA_MEMBER])
     except HeaderError as error:
+        if path.is_dir():
+            raise CheckpointError(f"{path / METADATA_FILE}: {error}") from error
         raise HeaderError(f"{path}: {error}") from error
 
 
