@@ -36,7 +36,7 @@ from tools.folders import load_input
 from tools.processes import Processes
 from tools.settings import Precision, Rhythm, TrainingSettings, best_precision
 from tools.state import WorkFolder
-from tools.training import Trainer, trainable_model
+from tools.training import Trainer, hard_objective, trainable_model
 
 LEARNING_RATE = 3e-5
 
@@ -115,6 +115,7 @@ def _time_ours(
             rhythm=Rhythm(),
             processes=Processes(0, 1, device),
             work=work,
+            objective=hard_objective,
         )
         began = time.perf_counter()
         trainer.train()

@@ -95,6 +95,13 @@ def test_a_book_of_several_files_opens_with_its_text(tmp_path: Path) -> None:
     assert (output / "salt.html").read_bytes() == before
 
 
+def test_books_are_left_out(tmp_path: Path) -> None:
+    data = [write_data(tmp_path / f"{name}.json", f"book/{name}", TEXT) for name in "abc"]
+    files = [word for path in data for word in ("--data", path)]
+    run_stage(main, tmp_path / "books", *files, "--leave-out", "b", "--leave-out", "book/c")
+    assert sorted(path.name for path in (tmp_path / "books").iterdir()) == ["a.html", "a.jsonl"]
+
+
 def test_an_unknown_book_is_named(tmp_path: Path) -> None:
     data = write_data(tmp_path / "one.json", "book/salt", TEXT)
     with pytest.raises(DatasetError, match="book 'pepper': expected one of salt"):

@@ -48,7 +48,9 @@ def write_questions(world: Path, *, evidence: str) -> None:
 
 def make(world: Path, name: str, *options: object) -> list[Any]:
     output = world / name
-    result = run_stage(book_data, world / "books", world / "questions", output, *options)
+    result = run_stage(
+        book_data, output, "--books", world / "books", "--questions", world / "questions", *options
+    )
     assert result.exit_code == 0, result.output
     return load_squad(output)
 
@@ -92,7 +94,7 @@ def test_real_questions_become_training_data(shared: Path, tmp_path: Path) -> No
     file = shared / "data" / "book-questions" / "the-time-machine.jsonl"
     (folder / file.name).write_bytes(file.read_bytes())
     output = tmp_path / "data.json"
-    result = run_stage(book_data, shared / "books", folder, output)
+    result = run_stage(book_data, output, "--books", shared / "books", "--questions", folder)
     assert result.exit_code == 0, result.output
     examples = load_squad(output)
     asked = {example.question for example in examples if example.has_answer}

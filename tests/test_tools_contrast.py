@@ -47,6 +47,10 @@ def contrast(settings: ContrastSettings = SETTINGS, *, max_pass_tokens: int = 10
     )
 
 
+def backward(contrast: Contrast, model: QuestionAnsweringModel, batch: list[Group]) -> torch.Tensor:
+    return contrast.backward(model, contrast.compare(batch))
+
+
 def vector(model: QuestionAnsweringModel, ids: list[int]) -> torch.Tensor:
     input_ids = torch.tensor([[TOKENIZER.cls_id, *ids, TOKENIZER.sep_id]])
     embedded = model.embeddings(input_ids, torch.zeros_like(input_ids))
@@ -75,7 +79,7 @@ def plain_loss(model: QuestionAnsweringModel, n_groups: int) -> torch.Tensor:
 def test_loss_and_gradients_are_those_of_the_whole_batch_at_once(max_pass_tokens: int) -> None:
     model, plain = make_model().requires_grad_(True), make_model().requires_grad_(True)
     batch = [group(n) for n in range(3)]
-    loss = contrast(max_pass_tokens=max_pass_tokens).backward(model, batch)
+    loss = backward(contrast(max_pass_tokens=max_pass_tokens), model, batch)
     expected = plain_loss(plain, 3)
     expected.backward()
     torch.testing.assert_close(loss, expected.detach())
@@ -90,9 +94,9 @@ def test_a_passage_that_holds_the_answer_is_no_negative() -> None:
     # It holds piece 13, which answers the first question; its own answer is piece 25.
     answer_too = feature([6, 20, 21], [13, 24, 25], (2, 2))
     other = Group("book", (answer_too, feature([6, 20, 21], [23, 31], None)))
-    alone = contrast().backward(model, [own])
+    alone = backward(contrast(), model, [own])
     with_hidden = contrast(ContrastSettings(weight=0.5, temperature=0.1, negatives=0))
-    both = with_hidden.backward(model, [own, other])
+    both = backward(with_hidden, model, [own, other])
     # Without negatives and with the other's passage left out the first question has no choice.
     question, passage = vector(model, [6, 20, 21]), vector(model, [13, 24, 25])
     wrong = vector(model, [22, 5, 13, 24])
@@ -104,7 +108,7 @@ def test_a_passage_that_holds_the_answer_is_no_negative() -> None:
 @pytest.mark.parametrize("batch", [[group(0, answerable=False)], [group(0, negatives=0)], []])
 def test_groups_that_tell_nothing_cost_nothing(batch: list[Group]) -> None:
     model = make_model().requires_grad_(True)
-    assert contrast().backward(model, batch) == 0
+    assert backward(contrast(), model, batch) == 0
     assert all(parameter.grad is None for parameter in model.parameters())
 
 

@@ -129,6 +129,34 @@ def test_groups_of_an_article_stand_together_in_runs(features: list[Feature]) ->
     assert all(len({group.title for group in batch}) == 1 for batch in batches)
 
 
+def make_group(n_holding: int, n_others: int) -> Group:
+    window = make_features([example("ada keeps it", None)], TOKENIZER, WIDE)[0].window
+    starts = [window.context_start] * n_holding + [0] * n_others
+    return Group("", tuple(Feature(n, window, at, at) for n, at in enumerate(starts)))
+
+
+@given(st.integers(0, 6), st.integers(0, 9), st.integers(2, 8), st.integers(0, 3))
+def test_of_a_large_group_others_are_drawn_each_epoch_with_an_answer_among_them(
+    n_holding: int, n_others: int, most: int, seed: int
+) -> None:
+    group = make_group(max(n_holding, int(n_others == 0)), n_others)
+    ((drawn,),) = epoch_batches([group], batch_size=1, seed=seed, epoch=1, max_windows=most)
+    numbers = [feature.number for feature in drawn.features]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) == min(most, len(group.features))
+    holding = sum(feature.has_answer for feature in drawn.features)
+    assert (holding > 0) == (n_holding > 0 or n_others == 0)
+    assert holding <= max(most // 2, most - n_others) or len(group.features) <= most
+    draws = {
+        tuple(feature.number for feature in part.features)
+        for epoch in range(40)
+        for batch in epoch_batches([group], batch_size=1, seed=seed, epoch=epoch, max_windows=most)
+        for part in batch
+    }
+    covered = {number for numbers in draws for number in numbers}
+    assert len(group.features) > 8 or covered == set(range(len(group.features)))
+
+
 def test_a_question_of_several_passages_is_one_group() -> None:
     def ask(context: str, title: str) -> SquadExample:
         return dataclasses.replace(example(context, None), title=title)

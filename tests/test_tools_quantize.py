@@ -53,6 +53,17 @@ def test_weights_are_quantized_inside_the_block_and_themselves_after_it() -> Non
     assert all(len(row.unique()) <= 8 for row in inside["embeddings.word.weight"])
 
 
+@pytest.mark.parametrize("size", [3, 8])
+def test_all_at_once_and_each_alone_give_the_same(size: int) -> None:
+    model = random_model(tiny_config()).requires_grad_(True)
+    codec = Linear(3, per="group", group_size=size, range_dtype="f16")
+    weights = {name: part.detach().clone() for name, part in model.named_parameters()}
+    with QuantizedWeights(model, Quantization(3, "group", size))():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2 and "head" not in name:
+                assert torch.equal(parameter.data, quantize(weights[name], codec)), name
+
+
 def test_gradients_are_taken_at_the_quantized_weights() -> None:
     model = random_model(tiny_config()).requires_grad_(True)
     weight = model.span_head.weight

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_teachers import write_teacher
 
 from tools.errors import TrainingError
 from tools.transformers_teacher import load_transformers_teacher
 
-pytest.importorskip("transformers", reason="comes with squadlite[train]")
+transformers = pytest.importorskip("transformers", reason="comes with squadlite[train]")
 pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
 
 
@@ -96,6 +97,21 @@ def test_positions_up_to_paddings_are_not_counted_where_they_are_unused(tmp_path
         for kind in ("mpnet", "bert", "roberta")
     }
     assert positions == {"mpnet": 78, "bert": 80, "roberta": 78}
+
+
+def test_mpnets_fused_attention_gives_its_own_logits(tmp_path: Path) -> None:
+    folder = write_teacher(tmp_path / "teacher", "mpnet", [])
+    plain = transformers.AutoModelForQuestionAnswering.from_pretrained(folder).eval()
+    fused = load_transformers_teacher(folder).model.eval()
+    ids = torch.randint(4, 40, (3, 20), generator=torch.Generator().manual_seed(0))
+    mask = torch.arange(20)[None] < torch.tensor([20, 13, 4])[:, None]
+    for rows in (slice(0, 3), slice(0, 1)):
+        with torch.no_grad():
+            expected = plain(input_ids=ids[rows], attention_mask=mask[rows].long())
+            starts, ends = fused(ids[rows], torch.zeros_like(ids[rows]), mask[rows])
+        shown = mask[rows]
+        torch.testing.assert_close(starts[shown], expected.start_logits[shown])
+        torch.testing.assert_close(ends[shown], expected.end_logits[shown])
 
 
 @pytest.mark.parametrize(

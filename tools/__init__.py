@@ -27,7 +27,7 @@ What they are made of:
 
     data            examples -> windows with gold positions -> batches
     plan            all that decides what a fine-tuning makes of a checkpoint
-    rows            the model as it is trained: on a CPU without padding
+    rows            the model as it is trained: without padding
     losses          what training makes small
     objectives      a plan's parts, made ready
     contrast        the loss of questions' and passages' vectors
@@ -36,11 +36,12 @@ What they are made of:
     alignment       where a teacher's answers lie in its student's windows
     soft_targets    what matters of a teacher's answers
     teacher_cache   kept on disk
+    teacher_training  a teacher of transformers' fine-tuned on its student's windows
     moments         what linear maps are given, to fit sketches to
     quantize        weights as a .sqz file will hold them
     settings        how a model is trained
     schedule        the learning rate, also under a time budget
-    dropout         for a model that has none of its own
+    dropout         of models in training
     training        the loop
     state           what a training needs to go on after a kill, and its log
     processes       one training in several processes

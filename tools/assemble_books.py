@@ -162,7 +162,10 @@ def _name(title: str) -> str:
     help="A book: an article's title, or what stands behind its last /; may be repeated.  "
     "[default: all]",
 )
-def main(output: Path, data: tuple[Path, ...], books: tuple[str, ...]) -> None:
+@click.option("--leave-out", multiple=True, help="All but this book; may be repeated.")
+def main(
+    output: Path, data: tuple[Path, ...], books: tuple[str, ...], leave_out: tuple[str, ...]
+) -> None:
     """
     Put the books of SQuAD files together again, in the folder OUTPUT.
 
@@ -174,10 +177,11 @@ def main(output: Path, data: tuple[Path, ...], books: tuple[str, ...]) -> None:
     for path in data:
         for example in load_squad(path):
             by_name.setdefault(_name(example.title), []).append(example)
-    names = [_name(book) for book in books] or list(by_name)
-    for name in names:
+    for name in map(_name, (*books, *leave_out)):
         if name not in by_name:
             raise DatasetError(f"book {name!r}: expected one of {', '.join(by_name)}")
+    unwanted = set(map(_name, leave_out))
+    names = [name for name in map(_name, books or by_name) if name not in unwanted]
     output.mkdir(parents=True, exist_ok=True)
     for name in names:
         page, questions = assemble(by_name[name], name)

@@ -1,7 +1,7 @@
 """
 Training data out of books and questions about them, with the passages that our own search finds.
 
-    python -m tools.book_data BOOKS QUESTIONS OUTPUT.json
+    python -m tools.book_data OUTPUT.json --books BOOKS --questions QUESTIONS
 
 QUESTIONS holds a file NAME.jsonl for each book NAME in BOOKS, one question a line: `id`,
 `question`, `answers` (texts as they stand in the book; none where it doesn't say), `chapter` (the
@@ -19,7 +19,7 @@ tell which:
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,20 +27,31 @@ from typing import Any
 import click
 import numpy as np
 
+from squadlite.answering.reader import Reader
+from squadlite.ask import retrieve
 from squadlite.atomic import atomic_write
-from squadlite.cli.output import progress_bar
-from squadlite.library.index import BookIndex
+from squadlite.cli.output import existing_path, progress_bar
+from squadlite.library.index import BookIndex, Passage
 from squadlite.library.passages import MAX_WORDS, split_passages
-from tools.command import existing_folder, run
+from tools.command import books_option, questions_option, run
 from tools.evidence import find_place, fold, holds
 from tools.questions import Question, find_book, load_questions
 
 # Another cut has the answer in a passage of between half and all of the usual length.
 _CUT_WORDS = (MAX_WORDS // 2, MAX_WORDS)
 
+# (a book's index, a question, how many passages at most) -> passages, best first.
+Search = Callable[[BookIndex, str, int], list[Passage]]
+
 
 def book_data(
-    index: BookIndex, questions: Sequence[Question], *, negatives: int, retrieved: int, seed: int
+    index: BookIndex,
+    questions: Sequence[Question],
+    *,
+    negatives: int,
+    retrieved: int,
+    seed: int,
+    search: Search = BookIndex.search,
 ) -> Iterator[tuple[str, Question, str, tuple[int, int] | None]]:
     """
     Ask a book's questions of passages with and without the answer.
@@ -51,6 +62,7 @@ def book_data(
         negatives: passages without the answer for each question, where so many were found.
         retrieved: passages that the search is asked for.
         seed: decides, together with the question's id, what is drawn.
+        search: what retrieves the passages; words alone unless another one is given.
 
     Yields:
         (id, question, passage, start and end of its answer or None).
@@ -60,7 +72,7 @@ def book_data(
     """
     for question in questions:
         generator = _generator(seed, question.id)
-        found = index.search(question.question, retrieved)
+        found = search(index, question.question, retrieved)
         place = find_place(index, question) if question.answers else None
         if place is None:
             without = [passage.text for passage in found]
@@ -111,29 +123,48 @@ def _draw(passages: list[str], number: int, generator: np.random.Generator) -> l
 
 
 @click.command()
-@click.argument("books", type=existing_folder)
-@click.argument("questions", type=existing_folder)
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@books_option
+@questions_option
 @click.option("--negatives", type=click.IntRange(min=0), default=2, show_default=True)
 @click.option("--retrieved", type=click.IntRange(min=1), default=30, show_default=True)
+@click.option(
+    "--searcher",
+    type=existing_path,
+    help="Model: search as `squadlite ask` does with it.  [default: by words alone]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def main(
-    books: Path, questions: Path, output: Path, negatives: int, retrieved: int, seed: int
+    output: Path,
+    books: Path,
+    questions: Path,
+    negatives: int,
+    retrieved: int,
+    searcher: Path | None,
+    seed: int,
 ) -> None:
     """
-    Write training data about BOOKS and their QUESTIONS to the SQuAD file OUTPUT.
+    Write training data about books and questions over them to the SQuAD file OUTPUT.
 
     \b
     Example:
-      python -m tools.book_data books questions train.json --negatives 3
+      python -m tools.book_data train.json --books books --questions questions --negatives 3
     """
     articles: list[dict[str, Any]] = []
     asked = load_questions(questions)
+    search: Search = BookIndex.search
+    if searcher is not None:
+        search = _search_with(Reader.load(searcher, compute="auto"))
     with progress_bar("Searching the books") as progress:
         for done, (name, of_book) in enumerate(asked.items(), start=1):
             with BookIndex.open(find_book(books, name)) as index:
                 records = book_data(
-                    index, of_book, negatives=negatives, retrieved=retrieved, seed=seed
+                    index,
+                    of_book,
+                    negatives=negatives,
+                    retrieved=retrieved,
+                    seed=seed,
+                    search=search,
                 )
                 articles.append(_article(f"book/{name}", records))
             progress(done, len(asked))
@@ -142,6 +173,13 @@ def main(
         stream.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
     n_pairs = sum(len(p["qas"]) for article in articles for p in article["paragraphs"])
     click.echo(f"{output}: {n_pairs:,} questions and passages about {len(articles)} books")
+
+
+def _search_with(reader: Reader) -> Search:
+    def search(index: BookIndex, question: str, limit: int) -> list[Passage]:
+        return retrieve(question, index, reader, limit)
+
+    return search
 
 
 def _article(

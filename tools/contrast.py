@@ -71,9 +71,16 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class _Comparison:
-    # Q questions and P passages: texts, and (Q, P) whether a passage is a question's own, and
-    # whether it may be compared with it.
+class Comparison:
+    """
+    Q questions and P passages of a batch.
+
+    Args:
+        questions, passages: token ids without special tokens.
+        own: (Q, P) bool, whether a passage is a question's own.
+        compared: (Q, P) bool, whether it may be compared with it.
+    """
+
     questions: list[NDArray[np.int64]]
     passages: list[NDArray[np.int64]]
     own: torch.Tensor
@@ -107,19 +114,27 @@ class Contrast:
         self.max_pass_tokens = max_pass_tokens
         self.autocast = autocast
 
-    def backward(self, model: QuestionAnsweringModel, batch: Sequence[Group]) -> torch.Tensor:
+    def compare(self, batch: Sequence[Group]) -> Comparison:
+        """
+        Choose whose vectors are compared.
+
+        Args:
+            batch: groups, the same in all processes. Those of a single passage, and those whose
+                passages don't hold the answer, are passed over.
+        """
+        return _compare(batch, self.settings.negatives)
+
+    def backward(self, model: QuestionAnsweringModel, comparison: Comparison) -> torch.Tensor:
         """
         Add the loss's gradients, of this process's share of the texts, to the model's.
 
         Args:
             model: in training.
-            batch: groups, the same in all processes. Those of a single passage, and those whose
-                passages don't hold the answer, are passed over.
+            comparison: of the batch.
 
         Returns:
             This process's share of the loss, weighed: a scalar.
         """
-        comparison = _compare(batch, self.settings.negatives)
         device = self.processes.device
         if len(comparison.questions) < 1:
             return torch.zeros((), device=device)
@@ -145,8 +160,8 @@ class Contrast:
         inputs = self._inputs(texts)
         with self.autocast():
             hidden = last_hidden(model, inputs)
-        windows = hidden.float().split_with_sizes([len(text) for text in texts])
-        return functional.normalize(torch.stack([window.mean(dim=0) for window in windows]))
+        lengths = torch.tensor([len(text) for text in texts], device=hidden.device)
+        return functional.normalize(torch.segment_reduce(hidden.float(), "mean", lengths=lengths))
 
     def _inputs(self, texts: Sequence[_Text]) -> Inputs:
         tokenizer = self.tokenizer
@@ -160,7 +175,7 @@ class Contrast:
         device = self.processes.device
         return ids.to(device), torch.zeros_like(ids, device=device), attention_mask.to(device)
 
-    def _loss(self, vectors: torch.Tensor, comparison: _Comparison) -> torch.Tensor:
+    def _loss(self, vectors: torch.Tensor, comparison: Comparison) -> torch.Tensor:
         n_questions = len(comparison.questions)
         similarities = vectors[:n_questions] @ vectors[n_questions:].T / self.settings.temperature
         own = comparison.own.to(vectors.device)
@@ -168,10 +183,10 @@ class Contrast:
         return (compared.logsumexp(dim=1) - similarities[own]).mean()
 
 
-def _compare(batch: Sequence[Group], negatives: int) -> _Comparison:
+def _compare(batch: Sequence[Group], negatives: int) -> Comparison:
     questions: list[NDArray[np.int64]] = []
     passages: list[NDArray[np.int64]] = []
-    answers: list[bytes] = []
+    answers: list[str] = []
     owns: list[int] = []
     for positive, others in _telling(batch, negatives):
         window = positive.window
@@ -183,7 +198,7 @@ def _compare(batch: Sequence[Group], negatives: int) -> _Comparison:
     own = torch.zeros(len(questions), len(passages), dtype=torch.bool)
     own[range(len(questions)), owns] = True
     holds = torch.tensor([[answer in key for key in keys] for answer in answers], dtype=torch.bool)
-    return _Comparison(questions, passages, own, own | ~holds.view_as(own))
+    return Comparison(questions, passages, own, own | ~holds.view_as(own))
 
 
 def _telling(batch: Sequence[Group], negatives: int) -> Iterator[tuple[Feature, list[Feature]]]:
@@ -199,6 +214,6 @@ def _answer(feature: Feature) -> NDArray[np.int64]:
     return feature.window.context_ids[feature.start - first : feature.end + 1 - first]
 
 
-def _key(ids: NDArray[np.int64]) -> bytes:
-    # Ids as text, so that one list of them is looked for in another; commas keep them apart.
-    return b"," + b",".join(str(piece).encode() for piece in ids.tolist()) + b","
+def _key(ids: NDArray[np.int64]) -> str:
+    # Ids as characters, so that one list of them is looked for in another.
+    return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")

@@ -197,7 +197,13 @@ def group_features(
 
 
 def epoch_batches(
-    groups: Sequence[Group], *, batch_size: int, seed: int, epoch: int, article_run: int = 1
+    groups: Sequence[Group],
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    article_run: int = 1,
+    max_windows: int | None = None,
 ) -> list[Sequence[Group]]:
     """
     Deal the groups out in batches.
@@ -207,6 +213,8 @@ def epoch_batches(
         batch_size: groups in a batch; the epoch's last batch may be smaller.
         seed, epoch: decide the order, and nothing else does.
         article_run: so many groups of one article stand together, where it has as many.
+        max_windows: of a group with more, so many are drawn, at least 2: at most half of them hold
+            the answer where others are left; None: all.
 
     Returns:
         ceil(n_groups / batch_size) batches that hold every group once; within a batch the longest
@@ -216,6 +224,8 @@ def epoch_batches(
     order = generator.permutation(len(groups)).tolist()
     if article_run > 1:
         order = _in_runs(order, [group.title for group in groups], article_run, generator)
+    if max_windows is not None:
+        groups = [_draw(group, max_windows, generator) for group in groups]
     return [
         sorted((groups[i] for i in order[first : first + batch_size]), key=len, reverse=True)
         for first in range(0, len(order), batch_size)
@@ -263,6 +273,17 @@ def group_passes(
             torch.tensor([feature.start for feature in features]),
             torch.tensor([feature.end for feature in features]),
         )
+
+
+def _draw(group: Group, number: int, generator: np.random.Generator) -> Group:
+    if len(group.features) <= number:
+        return group
+    shuffled = [group.features[i] for i in generator.permutation(len(group.features)).tolist()]
+    holding = [feature for feature in shuffled if feature.has_answer]
+    others = [feature for feature in shuffled if not feature.has_answer]
+    n_holding = min(len(holding), max(number // 2, number - len(others)))
+    drawn = [*holding[:n_holding], *others[: number - n_holding]]
+    return Group(group.title, tuple(sorted(drawn, key=lambda feature: feature.number)))
 
 
 def _in_runs(

@@ -1,4 +1,4 @@
-"""Dropout for a model that, made for answering, has none of its own."""
+"""Dropout for models in training: ours, made for answering, have none of their own."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,10 +12,11 @@ from squadlite.model import QuestionAnsweringModel
 
 
 @contextmanager
-def dropout(model: QuestionAnsweringModel, share: float) -> Iterator[None]:
+def dropout(model: nn.Module, share: float) -> Iterator[None]:
     """
     Zero a share of the values after the embeddings and after every attention and feed-forward
-    block's last linear map, while the model is in training mode and the block lasts.
+    block's last linear map, while the model is in training mode and the block lasts; in a model
+    that has layers for it, where these are.
 
     Source: Devlin et al. 2018, appendix A.2.
     """
@@ -24,9 +25,13 @@ def dropout(model: QuestionAnsweringModel, share: float) -> Iterator[None]:
         return functional.dropout(output, share, training=model.training)
 
     with ExitStack() as undo:
-        if share > 0:
+        if share > 0 and isinstance(model, QuestionAnsweringModel):
             for module in _places(model):
                 undo.callback(module.register_forward_hook(drop).remove)
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                undo.callback(setattr, module, "p", module.p)
+                module.p = share
         yield
 
 

@@ -28,7 +28,7 @@ from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.convert import Quantization
 from squadlite.errors import CodecError
-from squadlite.model import model_from_checkpoint
+from squadlite.model import Checkpoint, model_from_checkpoint
 from tools.command import (
     TitleShare,
     checkpoint_argument,
@@ -58,6 +58,7 @@ from tools.settings import (
     best_precision,
 )
 from tools.state import WorkFolder
+from tools.teacher_training import finetune_teacher
 from tools.training import Trainer, trainable_model
 
 # What a cosine counts for in a search until `tools.fit_answering` has fitted it: with the vectors
@@ -126,7 +127,7 @@ def finetune(
             evaluate=make_scorer(model, tokenizer, windows, plan.evaluation),
             report=report if processes.is_first else None,
         )
-        checkpoint = trainer.train(work.load())
+        checkpoint = Checkpoint(model.config, trainer.train(work.load()))
         stage = {
             "stage": "finetune",
             **work.inputs,
@@ -182,6 +183,12 @@ def _threads(count: int | None) -> Iterator[None]:
     is_flag=True,
     help="Normalise over all passages that a question is asked of, not over each alone.",
 )
+@click.option(
+    "--max-group-windows",
+    type=click.IntRange(min=2),
+    help="Of a question's passages read so many windows in an epoch, others each time.  "
+    "[default: all]",
+)
 @click.option("--epochs", type=float, default=2, show_default=True)
 @click.option("--batch-size", type=int, default=12, show_default=True, help="Windows in a step.")
 @click.option("--learning-rate", type=float, default=3e-5, show_default=True)
@@ -200,6 +207,13 @@ def _threads(count: int | None) -> Iterator[None]:
 )
 @click.option(
     "--max-seconds", type=float, help="Time budget; the schedule is shortened to end in it."
+)
+@click.option(
+    "--windows-of",
+    "student",
+    type=existing_folder,
+    help="CHECKPOINT is a teacher of a kind that only transformers loads: train it on the windows "
+    "of this student, to be asked about them later.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
@@ -293,6 +307,7 @@ def main(
     take: tuple[tuple[str, float], ...],
     together: bool,
     max_pass_tokens: int | None,
+    student: Path | None,
     precision: Precision | Literal["auto"],
     device: str | None,
     threads: int | None,
@@ -324,6 +339,7 @@ def main(
     Examples:
       python -m tools.finetune bert-base tuned --data train-v2.0.json --evaluate dev-v2.0.json
       python -m tools.finetune shared-6 tuned-6 --data train-v2.0.json --teacher tuned
+      python -m tools.finetune mpnet better-mpnet --data train-v2.0.json --windows-of tuned
     """
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
@@ -370,7 +386,17 @@ def main(
         )
     except (ValueError, CodecError) as error:
         raise click.UsageError(str(error)) from error
-    stage = finetune(checkpoint, output, plan, resume=resume, device=device, threads=threads)
+    if student is None:
+        stage = finetune(checkpoint, output, plan, resume=resume, device=device, threads=threads)
+    elif plan.teaching or plan.contrast or plan.quantization or plan.evaluation:
+        raise click.UsageError(
+            "--windows-of trains a teacher: without --teacher, --contrast-weight, "
+            "--quantize-bits and --evaluate."
+        )
+    else:
+        stage = finetune_teacher(
+            checkpoint, output, plan, student=student, resume=resume, device=device
+        )
     if os.environ.get("RANK", "0") == "0":  # torchrun's name for the process that reports
         click.echo(f"{output}: {stage['steps']} steps in {stage['seconds']:.0f} s")
 

@@ -30,6 +30,7 @@ _TEACHERS_TOKENIZER_FILES = (
     "spm.model",
     "vocab.json",
 )
+_TRANSFORMERS_TOKENIZER_FILES = ("special_tokens_map.json", "tokenizer_config.json")
 STAGES_FILE = "stages.json"  # what every stage so far said of itself, in order
 
 
@@ -94,6 +95,28 @@ def write_output(
         before = load_stages(source) if source is not None else []
         write_json(folder / STAGES_FILE, [*before, stage])
         yield folder
+
+
+@contextmanager
+def write_teacher(output: Path, stage: dict[str, Any], *, source: Path) -> Iterator[Path]:
+    """
+    Write a folder of a model that transformers loads.
+
+    Args:
+        output: the folder to make or replace.
+        stage: what the stage did, for stages.json.
+        source: the folder that the stage began with, whose tokenizer is handed on.
+
+    Yields:
+        The folder under a name of its own, for the model to be written into.
+    """
+    with atomic_folder(output) as folder:
+        yield folder
+        tokenizer_files = {*HANDED_ON, *_TEACHERS_TOKENIZER_FILES, *_TRANSFORMERS_TOKENIZER_FILES}
+        for name in sorted(tokenizer_files):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, folder / name)
+        write_json(folder / STAGES_FILE, [*load_stages(source), stage])
 
 
 @contextmanager

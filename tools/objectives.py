@@ -32,7 +32,7 @@ def make_objective(
     features: Sequence[Feature],
     plan: Plan,
     processes: Processes,
-) -> Objective:
+) -> Objective[QuestionAnsweringModel]:
     """
     What a plan makes small: the gold spans' loss, or beside it its teachers', which are asked
     first where their answers are kept.

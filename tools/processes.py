@@ -42,6 +42,9 @@ class Processes:
                 on CUDA and by gloo on CPUs.
         """
         kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if kind == "cuda":
+            # It makes a plan for each new shape, a tenth of a second long, and all shapes are new.
+            torch.backends.cuda.enable_cudnn_sdp(False)
         if "WORLD_SIZE" not in os.environ:
             yield cls(0, 1, torch.device(kind))
             return

@@ -43,19 +43,36 @@ class QuantizedWeights:
             for parameter, codec in self._codecs
             if not parameter.requires_grad
         }
+        self._moving = [pair for pair in self._codecs if pair[0] not in self._frozen]
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Give the model its quantized weights while the block lasts."""
         own = [parameter.data for parameter, _ in self._codecs]
         try:
-            for parameter, codec in self._codecs:
-                frozen = self._frozen.get(parameter)
-                parameter.data = quantize(parameter.data, codec) if frozen is None else frozen
+            for parameter, values in self._frozen.items():
+                parameter.data = values
+            self._quantize()
             yield
         finally:
             for (parameter, _), values in zip(self._codecs, own, strict=True):
                 parameter.data = values
+
+    def _quantize(self) -> None:
+        # Parameters of whole groups of one size at once: for a GPU each alone is too little.
+        together: dict[tuple[Linear, int], list[torch.nn.Parameter]] = {}
+        for parameter, codec in self._moving:
+            size = codec.group_size
+            if size is not None and parameter.shape[-1] % size == 0:
+                together.setdefault((codec, size), []).append(parameter)
+            else:
+                parameter.data = quantize(parameter.data, codec)
+        for (codec, size), parameters in together.items():
+            groups = torch.cat([part.data.view(-1, size) for part in parameters])
+            counts = [part.numel() // size for part in parameters]
+            parts = _on_grid(groups, codec).split_with_sizes(counts)
+            for parameter, values in zip(parameters, parts, strict=True):
+                parameter.data = values.view_as(parameter)
 
 
 def quantize(values: torch.Tensor, codec: Linear) -> torch.Tensor:
@@ -101,9 +118,15 @@ def _on_grid(groups: torch.Tensor, codec: Linear) -> torch.Tensor:
 
 
 def _outward(edges: torch.Tensor, direction: float) -> torch.Tensor:
-    # The nearest float16, or its neighbour where that would leave a value outside.
-    nearest = edges.cpu().half()
-    neighbour = torch.nextafter(nearest, torch.tensor(direction, dtype=torch.float16))
-    short = nearest.double() > edges.cpu() if direction < 0 else nearest.double() < edges.cpu()
-    rounded: torch.Tensor = torch.where(short, neighbour, nearest)
-    return rounded.double().to(edges.device)
+    # The nearest float16, or its neighbour where that would leave a value outside. On a GPU torch
+    # has no nextafter of float16: there one step on is one more, or less, as a whole number.
+    nearest = edges.half() + 0.0  # no -0
+    bits = nearest.view(torch.int16)
+    if direction < 0:
+        short = nearest.double() > edges
+        beyond = torch.where(bits > 0, bits - 1, torch.where(bits < 0, bits + 1, -32767))
+    else:
+        short = nearest.double() < edges
+        beyond = torch.where(bits >= 0, bits + 1, bits - 1)
+    rounded: torch.Tensor = torch.where(short, beyond.to(torch.int16), bits).view(torch.float16)
+    return rounded.double()

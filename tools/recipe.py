@@ -18,9 +18,10 @@ A recipe: stages in one TOML file, run in order, those skipped whose inputs are 
     epochs = 2
     processes = 2                   # of a training, each on its own core or GPU; left out: one
 
-Stages that run "export", "fit_search" or "fit_answering" write a .sqz file. A training that was
-stopped goes on where it was. The report, report.json and report.md in `output`, says of each stage
-what it made: parameters, bytes, scores, time, seed and digests.
+Stages that run "export", "fit_search" or "fit_answering" write a .sqz file, those that run
+"book_data" a .json file. A training that was stopped goes on where it was. The report, report.json
+and report.md in `output`, says of each stage what it made: parameters, bytes, scores, time, seed
+and digests.
 """
 
 import json
@@ -38,7 +39,7 @@ from squadlite.atomic import atomic_write
 from tools.command import existing_file, new_folder, run
 from tools.errors import RecipeError
 from tools.evaluation import score_path
-from tools.folders import digest_file, digest_folder, digest_values, is_model
+from tools.folders import digest_file, digest_folder, digest_values, is_model, is_ours
 from tools.recipe_file import Recipe, Stage, load_recipe
 
 
@@ -153,7 +154,9 @@ def _run_processes(recipe: Recipe, stage: Stage) -> None:
 
 def _measure(recipe: Recipe, stage: Stage) -> tuple[int, int, dict[str, float] | None]:
     path = stage.output
-    if not is_model(path):
+    if path.suffix == ".json":
+        return 0, path.stat().st_size, None
+    if not is_model(path) or not is_ours(path):
         return 0, sum(file.stat().st_size for file in path.iterdir()), None
     weights = path / "model.safetensors" if path.is_dir() else path
     examples = load_squad(recipe.evaluation) if recipe.evaluation is not None else None

@@ -12,6 +12,7 @@ from tools import (
     add_span_head,
     assemble_books,
     balance_null,
+    book_data,
     export,
     finetune,
     fit_answering,
@@ -27,6 +28,7 @@ COMMANDS: Mapping[str, click.Command] = {
     "add_span_head": add_span_head.main,
     "assemble_books": assemble_books.main,
     "balance_null": balance_null.main,
+    "book_data": book_data.main,
     "export": export.main,
     "finetune": finetune.main,
     "fit_answering": fit_answering.main,
@@ -36,8 +38,13 @@ COMMANDS: Mapping[str, click.Command] = {
     "share_layers": share_layers.main,
     "sketch": sketch.main,
 }
-# What these make is a .sqz file, what the others make a folder.
-_FILE_COMMANDS = ("export", "fit_answering", "fit_search")
+# What these make is a file, what the others make a folder.
+_FILE_EXTENSIONS = {
+    "book_data": ".json",
+    "export": ".sqz",
+    "fit_answering": ".sqz",
+    "fit_search": ".sqz",
+}
 # The recipe's own names in a stage; all others are options of its command.
 _STAGE_FIELDS = ("name", "run", "from", "processes")
 _RECIPE_FIELDS = {"output": str, "seed": int, "evaluation": dict, "stages": list}
@@ -176,7 +183,7 @@ class _StageReader:
             raise RecipeError(f"{where}: expected a new name of letters, digits, - and _")
         if run not in COMMANDS:
             raise RecipeError(f"{where}: found run {run!r}, expected one of {', '.join(COMMANDS)}")
-        output = self.output / (f"{name}.sqz" if run in _FILE_COMMANDS else name)
+        output = self.output / f"{name}{_FILE_EXTENSIONS.get(run, '')}"
         source = self._source(values, COMMANDS[run], where)
         options, reads, keeps = self._options(values, COMMANDS[run], where)
         processes = self._processes(values, run, where)

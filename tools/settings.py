@@ -28,6 +28,8 @@ class TrainingSettings:
         freeze_embeddings: leave word, position and token type embeddings as they are.
         max_pass_tokens: tokens, padding included, that go through the model at once in one
             process; gradients of a larger batch are accumulated over several passes.
+        max_group_windows: of a group's windows so many are read in an epoch, others each time, and
+            those with the answer first; None: all.
         max_seconds: time budget; the schedule is shortened to end in it. None: none.
         seed: of the order of the data and of the dropout.
         precision: what the model computes in; weights are float32 in any case.
@@ -45,6 +47,7 @@ class TrainingSettings:
     dropout: float = 0.1
     freeze_embeddings: bool = False
     max_pass_tokens: int = 1024
+    max_group_windows: int | None = None
     max_seconds: float | None = None
     seed: int = 0
     precision: Precision = "f32"
@@ -54,6 +57,11 @@ class TrainingSettings:
         for name in ("epochs", "batch_size", "max_gradient_norm", "max_pass_tokens"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected more than 0")
+        if self.max_group_windows is not None and self.max_group_windows < 2:
+            raise ValueError(
+                f"max_group_windows is {self.max_group_windows}, expected at least 2, "
+                "one with the answer and one without"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}, expected 0 to below 1")
         if self.weight_decay < 0:

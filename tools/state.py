@@ -1,18 +1,18 @@
-"""What a training leaves on disk while it runs: its state, its log and its best checkpoint."""
+"""What a training leaves on disk while it runs: its state, its log and its best weights."""
 
 import json
 import pickle
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from squadlite.atomic import atomic_write
-from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
 from tools.errors import TrainingError
-from tools.folders import atomic_folder, restore_folder
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TrainingState:
         seconds: time spent on them, over all runs.
         weights: the parameters by name, float32.
         optimizer: its `state_dict()`.
-        best_score: of the best checkpoint; None before the first evaluation.
+        best_score: of the best weights; None before the first evaluation.
         recent_losses: of the steps since the last line of the log.
     """
 
@@ -124,15 +124,14 @@ class WorkFolder:
         with atomic_write(self.log_path) as file:
             file.write("".join(kept).encode())
 
-    def save_best(self, checkpoint: Checkpoint) -> None:
-        """Keep a checkpoint in place of the best one so far."""
-        with atomic_folder(self._best_path) as folder:
-            save_checkpoint(folder, checkpoint)
+    def save_best(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Keep weights in place of the best so far."""
+        with atomic_write(self._best_path) as file:
+            file.write(safetensors.torch.save(dict(weights)))
 
-    def load_best(self) -> Checkpoint:
-        """Read the best checkpoint."""
-        restore_folder(self._best_path)
-        return load_checkpoint(self._best_path)
+    def load_best(self) -> dict[str, torch.Tensor]:
+        """Read the best weights."""
+        return safetensors.torch.load_file(self._best_path)
 
     def remove(self) -> None:
         """Delete all of it."""
@@ -145,4 +144,4 @@ class WorkFolder:
 
     @property
     def _best_path(self) -> Path:
-        return self.folder / "best"
+        return self.folder / "best.safetensors"

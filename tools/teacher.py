@@ -27,6 +27,10 @@ from tools.settings import Precision
 from tools.soft_targets import SoftTargets
 from tools.transformers_teacher import load_transformers_teacher
 
+# Windows are padded to multiples of it: kernels are compiled for fewer shapes, and on a GPU a bias
+# of other lengths would be copied to be aligned.
+LENGTH_STEP = 16
+
 
 class Teacher:
     """
@@ -100,7 +104,7 @@ class Teacher:
             yield [window.feature for window in windows], self._ask(windows, temperature)
 
     def _ask(self, windows: Sequence[TeacherWindow], temperature: float) -> SoftTargets:
-        inputs, places = self._lay_out(windows)
+        inputs, places = lay_out(windows, self.n_positions, self.template.pad_id)
         with (
             torch.no_grad(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
@@ -117,24 +121,36 @@ class Teacher:
         read_whole = [len(window) <= self.n_positions for window in windows]
         return SoftTargets.of(laid_on * torch.tensor(read_whole)[:, None])
 
-    def _lay_out(
-        self, windows: Sequence[TeacherWindow]
-    ) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
-        # The model's inputs, (B, N) each, and (2, B, N) places in the student's windows.
-        lengths = [min(len(window), self.n_positions) for window in windows]
-        shape = len(windows), max(lengths)
-        ids = np.full(shape, self.template.pad_id, dtype=np.int64)
-        type_ids = np.zeros(shape, dtype=np.int64)
-        mask = np.zeros(shape, dtype=np.bool_)
-        places = np.full((2, *shape), NOWHERE, dtype=np.int64)
-        for row, (window, length) in enumerate(zip(windows, lengths, strict=True)):
-            ids[row, :length] = window.ids[:length]
-            type_ids[row, :length] = window.type_ids[:length]
-            mask[row, :length] = True
-            places[0, row, :length] = window.starts[:length]
-            places[1, row, :length] = window.ends[:length]
-        inputs = torch.from_numpy(ids), torch.from_numpy(type_ids), torch.from_numpy(mask)
-        return inputs, torch.from_numpy(places)
+
+def lay_out(
+    windows: Sequence[TeacherWindow], n_positions: int, pad_id: int
+) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """
+    Pad windows as their teacher reads them.
+
+    Args:
+        windows: B of them, cut to `n_positions`.
+        n_positions: tokens that the teacher can read.
+        pad_id: of the teacher.
+
+    Returns:
+        The model's inputs, (B, N) each: ids, type ids and the mask; and (2, B, N) the places in
+        the student's windows that a start and an end at each token mean.
+    """
+    lengths = [min(len(window), n_positions) for window in windows]
+    shape = len(windows), min(-(-max(lengths) // LENGTH_STEP) * LENGTH_STEP, n_positions)
+    ids = np.full(shape, pad_id, dtype=np.int64)
+    type_ids = np.zeros(shape, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.bool_)
+    places = np.full((2, *shape), NOWHERE, dtype=np.int64)
+    for row, (window, length) in enumerate(zip(windows, lengths, strict=True)):
+        ids[row, :length] = window.ids[:length]
+        type_ids[row, :length] = window.type_ids[:length]
+        mask[row, :length] = True
+        places[0, row, :length] = window.starts[:length]
+        places[1, row, :length] = window.ends[:length]
+    inputs = torch.from_numpy(ids), torch.from_numpy(type_ids), torch.from_numpy(mask)
+    return inputs, torch.from_numpy(places)
 
 
 def lay_on(logits: torch.Tensor, places: torch.Tensor, n_tokens: int) -> torch.Tensor:

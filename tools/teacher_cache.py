@@ -8,6 +8,7 @@ out. A part is a record for each of its windows, one after the other, and nothin
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ from tools.teacher import Teacher
 
 # A minute or two of a teacher of BERT-base's size on one core: what a kill loses.
 PART_WINDOWS = 512
+# Parts asked about at once on a GPU, which would wait for one thread that lays windows out and
+# gathers what is kept.
+GPU_THREADS = 4
 
 # What `SoftTargets` holds of a window; [CLS], which always stands at 0, needs no position.
 RECORD = np.dtype([("positions", "<u2", (2, N_BEST)), ("log_probs", "<f2", (2, N_BEST + 2))])
@@ -84,18 +88,24 @@ def fill_cache(
         teacher = load()
         n_tokens = sum(len(feature) for number in share for feature in parts[number])
         n_done, started = 0, time.monotonic()
-        for number in share:
+
+        def ask(number: int) -> int:
             rows = {feature.number: row for row, feature in enumerate(parts[number])}
             records = np.zeros(len(rows), dtype=RECORD)
             for some, targets in teacher.ask_by_length(
                 parts[number], temperature=temperature, max_pass_tokens=max_pass_tokens
             ):
                 records[[rows[feature.number] for feature in some]] = _records(targets)
-                n_done += sum(map(len, some))
-                if report is not None:
-                    report(n_done / n_tokens, n_done / (time.monotonic() - started))
             with atomic_write(_path(folder, number)) as file:
                 file.write(records.tobytes())
+            return sum(map(len, parts[number]))
+
+        with ThreadPoolExecutor(GPU_THREADS) as threads:
+            is_gpu = processes.device.type == "cuda"
+            for n_asked in threads.map(ask, share) if is_gpu else map(ask, share):
+                n_done += n_asked
+                if report is not None:
+                    report(n_done / n_tokens, n_done / (time.monotonic() - started))
     processes.wait()
 
 

@@ -3,16 +3,18 @@
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.model import Checkpoint, QuestionAnsweringModel
-from tools.contrast import Contrast
+from squadlite.model import QuestionAnsweringModel
+from tools.contrast import Comparison, Contrast
 from tools.data import ARTICLE_RUN, Group, TrainingBatch, count_batches, epoch_batches, group_passes
 from tools.dropout import dropout
 from tools.errors import TrainingError
@@ -22,8 +24,10 @@ from tools.rows import read
 from tools.settings import Precision, Rhythm, TrainingSettings
 from tools.state import TrainingState, WorkFolder
 
+Model = TypeVar("Model", bound=nn.Module)
+
 # (model, a pass of a batch on the model's device) -> the loss, summed over the pass's groups.
-Objective = Callable[[QuestionAnsweringModel, TrainingBatch], torch.Tensor]
+Objective = Callable[[Model, TrainingBatch], torch.Tensor]
 
 
 def hard_objective(model: QuestionAnsweringModel, batch: TrainingBatch) -> torch.Tensor:
@@ -32,9 +36,19 @@ def hard_objective(model: QuestionAnsweringModel, batch: TrainingBatch) -> torch
     return group_span_loss(read(model, batch.inputs), batch.attention_mask, gold, batch.groups)
 
 
-class Trainer:
+@dataclass(frozen=True)
+class _Prepared:
+    # A step's batch, the passes of this process's share, and whose vectors are compared.
+    batch: Sequence[Group]
+    passes: list[TrainingBatch]
+    comparison: Comparison | None
+
+
+class Trainer(Generic[Model]):
     """
     Trains one model.
+
+    While a step is computed, a thread makes the next one's batch ready: a GPU would wait for it.
 
     Args:
         model: on the device of `processes`; trained in place.
@@ -45,7 +59,8 @@ class Trainer:
         processes: this process among its like.
         work: where state, log and best checkpoint are kept.
         objective: what is made small.
-        contrast: the loss of questions' and passages' vectors beside it; None: none.
+        contrast: the loss of questions' and passages' vectors beside it, of a model of ours; None:
+            none.
         quantized: a context in which the model has the weights that gradients are taken at;
             None: its own.
         evaluate: scores the model as it is, higher is better; None: the last weights are kept.
@@ -54,7 +69,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: QuestionAnsweringModel,
+        model: Model,
         groups: Sequence[Group],
         tokenizer: Tokenizer,
         settings: TrainingSettings,
@@ -62,7 +77,7 @@ class Trainer:
         rhythm: Rhythm,
         processes: Processes,
         work: WorkFolder,
-        objective: Objective = hard_objective,
+        objective: Objective[Model],
         contrast: Contrast | None = None,
         quantized: Callable[[], AbstractContextManager[Any]] = nullcontext,
         evaluate: Callable[[], float] | None = None,
@@ -90,8 +105,10 @@ class Trainer:
         self._seconds_before = 0.0  # of runs that were stopped
         self._started = self._saved = time.monotonic()
         self._epoch: tuple[int, list[Sequence[Group]]] = (-1, [])
+        self._ahead = ThreadPoolExecutor(max_workers=1)
+        self._next: tuple[int, Future[_Prepared]] | None = None
 
-    def train(self, state: TrainingState | None = None) -> Checkpoint:
+    def train(self, state: TrainingState | None = None) -> dict[str, torch.Tensor]:
         """
         Train to the end of the schedule.
 
@@ -99,7 +116,7 @@ class Trainer:
             state: where an earlier run stopped; None: begin.
 
         Returns:
-            The best checkpoint where there are evaluations, else the last.
+            The model's weights by name: the best where there are evaluations, else the last.
 
         Raises:
             TrainingError: a loss or gradient that isn't a number.
@@ -121,7 +138,7 @@ class Trainer:
         if self.best_score is not None:
             self.processes.wait()
             return self.work.load_best()
-        return self._checkpoint()
+        return self._weights()
 
     def summary(self) -> dict[str, float | int | None]:
         """What the training took and gave."""
@@ -145,18 +162,19 @@ class Trainer:
 
     def _take_step(self, rate: float) -> float:
         settings, processes = self.settings, self.processes
-        batch = self._batch(self.step)
+        prepared = self._prepared(self.step)
+        batch = prepared.batch
         self._seed_step()
         loss = torch.zeros((), device=processes.device)
         with self.quantized():
-            own = processes.share(batch)
-            for part in group_passes(own, settings.max_pass_tokens, self.tokenizer):
+            for part in prepared.passes:
                 with autocast(processes.device, settings.precision):
                     part_loss = self.objective(self.model, part.to(processes.device)) / len(batch)
                 part_loss.backward()  # type: ignore[no-untyped-call]
                 loss += part_loss.detach()
-            if self.contrast is not None:
-                loss += self.contrast.backward(self.model, batch)
+            if self.contrast is not None and prepared.comparison is not None:
+                model = cast(QuestionAnsweringModel, self.model)
+                loss += self.contrast.backward(model, prepared.comparison)
         gradients = self._gradients()
         processes.add_up([loss, *gradients])
         norm = nn.utils.clip_grad_norm_(self._parameters(), settings.max_gradient_norm)
@@ -168,6 +186,20 @@ class Trainer:
         self.tokens += sum(map(len, batch))
         return float(loss)
 
+    def _prepared(self, step: int) -> _Prepared:
+        number, waiting = self._next or (-1, None)
+        found = waiting.result() if waiting is not None and number == step else self._prepare(step)
+        if step + 1 < self.schedule.total_steps:
+            self._next = step + 1, self._ahead.submit(self._prepare, step + 1)
+        return found
+
+    def _prepare(self, step: int) -> _Prepared:
+        batch = self._batch(step)
+        own = self.processes.share(batch)
+        passes = list(group_passes(own, self.settings.max_pass_tokens, self.tokenizer))
+        comparison = self.contrast.compare(batch) if self.contrast is not None else None
+        return _Prepared(batch, passes, comparison)
+
     def _batch(self, step: int) -> Sequence[Group]:
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._epoch[0] != epoch:
@@ -177,6 +209,7 @@ class Trainer:
                 seed=self.settings.seed,
                 epoch=epoch,
                 article_run=ARTICLE_RUN if self.contrast is not None else 1,
+                max_windows=self.settings.max_group_windows,
             )
             self._epoch = epoch, batches
         return self._epoch[1][place]
@@ -235,7 +268,7 @@ class Trainer:
             self.work.log(step=self.step, score=score, seconds=round(self.seconds, 3))
             if self.best_score is None or score > self.best_score:
                 self.best_score = score
-                self.work.save_best(self._checkpoint())
+                self.work.save_best(self._weights())
         self.best_score = self.processes.agree(self.best_score or 0.0)
 
     def _save_now_and_then(self) -> None:
@@ -264,13 +297,12 @@ class Trainer:
         if self.processes.is_first:
             self.work.cut_log(state.step)
 
-    def _checkpoint(self) -> Checkpoint:
+    def _weights(self) -> dict[str, torch.Tensor]:
         with self.quantized():
-            tensors = {
+            return {
                 name: tensor.detach().cpu().clone()
                 for name, tensor in self.model.state_dict().items()
             }
-        return Checkpoint(self.model.config, tensors)
 
 
 def trainable_model(
@@ -282,9 +314,7 @@ def trainable_model(
     return model
 
 
-def _make_optimizer(
-    model: QuestionAnsweringModel, settings: TrainingSettings
-) -> torch.optim.Optimizer:
+def _make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
