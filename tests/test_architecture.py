@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "library": {"cache"},
     "models": set(),
     "ask": {"answering", "library"},
+    "pipelines": {"answering", "config", "models"},
     "convert": {"answering", "container", "model"},
     "bench": {
         "answering", "ask", "config", "container", "cores", "library", "model", "models", "native",
