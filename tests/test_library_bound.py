@@ -126,12 +126,20 @@ class Paged:
         ("Page XII", (0, 20)),
         ("p. 1", (1, 7)),  # it goes on in the next chapter
         ("p 2", (1, 48)),  # the next page begins with the next chapter
-        ("page 3", (2, 48)),  # no page begins in the next chapter, which may be far away
-        ("page 9", (4, 48)),
+        ("page 3", (2, 48)),  # the next chapter is on no page
+        ("page 9", (5, 12)),  # it has a chapter of its own inside
+        ("page 10", (5, 48)),
     ],
 )
 def test_a_page_is_known_to_its_end(text: str, expected: tuple[int, int]) -> None:
-    book = Paged([("xii", 0), ("1", 20)], [("2", 7)], [("3", 0)], [], [("9", 3)])
+    book = Paged(
+        [("xii", 0), ("1", 20)],
+        [("1", 0), ("2", 7)],
+        [("3", 0)],
+        [],
+        [("3a", 0), ("9", 3)],
+        [("9", 0), ("10", 12)],
+    )
     bound = Bound.parse(text, cast(BookIndex, book))
     assert (bound.chapter, bound.end) == expected
 

@@ -17,7 +17,7 @@ from squadlite.answering.confidence import ChoiceModel
 from squadlite.answering.embedder import Embedder
 from squadlite.answering.reader import Reader
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.ask import Reply, ask
+from squadlite.asking import Reply, ask
 from squadlite.library.book import open_book
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex

@@ -25,7 +25,7 @@ from squadlite.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from squadlite.ask import Answer, Place, Reply
+    from squadlite.asking import Answer, Place, Reply
     from squadlite.config import Compute
 
 
@@ -117,8 +117,8 @@ def ask(
         bound = None if until is None else Bound.parse(until, index)
         # Loading the model takes longer than all the rest: only once the book is known to be good.
         from squadlite.answering.reader import Reader
-        from squadlite.ask import DEFAULT_PASSAGES
-        from squadlite.ask import ask as ask_book
+        from squadlite.asking import DEFAULT_PASSAGES
+        from squadlite.asking import ask as ask_book
 
         reader = Reader.load(model, threads=threads, compute=compute)
         loaded = time.perf_counter()

@@ -180,11 +180,13 @@ def _find_page(index: "BookIndex", label: str) -> list[Place]:
     if label.casefold() not in labels:
         return []
     number = labels.index(label.casefold())
-    chapter = pages[number][1]
+    # A page that goes on in the next chapter is that one's first, too.
+    while labels[number : number + 2] == labels[number : number + 1] * 2:
+        number += 1
+    _, chapter, _ = pages[number]
     for _, next_chapter, start in pages[number + 1 : number + 2]:
-        # A page reaches into the next chapter where that one's first page begins further on.
-        if next_chapter == chapter or (next_chapter == chapter + 1 and start > 0):
-            return [(next_chapter, start)]
+        if next_chapter == chapter:
+            return [(chapter, start)]
     return [_end_of_chapter(index, chapter)]
 
 

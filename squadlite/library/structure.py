@@ -40,7 +40,8 @@ class Chapter:
         href: where it stands in the book's file: an archive member for EPUB, with "#anchor"
             where one file holds several chapters; "#anchor" or "" for books of one file.
         text: clean text, paragraphs apart by a blank line. All offsets count its characters.
-        pages: the printed pages that begin in it, in order, where the book says.
+        pages: the page that the chapter begins on, at 0, and those that begin within it, in order;
+            empty for a book without pages.
     """
 
     index: int

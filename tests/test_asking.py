@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from squadlite.answering.confidence import RELEVANCE_WEIGHT, ChoiceModel, Confidence, MarginRule
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
-from squadlite.ask import SPANS_PER_PASSAGE, Reply, ask
+from squadlite.asking import SPANS_PER_PASSAGE, Reply, ask
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex, ChapterInfo, Passage
 
