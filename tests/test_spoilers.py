@@ -27,6 +27,7 @@ from squadlite.models import DEFAULT_MODEL
 
 SALT_ROAD = Path(__file__).parent / "books" / "the-salt-road.epub"
 ALL_PAIRS = 10_000
+EMBEDDER = FakeEmbedder(weight=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def reader() -> Reader:
         TorchScorer(random_model(config)),
         Tokenizer(spec),
         threads=1,
-        embedder=cast(Embedder, FakeEmbedder(weight=0.5)),
+        embedder=cast(Embedder, EMBEDDER),
         confidence=ChoiceModel(weights, bias=-1, slope=1, intercept=0, threshold=0.2),
     )
 
@@ -97,6 +98,7 @@ def check_random_pairs(
     book = open_book(path)
     with indexed(book) as whole:
         for bound in random_bounds(book, bounds, random):
+            EMBEDDER.embedded.clear()  # a gigabyte of texts after some thousand bounds
             asked = [random_question(book, random) for _ in range(questions)]
             replies = [
                 ask(question, whole, reader, top_k=99, passages=2, until=bound)
