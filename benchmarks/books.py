@@ -47,7 +47,7 @@ from benchmarks.outcomes import (
 )
 from benchmarks.risk_coverage import draw
 from squadlite.answering.reader import Reader
-from squadlite.ask import DEFAULT_PASSAGES, Reply, ask, retrieve
+from squadlite.asking import DEFAULT_PASSAGES, Reply, ask, retrieve
 from squadlite.atomic import atomic_write
 from squadlite.bench.plot import require_matplotlib
 from squadlite.cli.output import output_file, print_json, print_table, progress_bar

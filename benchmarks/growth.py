@@ -44,7 +44,7 @@ from squadlite.models import DEFAULT_MODEL
 from tools.command import run
 from tools.questions import load_questions
 
-# squadlite.ask imports what reads, for which processes that only search must not pay.
+# squadlite.asking imports what reads, for which processes that only search must not pay.
 DEFAULT_PASSAGES = 30
 MB = 1_000_000
 
@@ -107,7 +107,7 @@ def measure_asking(
 ) -> float:
     """The median seconds of a whole question, the first one not counted."""
     from squadlite.answering.reader import Reader  # noqa: PLC0415
-    from squadlite.ask import ask  # noqa: PLC0415
+    from squadlite.asking import ask  # noqa: PLC0415
 
     reader = Reader.load(model, threads=threads, compute="auto")
     seconds = []

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from squadlite.answering.metrics import exact_match
-from squadlite.ask import DEFAULT_PASSAGES, Reply
+from squadlite.asking import DEFAULT_PASSAGES, Reply
 from tools.measures import (
     area_under_curve,
     best_f1,

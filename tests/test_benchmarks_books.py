@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.books import main
 from benchmarks.outcomes import Outcome, summarize, summarize_curve
-from squadlite.ask import Reply
+from squadlite.asking import Reply
 from tools.questions import Question
 
 BOOKS = Path(__file__).with_name("books")

@@ -8,7 +8,7 @@ import pytest
 
 from squadlite.answering.metrics import token_f1
 from squadlite.answering.reader import Reader
-from squadlite.ask import ask
+from squadlite.asking import ask
 from squadlite.container import open_sqz
 from squadlite.convert import convert
 from squadlite.library.index import BookIndex

@@ -1,4 +1,7 @@
+import doctest
 from pathlib import Path
+
+import pytest
 
 from benchmarks.report import README, fill_tables
 from squadlite.cli import squadlite
@@ -13,6 +16,13 @@ def test_every_number_in_a_table_is_the_measured_one() -> None:
 def test_every_command_is_in_the_readme() -> None:
     for name in squadlite.commands:
         assert f"squadlite {name}" in TEXT
+
+
+def test_every_example_gives_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(README.parent)
+    results = doctest.testfile(str(README), module_relative=False, encoding="utf-8")
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_every_folder_in_the_tree_exists() -> None:

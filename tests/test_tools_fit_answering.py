@@ -12,7 +12,7 @@ from tiny_training import run_stage
 from squadlite.answering.candidates import FEATURES
 from squadlite.answering.confidence import ChoiceModel, load_confidence
 from squadlite.answering.reader import Reader
-from squadlite.ask import ask
+from squadlite.asking import ask
 from squadlite.container import open_sqz
 from squadlite.errors import DatasetError
 from squadlite.library.index import BookIndex

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from squadlite.answering.candidates import FEATURES, describe, number_answers
 from squadlite.answering.reader import Reader
-from squadlite.ask import DEFAULT_PASSAGES, find_candidates, read_passages, retrieve
+from squadlite.asking import DEFAULT_PASSAGES, find_candidates, read_passages, retrieve
 from squadlite.atomic import atomic_write
 from squadlite.cli.output import Progress
 from squadlite.errors import DatasetError

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from squadlite.answering.reader import Reader
-from squadlite.ask import DEFAULT_PASSAGES
+from squadlite.asking import DEFAULT_PASSAGES
 from squadlite.cli.output import print_json, print_table, progress_bar
 from squadlite.container import copy_sqz, open_sqz
 from squadlite.errors import DatasetError

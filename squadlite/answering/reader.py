@@ -31,6 +31,7 @@ from squadlite.answering.workers import workers
 from squadlite.config import Compute
 from squadlite.cores import default_threads
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
+from squadlite.models import DEFAULT_MODEL
 
 MIN_POSITIONS = 16
 
@@ -134,7 +135,7 @@ class Reader:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: str | Path = DEFAULT_MODEL,
         *,
         settings: ReaderSettings | None = None,
         threads: int | None = None,
@@ -144,7 +145,7 @@ class Reader:
         Load a reader from a .sqz file or a Hugging Face checkpoint folder.
 
         Args:
-            path: the file or folder.
+            path: the file or folder; the default model if it isn't given.
             settings, threads: as for `Reader`.
             compute: "f32" is exact; "bf16" and "int8" are faster on CPUs made for them; "auto"
                 takes what is fastest on this one.

@@ -173,20 +173,22 @@ def make_reading(
     for candidate in sorted(token_spans, key=lambda span: (-span.logit, span.first, span.last)):
         if len(spans) == n_best:
             break
-        start, end = _whole_words(context, tokens, candidate)
+        first, last = whole_words(tokens, candidate.first, candidate.last)
+        start = int(tokens.offsets[first, 0])
+        end = _past_marks(context, int(tokens.offsets[last, 1]))
         if all(end <= other.start or start >= other.end for other in spans):
             margin = candidate.logit - null_score
             spans.append(Span(context[start:end], start, end, span_score(margin), margin))
     return Reading(tuple(spans), null_score)
 
 
-def _whole_words(context: str, tokens: TokenizedText, span: TokenSpan) -> tuple[int, int]:
-    first, last = span.first, span.last
+def whole_words(tokens: TokenizedText, first: int, last: int) -> tuple[int, int]:
+    """First and last token of all words that tokens `first` to `last` are of."""
     while first > 0 and tokens.continues[first]:
         first -= 1
     while last + 1 < len(tokens) and tokens.continues[last + 1]:
         last += 1
-    return int(tokens.offsets[first, 0]), _past_marks(context, int(tokens.offsets[last, 1]))
+    return first, last
 
 
 def _past_marks(text: str, end: int) -> int:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import tokenizers
@@ -36,6 +37,10 @@ class TokenizedText:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __getitem__(self, place: slice) -> Self:
+        """The tokens of a part; offsets still count in the whole text."""
+        return type(self)(self.ids[place], self.offsets[place], self.continues[place])
 
 
 class Tokenizer:

@@ -25,7 +25,7 @@ from squadlite.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from squadlite.ask import Answer, Place, Reply
+    from squadlite.asking import Answer, Place, Reply
     from squadlite.config import Compute
 
 
@@ -64,6 +64,11 @@ class _Question:
     help="Give an answer only if it is surer than this, 0 to 1; else the book doesn't say.  "
     "[default: the model's own]",
 )
+@click.option(
+    "--until",
+    help='How far you have read: "Chapter 7", "page 123", "45%" or CHAPTER:OFFSET. Nothing that '
+    "stands behind has any part in the answers.",
+)
 @compute_option("auto")
 @threads_option
 @json_option
@@ -75,6 +80,7 @@ def ask(
     top_k: int,
     passages: int | None,
     min_score: float | None,
+    until: str | None,
     compute: "Compute",
     threads: int | None,
     as_json: bool,
@@ -93,12 +99,14 @@ def ask(
     Examples:
       squadlite ask book.epub "Who keeps the lighthouse?"
       squadlite ask book.epub "Who keeps the lighthouse?" --min-score 0.7
+      squadlite ask book.epub "Who keeps the lighthouse?" --until "Chapter 7"
       squadlite ask book.epub --questions questions.jsonl > answers.jsonl
     """
     if (question is None) == (questions is None):
         raise click.UsageError("Give either a QUESTION or --questions FILE.")
     asked = [_Question(None, question)] if question is not None else _load_questions(questions)
 
+    from squadlite.library.bound import Bound
     from squadlite.library.index import BookIndex
 
     started = time.perf_counter()
@@ -106,10 +114,11 @@ def ask(
         index = BookIndex.open(book, progress=progress)
     indexed = time.perf_counter()
     with index:
+        bound = None if until is None else Bound.parse(until, index)
         # Loading the model takes longer than all the rest: only once the book is known to be good.
         from squadlite.answering.reader import Reader
-        from squadlite.ask import DEFAULT_PASSAGES
-        from squadlite.ask import ask as ask_book
+        from squadlite.asking import DEFAULT_PASSAGES
+        from squadlite.asking import ask as ask_book
 
         reader = Reader.load(model, threads=threads, compute=compute)
         loaded = time.perf_counter()
@@ -126,11 +135,12 @@ def ask(
                 top_k=top_k,
                 passages=passages or DEFAULT_PASSAGES,
                 min_score=min_score,
+                until=bound,
             )
             if as_json or questions is not None:
                 print_json(_as_json(item, reply, costs))
             else:
-                _print_reply(reply, index.title)
+                _print_reply(reply, index.title, bounded=bound is not None)
 
 
 def _load_questions(path: Path | None) -> list[_Question]:
@@ -173,7 +183,7 @@ def _as_json(item: _Question, reply: "Reply", costs: dict[str, float]) -> dict[s
     }
 
 
-def _print_reply(reply: "Reply", title: str) -> None:
+def _print_reply(reply: "Reply", title: str, *, bounded: bool) -> None:
     # rich costs a tenth of a second to import, which --json needn't pay.
     from rich.console import Console
     from rich.padding import Padding
@@ -181,7 +191,8 @@ def _print_reply(reply: "Reply", title: str) -> None:
 
     console = Console(highlight=False)
     if reply.answer is None:
-        console.print(Text(f"{title} doesn't say.", style="bold"))
+        where = " up to there" if bounded else ""
+        console.print(Text(f"{title} doesn't say{where}.", style="bold"))
         heading, others = "Nearest guesses:", reply.answers
     else:
         best = reply.answers[0]

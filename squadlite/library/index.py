@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from squadlite.cache import default_cache_dir
 from squadlite.library.book import check_book_file, open_book
+from squadlite.library.bound import Bound
 from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.concordance import Concordance, Stemmer
+from squadlite.library.known import KnownPassages
 from squadlite.library.passages import split_passages
 from squadlite.library.query import query_words
 from squadlite.library.ranking import PassageTable, Term, rank_by_both, rank_passages
@@ -104,9 +106,12 @@ class BookIndex:
             "SELECT chapters, starts, ends, words, places FROM arrays"
         ).fetchone()
         chapters, starts, ends, words, places = (np.frombuffer(array, _NUMBER) for array in arrays)
-        self._starts, self._ends = starts, ends
         self._stemmer = Stemmer()
-        self._table = PassageTable(chapters, words, places)
+        self._book = KnownPassages.of_book(PassageTable(chapters, words, places), starts, ends)
+        # What the last bound leaves, since the next question comes with the same, as a rule.
+        self._bound: Bound | None = None
+        self._cut = self._book
+        self._cut_vectors: PassageVectors | None = None
 
     @classmethod
     def open(
@@ -153,7 +158,7 @@ class BookIndex:
                 f"chapter {index}: the book has chapters 0 to {len(self.chapters) - 1}"
             )
         info = self.chapters[index]
-        first, end = self._passages_of(index)
+        first, end = self._book.of_chapter(index)
         pieces = self._connection.execute(
             "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", (first, end)
         )
@@ -194,9 +199,15 @@ class BookIndex:
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
+        until: Bound | None = None,
     ) -> list[Passage]:
         """
         Find the passages that look most like they answer a question.
+
+        With a bound, passages and scores are those of a book that ends there: nothing that stands
+        behind has any part in them. Only the vectors of passages that the bound cuts are made here,
+        apart from the others; a model that rounds otherwise in other company may give them another
+        last digit.
 
         Args:
             question: any text.
@@ -205,6 +216,7 @@ class BookIndex:
                 with its weight in 0..1.
             embedder: a model by whose vectors passages are found too, whatever their words;
                 `add_vectors` makes those that the index doesn't hold. None: words alone count.
+            until: how far the book is known; None: to its end.
 
         Returns:
             Passages, best first; fewer than `limit` where the book has fewer or, without an
@@ -215,44 +227,85 @@ class BookIndex:
         """
         if limit < 1:
             raise ValueError(f"limit: {limit}, expected at least 1")
-        terms = self._terms(question, related or {})
+        known = self._known(until)
+        terms = self._terms(question, related or {}, known)
         if embedder is None:
-            ranked = rank_passages(terms, self._table, limit=limit)
-            return [self._passage(passage, score, score, None) for passage, score in ranked]
-        cosines = self.add_vectors(embedder).cosines(embedder.embed([question])[0])
-        joined = rank_by_both(terms, self._table, cosines, weight=embedder.weight, limit=limit)
-        return [self._passage(one.passage, one.score, one.bm25, one.cosine) for one in joined]
+            ranked = rank_passages(terms, known.table, limit=limit)
+            return [self._passage(known, passage, score, score, None) for passage, score in ranked]
+        vectors = self._known_vectors(known, embedder)
+        cosines = vectors.cosines(embedder.embed([question])[0])
+        joined = rank_by_both(terms, known.table, cosines, weight=embedder.weight, limit=limit)
+        return [
+            self._passage(known, one.passage, one.score, one.bm25, one.cosine) for one in joined
+        ]
 
-    def _terms(self, question: str, related: Mapping[str, float]) -> list[Term]:
+    def _known(self, until: Bound | None) -> KnownPassages:
+        if until is None:
+            return self._book
+        if until != self._bound:
+            is_all = until.chapter >= len(self.chapters)
+            text = "" if is_all else self.chapter(until.chapter).text[: until.end]
+            self._cut = self._book.cut(until.chapter, text)
+            self._bound, self._cut_vectors = until, None
+        return self._cut
+
+    def _known_vectors(self, known: KnownPassages, embedder: TextEmbedder) -> PassageVectors:
+        vectors = self.add_vectors(embedder)
+        if known is self._book:
+            return vectors
+        if self._cut_vectors is None or self._cut_vectors.model != vectors.model:
+            others = PassageVectors.quantize(vectors.model, embedder.embed(known.texts))
+            self._cut_vectors = vectors.replaced(known.shared, others)
+        return self._cut_vectors
+
+    def _terms(
+        self, question: str, related: Mapping[str, float], known: KnownPassages
+    ) -> list[Term]:
         words = [*((word, 1.0) for word in query_words(question)), *related.items()]
         stemmed = self._stemmer.terms([word for word, _ in words])
         weights: dict[str, float] = {}
         for (_, weight), terms in zip(words, stemmed, strict=True):
             for term in terms:
                 weights[term] = max(weights.get(term, 0.0), weight)
-        counts = {term: self._frequency(term) for term in weights}
+        counts = {term: self._frequency(term, known) for term in weights}
         found = [term for term, count in counts.items() if count]
-        common = _COMMON_SHARE * len(self._table)
+        common = _COMMON_SHARE * len(known.table)
         telling = [term for term in found if counts[term] <= common]
-        return [Term(weights[term], self._places(term)) for term in telling or found]
+        return [Term(weights[term], self._places(term, known)) for term in telling or found]
 
-    def _frequency(self, term: str) -> int:
+    def _frequency(self, term: str, known: KnownPassages) -> int:
+        """How many of the known passages hold a term."""
+        if known is not self._book:
+            return len(np.unique(known.table.holding(self._places(term, known))))
+        # The places of a term in many passages take longer to read than their number.
         row = self._connection.execute(
             "SELECT passages FROM terms WHERE term = ?", (term,)
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _places(self, term: str) -> NDArray[np.uint32]:
-        (places,) = self._connection.execute(
+    def _places(self, term: str, known: KnownPassages) -> NDArray[np.uint32]:
+        row = self._connection.execute(
             "SELECT places FROM terms WHERE term = ?", (term,)
         ).fetchone()
-        return np.frombuffer(places, _NUMBER)
+        return known.places(term, np.frombuffer(row[0] if row else b"", _NUMBER))
 
-    def _passage(self, passage: int, score: float, bm25: float, cosine: float | None) -> Passage:
-        chapter = int(self._table.chapters[passage])
-        start, end = int(self._starts[passage]), int(self._ends[passage])
+    def _passage(
+        self, known: KnownPassages, passage: int, score: float, bm25: float, cosine: float | None
+    ) -> Passage:
+        chapter = int(known.table.chapters[passage])
+        start, end = int(known.starts[passage]), int(known.ends[passage])
+        if passage < known.shared:
+            text = self._text(passage)
+        else:
+            text = known.texts[passage - known.shared]
+        return Passage(chapter, start, end, text, score, bm25, cosine)
+
+    def _text(self, passage: int) -> str:
+        """The text of one of the book's passages."""
+        table = self._book.table
+        start, end = int(self._book.starts[passage]), int(self._book.ends[passage])
         # The first passage of a chapter is kept with what stands before it.
-        is_first = passage == 0 or self._table.chapters[passage - 1] != chapter
+        is_first = passage == 0 or table.chapters[passage - 1] != table.chapters[passage]
         before = start if is_first else 0
         text = ""
         for (piece,) in self._connection.execute(
@@ -261,24 +314,17 @@ class BookIndex:
             text += piece
             if len(text) >= before + end - start:
                 break
-        return Passage(
-            chapter, start, end, text[before : before + end - start], score, bm25, cosine
-        )
+        return text[before : before + end - start]
 
     def _texts(self) -> list[str]:
         """The text of every passage."""
         texts = []
         for chapter in self.chapters:
             text = self.chapter(chapter.index).text
-            first, end = self._passages_of(chapter.index)
-            places = zip(self._starts[first:end], self._ends[first:end], strict=True)
+            first, end = self._book.of_chapter(chapter.index)
+            places = zip(self._book.starts[first:end], self._book.ends[first:end], strict=True)
             texts += [text[start:stop] for start, stop in places]
         return texts
-
-    def _passages_of(self, chapter: int) -> tuple[int, int]:
-        """The first passage of a chapter, and the first behind it."""
-        first, end = np.searchsorted(self._table.chapters, [chapter, chapter + 1]).tolist()
-        return first, end
 
     def close(self) -> None:
         """Close the index file."""

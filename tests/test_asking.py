@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from squadlite.answering.confidence import RELEVANCE_WEIGHT, ChoiceModel, Confidence, MarginRule
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
-from squadlite.ask import SPANS_PER_PASSAGE, Reply, ask
+from squadlite.asking import SPANS_PER_PASSAGE, Reply, ask
+from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex, ChapterInfo, Passage
 
 CHAPTER = "0123456789" * 10
@@ -30,11 +31,18 @@ class FakeIndex:
     )
     related: Mapping[str, float] = field(default_factory=dict)
     embedder: object = None
+    until: Bound | None = None
 
     def search(
-        self, question: str, limit: int, *, related: Mapping[str, float], embedder: object
+        self,
+        question: str,
+        limit: int,
+        *,
+        related: Mapping[str, float],
+        embedder: object,
+        until: Bound | None,
     ) -> list[Passage]:
-        self.related, self.embedder = related, embedder
+        self.related, self.embedder, self.until = related, embedder, until
         return self.passages[:limit]
 
 
@@ -154,6 +162,12 @@ def test_the_search_is_given_the_model_that_embeds() -> None:
     index, reader = FakeIndex([]), FakeReader([], embedder=object())
     ask("Who?", cast(BookIndex, index), cast(Reader, reader))
     assert index.embedder is reader.embedder
+
+
+def test_the_search_is_told_how_far_the_book_is_known() -> None:
+    index = FakeIndex([])
+    ask("Who?", cast(BookIndex, index), cast(Reader, FakeReader([])), until=Bound(1, 7))
+    assert index.until == Bound(1, 7)
 
 
 def test_equal_answers_become_one_with_all_its_places_the_best_first() -> None:

@@ -10,6 +10,7 @@ from squadlite.answering.candidates import Candidate, describe, number_answers
 from squadlite.answering.confidence import Confidence, relevant_margin
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading
+from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex, ChapterInfo, Passage
 from squadlite.library.query import query_words
 
@@ -94,9 +95,12 @@ def ask(
     top_k: int = 5,
     passages: int = DEFAULT_PASSAGES,
     min_score: float | None = None,
+    until: Bound | None = None,
 ) -> Reply:
     """
     Answer a question from an indexed book.
+
+    With a bound, the reply is that of a book that ends there, its scores included.
 
     Args:
         question: in plain language; any text is accepted.
@@ -106,9 +110,10 @@ def ask(
         passages: how many of the book's passages to read, the most promising ones.
         min_score: 0..1: an answer must have a higher score, else the book doesn't say; None: as
             the model says.
+        until: how far the book is known to who asks; None: to its end.
     """
     started = time.perf_counter()
-    found = retrieve(question, index, reader, passages)
+    found = retrieve(question, index, reader, passages, until=until)
     retrieved = time.perf_counter()
     readings = read_passages(question, found, reader)
     candidates = find_candidates(found, readings)
@@ -128,7 +133,9 @@ def ask(
     )
 
 
-def retrieve(question: str, index: BookIndex, reader: Reader, limit: int) -> list[Passage]:
+def retrieve(
+    question: str, index: BookIndex, reader: Reader, limit: int, *, until: Bound | None = None
+) -> list[Passage]:
     """
     Find the passages most likely to answer a question, best first.
 
@@ -140,9 +147,10 @@ def retrieve(question: str, index: BookIndex, reader: Reader, limit: int) -> lis
         question: any text.
         index, reader: as for `ask`.
         limit: how many to return at most, at least 1.
+        until: as for `ask`.
     """
     related = reader.related_words.of(query_words(question))
-    return index.search(question, limit, related=related, embedder=reader.embedder)
+    return index.search(question, limit, related=related, embedder=reader.embedder, until=until)
 
 
 def read_passages(question: str, found: Sequence[Passage], reader: Reader) -> list[Reading]:
