@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from squadlite.cache import default_cache_dir
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.cache import load, store, take_into_memory
-from squadlite.library.concordance import Concordance, Stemmer
+from squadlite.library.concordance import Concordance
 from squadlite.library.passages import split_passages
-from squadlite.library.query import query_words
-from squadlite.library.ranking import PassageTable, Term, rank_by_both, rank_passages
+from squadlite.library.ranking import PassageTable
+from squadlite.library.search import Passage, search_books
 from squadlite.library.structure import Book, Chapter
 from squadlite.library.vectors import (
     VECTORS_TABLE,
@@ -45,8 +45,6 @@ _SCHEMA = f"""
     {VECTORS_TABLE};
 """
 _NUMBER = np.dtype("<u4")
-# A term in more of the passages than this tells them apart too little to be worth its reading.
-_COMMON_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,25 +57,27 @@ class ChapterInfo:
 
 
 @dataclass(frozen=True)
-class Passage:
+class BookSource:
+    """Where a library has a book: its number there and its file."""
+
+    id: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Citation:
     """
-    A passage of a book.
+    What a passage is from.
 
     Attributes:
-        chapter_index: the chapter it stands in, from 0.
-        start, end: its place: the chapter's text[start:end] is `text`.
-        score: how much it looks like an answer; comparable within one search only.
-        bm25: the part of the score that the question's words have; all of it without vectors.
-        cosine: how near its vector is to the question's, -1..1; None in a search without vectors.
+        book: the book's title.
+        source: where the library has the book; None where it isn't in one.
+        chapter: the passage's.
     """
 
-    chapter_index: int
-    start: int
-    end: int
-    text: str
-    score: float
-    bm25: float
-    cosine: float | None = None
+    book: str
+    source: BookSource | None
+    chapter: ChapterInfo
 
 
 class BookIndex:
@@ -105,8 +105,7 @@ class BookIndex:
         ).fetchone()
         chapters, starts, ends, words, places = (np.frombuffer(array, _NUMBER) for array in arrays)
         self._starts, self._ends = starts, ends
-        self._stemmer = Stemmer()
-        self._table = PassageTable(chapters, words, places)
+        self.table = PassageTable(chapters, words, places)
 
     @classmethod
     def open(
@@ -213,46 +212,32 @@ class BookIndex:
         Raises:
             ValueError: limit below 1.
         """
-        if limit < 1:
-            raise ValueError(f"limit: {limit}, expected at least 1")
-        terms = self._terms(question, related or {})
-        if embedder is None:
-            ranked = rank_passages(terms, self._table, limit=limit)
-            return [self._passage(passage, score, score, None) for passage, score in ranked]
-        cosines = self.add_vectors(embedder).cosines(embedder.embed([question])[0])
-        joined = rank_by_both(terms, self._table, cosines, weight=embedder.weight, limit=limit)
-        return [self._passage(one.passage, one.score, one.bm25, one.cosine) for one in joined]
+        return search_books({0: self}, question, limit, related=related, embedder=embedder)
 
-    def _terms(self, question: str, related: Mapping[str, float]) -> list[Term]:
-        words = [*((word, 1.0) for word in query_words(question)), *related.items()]
-        stemmed = self._stemmer.terms([word for word, _ in words])
-        weights: dict[str, float] = {}
-        for (_, weight), terms in zip(words, stemmed, strict=True):
-            for term in terms:
-                weights[term] = max(weights.get(term, 0.0), weight)
-        counts = {term: self._frequency(term) for term in weights}
-        found = [term for term, count in counts.items() if count]
-        common = _COMMON_SHARE * len(self._table)
-        telling = [term for term in found if counts[term] <= common]
-        return [Term(weights[term], self._places(term)) for term in telling or found]
+    def cite(self, passage: Passage) -> Citation:
+        """Say what a passage that `search` found is from."""
+        return Citation(self.title, None, self.chapters[passage.chapter_index])
 
-    def _frequency(self, term: str) -> int:
+    def frequency(self, term: str) -> int:
+        """How many passages hold a term."""
         row = self._connection.execute(
             "SELECT passages FROM terms WHERE term = ?", (term,)
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _places(self, term: str) -> NDArray[np.uint32]:
-        (places,) = self._connection.execute(
+    def places(self, term: str) -> NDArray[np.uint32]:
+        """Where a term stands, in order, the terms of all passages counted through from 0."""
+        row = self._connection.execute(
             "SELECT places FROM terms WHERE term = ?", (term,)
         ).fetchone()
-        return np.frombuffer(places, _NUMBER)
+        return np.frombuffer(row[0] if row else b"", _NUMBER)
 
-    def _passage(self, passage: int, score: float, bm25: float, cosine: float | None) -> Passage:
-        chapter = int(self._table.chapters[passage])
+    def place(self, passage: int) -> tuple[int, int, int, str]:
+        """Chapter, start, end and text of a passage."""
+        chapter = int(self.table.chapters[passage])
         start, end = int(self._starts[passage]), int(self._ends[passage])
         # The first passage of a chapter is kept with what stands before it.
-        is_first = passage == 0 or self._table.chapters[passage - 1] != chapter
+        is_first = passage == 0 or self.table.chapters[passage - 1] != chapter
         before = start if is_first else 0
         text = ""
         for (piece,) in self._connection.execute(
@@ -261,9 +246,7 @@ class BookIndex:
             text += piece
             if len(text) >= before + end - start:
                 break
-        return Passage(
-            chapter, start, end, text[before : before + end - start], score, bm25, cosine
-        )
+        return chapter, start, end, text[before : before + end - start]
 
     def _texts(self) -> list[str]:
         """The text of every passage."""
@@ -277,12 +260,11 @@ class BookIndex:
 
     def _passages_of(self, chapter: int) -> tuple[int, int]:
         """The first passage of a chapter, and the first behind it."""
-        first, end = np.searchsorted(self._table.chapters, [chapter, chapter + 1]).tolist()
+        first, end = np.searchsorted(self.table.chapters, [chapter, chapter + 1]).tolist()
         return first, end
 
     def close(self) -> None:
         """Close the index file."""
-        self._stemmer.close()
         self._connection.close()
 
     def __enter__(self) -> Self:
