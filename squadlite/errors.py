@@ -16,6 +16,7 @@ Every error that squadlite raises on purpose.
     ├── TokenizerError          a vocabulary that can't tokenize
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
     ├── BenchError              a runtime that can't be measured
+    ├── LibraryError            a library file that can't be used, or a book that it doesn't have
     └── BookError               a book that can't be read
         ├── UnsupportedBookError  a kind of file we don't read
         ├── ProtectedBookError    a book locked by DRM
@@ -84,6 +85,10 @@ class DatasetError(SquadliteError):
 
 class BenchError(SquadliteError):
     """A runtime that can't be measured: it doesn't run here, or its process died."""
+
+
+class LibraryError(SquadliteError):
+    """A library's file that can't be used, or a book that the library doesn't have."""
 
 
 class BookError(SquadliteError):

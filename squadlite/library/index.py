@@ -89,10 +89,15 @@ class BookIndex:
         chapters: all of them, without their text.
     """
 
-    def __init__(self, connection: sqlite3.Connection, cached: Path | None = None) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        cached: Path | None = None,
+        vectors: PassageVectors | None = None,
+    ) -> None:
         self._connection = connection
         self._cached = cached
-        self._vectors: PassageVectors | None = None
+        self._vectors = vectors
         self.title, self.author, self.language = connection.execute(
             "SELECT title, author, language FROM book"
         ).fetchone()
@@ -133,12 +138,39 @@ class BookIndex:
         """
         path = check_book_file(path)
         folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
-        cached = folder / f"{_digest(path)}-{INDEX_VERSION}.db"
+        cached = folder / f"{file_digest(path)}-{INDEX_VERSION}.db"
         connection = load(cached)
         if connection is None:
             connection = _build(open_book(path), progress)
             store(connection, cached)
         return cls(connection, cached)
+
+    @classmethod
+    def build(cls, book: Book) -> Self:
+        """
+        Index a book in memory.
+
+        Raises:
+            BookIndexError: this Python's SQLite can't.
+        """
+        return cls(_build(book, None))
+
+    @classmethod
+    def load(cls, image: bytes, vectors: PassageVectors | None = None) -> Self:
+        """
+        Open an index that `image` gave.
+
+        Args:
+            image: of an index of INDEX_VERSION.
+            vectors: those of the book's passages; None: as the image has them.
+        """
+        connection = sqlite3.connect(":memory:")
+        connection.deserialize(image)
+        return cls(connection, vectors=vectors)
+
+    def image(self) -> bytes:
+        """The index as bytes: a SQLite database."""
+        return self._connection.serialize()
 
     def chapter(self, index: int) -> Chapter:
         """
@@ -218,6 +250,10 @@ class BookIndex:
         """Say what a passage that `search` found is from."""
         return Citation(self.title, None, self.chapters[passage.chapter_index])
 
+    def frequencies(self) -> list[tuple[str, int]]:
+        """Every term of the book in alphabetical order, and how many passages hold it."""
+        return self._connection.execute("SELECT term, passages FROM terms").fetchall()
+
     def frequency(self, term: str) -> int:
         """How many passages hold a term."""
         row = self._connection.execute(
@@ -279,7 +315,13 @@ class BookIndex:
         self.close()
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """
+    The SHA-256 of a file's content, in hex.
+
+    Raises:
+        OSError: it can't be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,0 +1,151 @@
+"""A shelf: books of a library asked together, the right ones found first."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from squadlite.library.database import Database
+from squadlite.library.index import BookIndex, BookSource, Citation
+from squadlite.library.ranking import TERM_SATURATION
+from squadlite.library.search import Passage, search_books, term_weights
+from squadlite.library.stored import add_vectors, load_index
+from squadlite.library.vectors import TextEmbedder
+
+# The passages of so many books are ranked for a question: benchmarks/shelf.py.
+BOOKS_SEARCHED = 16
+# Kept open for the next question: a novel's index takes two megabytes.
+_BOOKS_OPEN = 64
+
+
+@dataclass(frozen=True)
+class ShelvedBook:
+    """A book on a shelf: its number in the library, title, file, and how many passages it has."""
+
+    id: int
+    title: str
+    path: str
+    passages: int
+
+
+class Shelf:
+    """
+    Books of a library as they were when the shelf was made; a context manager.
+
+    `Library.shelf` makes one. `ask` takes it as it takes a book's index.
+
+    Args:
+        database: the library's, which stays open.
+        books: number -> book, at least one.
+        progress: called with (passages done, passages in all) while a book's vectors are made.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        books: Mapping[int, ShelvedBook],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._database = database
+        self._progress = progress
+        self._books = books
+        self._numbers = np.array(sorted(books))
+        self._open: dict[int, BookIndex] = {}
+
+    def search(
+        self,
+        question: str,
+        limit: int,
+        *,
+        related: Mapping[str, float] | None = None,
+        embedder: TextEmbedder | None = None,
+    ) -> list[Passage]:
+        """
+        Find the passages of all books that look most like they answer a question.
+
+        The books whose terms promise most are found first, and their passages ranked as if they
+        were one book. Those of them that have no vectors get them, as by `Library.add_vectors`.
+
+        Args:
+            question, limit, related, embedder: as for `BookIndex.search`.
+
+        Returns:
+            Passages, best first.
+
+        Raises:
+            LibraryError: the library's file can't be read.
+            ValueError: limit below 1.
+        """
+        promising = self._promising(question, related or {})
+        if embedder is not None:
+            for book in promising:
+                if book not in self._open:
+                    add_vectors(self._database, book, embedder, progress=self._progress)
+        opened = {book: index for book in promising if (index := self._index(book)) is not None}
+        if not opened:
+            return []
+        found = search_books(opened, question, limit, related=related, embedder=embedder)
+        self._close_all_but(_BOOKS_OPEN)
+        return found
+
+    def cite(self, passage: Passage) -> Citation:
+        """Say what a passage that `search` found is from."""
+        book = self._books[passage.book]
+        chapter = self._open[passage.book].chapters[passage.chapter_index]
+        return Citation(book.title, BookSource(book.id, book.path), chapter)
+
+    def _promising(self, question: str, related: Mapping[str, float]) -> list[int]:
+        """The numbers of the books whose passages are worth ranking."""
+        if len(self._numbers) <= BOOKS_SEARCHED:
+            return list(self._books)
+        total = sum(book.passages for book in self._books.values())
+        scores = np.zeros(len(self._numbers))
+        for term, weight in term_weights(question, related).items():
+            positions, counts = self._holding(term)
+            holding = int(counts.sum())
+            rarity = math.log(1 + (total - holding + 0.5) / (holding + 0.5))
+            scores[positions] += weight * rarity * counts / (counts + TERM_SATURATION)
+        best = np.argsort(-scores, kind="stable")[:BOOKS_SEARCHED]
+        return [int(number) for number in self._numbers[best]]
+
+    def _holding(self, term: str) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """The positions of the books that hold a term, and how many passages of each do."""
+        rows = self._database.rows("SELECT book, passages FROM terms WHERE term = ?", term)
+        books, counts = np.array(rows, np.int64).reshape(-1, 2).T
+        positions = np.searchsorted(self._numbers, books)
+        is_here = self._numbers[np.minimum(positions, len(self._numbers) - 1)] == books
+        return positions[is_here], counts[is_here]
+
+    def _index(self, book: int) -> BookIndex | None:
+        """A book's index; None where the book has been removed since the shelf was made."""
+        if book in self._open:
+            self._open[book] = self._open.pop(book)  # the last one used stands last
+            return self._open[book]
+        index = load_index(self._database, book)
+        if index is not None:
+            self._open[book] = index
+        return index
+
+    def _close_all_but(self, number: int) -> None:
+        while len(self._open) > number:
+            self._open.pop(next(iter(self._open))).close()
+
+    def close(self) -> None:
+        """Let go of the books; the library stays open."""
+        self._close_all_but(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
