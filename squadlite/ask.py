@@ -11,6 +11,7 @@ from squadlite.answering.candidates import Candidate, describe, number_answers
 from squadlite.answering.confidence import Confidence, relevant_margin
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading
+from squadlite.library.bound import Bound
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.query import query_words
 from squadlite.library.search import Passage
@@ -34,6 +35,7 @@ class Searchable(Protocol):
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
+        until: Bound | None = None,
     ) -> list[Passage]:
         """Find passages as `BookIndex.search` does."""
 
@@ -116,9 +118,12 @@ def ask(
     top_k: int = 5,
     passages: int = DEFAULT_PASSAGES,
     min_score: float | None = None,
+    until: Bound | None = None,
 ) -> Reply:
     """
     Answer a question from an indexed book, or from many.
+
+    With a bound, the reply is that of a book that ends there, its scores included.
 
     Args:
         question: in plain language; any text is accepted.
@@ -128,9 +133,10 @@ def ask(
         passages: how many passages to read, the most promising ones.
         min_score: 0..1: an answer must have a higher score, else the book doesn't say; None: as
             the model says.
+        until: how far the book is known to who asks; None: to its end.
     """
     started = time.perf_counter()
-    found = retrieve(question, index, reader, passages)
+    found = retrieve(question, index, reader, passages, until=until)
     retrieved = time.perf_counter()
     readings = read_passages(question, found, reader)
     candidates = find_candidates(found, readings)
@@ -150,7 +156,9 @@ def ask(
     )
 
 
-def retrieve(question: str, index: Searchable, reader: Reader, limit: int) -> list[Passage]:
+def retrieve(
+    question: str, index: Searchable, reader: Reader, limit: int, *, until: Bound | None = None
+) -> list[Passage]:
     """
     Find the passages most likely to answer a question, best first.
 
@@ -162,9 +170,10 @@ def retrieve(question: str, index: Searchable, reader: Reader, limit: int) -> li
         question: any text.
         index, reader: as for `ask`.
         limit: how many to return at most, at least 1.
+        until: as for `ask`.
     """
     related = reader.related_words.of(query_words(question))
-    return index.search(question, limit, related=related, embedder=reader.embedder)
+    return index.search(question, limit, related=related, embedder=reader.embedder, until=until)
 
 
 def read_passages(question: str, found: Sequence[Passage], reader: Reader) -> list[Reading]:

@@ -15,6 +15,7 @@ Every error that squadlite raises on purpose.
     ├── ComputeError            numbers that a model can't be computed in here
     ├── TokenizerError          a vocabulary that can't tokenize
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
+    ├── BoundError              a place that a book doesn't have
     ├── BenchError              a runtime that can't be measured
     ├── LibraryError            a library file that can't be used, or a book that it doesn't have
     └── BookError               a book that can't be read
@@ -81,6 +82,10 @@ class TokenizerError(SquadliteError):
 
 class DatasetError(SquadliteError):
     """A SQuAD or question file that doesn't hold what it should."""
+
+
+class BoundError(SquadliteError):
+    """A place in a book, named to bound what is told, that the book doesn't have."""
 
 
 class BenchError(SquadliteError):

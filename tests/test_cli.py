@@ -132,6 +132,33 @@ def test_min_score_is_how_sure_an_answer_must_be(
     assert withheld["answers"] == answered["answers"]
 
 
+def test_until_keeps_all_that_stands_behind_to_itself(
+    book: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = "Where was the traveller?"
+    arguments = ["ask", str(book), question, "--model", str(model), "--top-k", "99"]
+    assert run([*arguments, "--json"]) == run([*arguments, "--json", "--until", "Chapter 1"]) == 0
+    everything, known = printed_json(capsys)
+    assert {answer["chapter"]["title"] for answer in known["answers"]} == {"The Ivory Lever"}
+    assert "The Dinner" in {answer["chapter"]["title"] for answer in everything["answers"]}
+    assert run([*arguments, "--until", "the ivory lever", "--min-score", "1"]) == 0
+    output = capsys.readouterr().out
+    assert output.startswith("The Ivory Lever doesn't say up to there.")
+    assert "Dinner" not in output
+    assert run([*arguments, "--until", "0%"]) == 0
+    assert capsys.readouterr().out == "The Ivory Lever doesn't say up to there.\n"
+
+
+def test_a_place_to_read_until_that_is_not_there_is_told_in_one_line(
+    book: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["ask", str(book), QUESTION, "--model", str(model), "--until", "page 7"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("Error: 'page 7': found no such place in the book, expected a")
+    assert printed.err.count("\n") == 1
+
+
 def test_every_answer_is_shown_with_how_sure_it_is_and_its_chapters(
     book: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

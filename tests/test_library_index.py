@@ -6,16 +6,16 @@ import os
 import re
 import signal
 import sqlite3
-import string
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_embedder import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -218,27 +218,6 @@ def test_where_the_cache_cannot_be_written_the_book_is_answered_all_the_same(
     blocked.write_text("not a folder")
     with BookIndex.open(SALT_ROAD, cache_dir=blocked / "cache") as index:
         assert index.search("salt", 1)
-
-
-class FakeEmbedder:
-    """A model for which a text is about the letters that it is made of; as wide as real ones."""
-
-    def __init__(self, digest: str = "letters", *, weight: float = 1.0) -> None:
-        self.digest = digest
-        self.weight = weight
-        self.embedded: list[str] = []
-
-    def embed(
-        self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
-    ) -> np.ndarray:
-        self.embedded += texts
-        counts = [
-            [text.count(letter) + 1e-3 for letter in string.ascii_lowercase] for text in texts
-        ]
-        if progress is not None:
-            progress(len(texts), len(texts))
-        vectors = np.array(counts, np.float32).reshape(-1, 26).repeat(15, axis=1)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def test_vectors_are_made_once_with_progress_and_kept_in_the_index(tmp_path: Path) -> None:

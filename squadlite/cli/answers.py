@@ -127,13 +127,14 @@ def reply_json(item: Question, reply: "Reply", costs: dict[str, float]) -> dict[
     }
 
 
-def print_reply(reply: "Reply", title: str) -> None:
+def print_reply(reply: "Reply", title: str, *, bounded: bool = False) -> None:
     """
     Print a reply for a person.
 
     Args:
         reply: to a question.
         title: of what was asked: a book's, or "The library".
+        bounded: whether only a part of it was.
     """
     # rich costs a tenth of a second to import, which --json needn't pay.
     from rich.console import Console
@@ -142,7 +143,8 @@ def print_reply(reply: "Reply", title: str) -> None:
 
     console = Console(highlight=False)
     if reply.answer is None:
-        console.print(Text(f"{title} doesn't say.", style="bold"))
+        where = " up to there" if bounded else ""
+        console.print(Text(f"{title} doesn't say{where}.", style="bold"))
         heading, others = "Nearest guesses:", reply.answers
     else:
         best = reply.answers[0]

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 @click.argument("book", type=existing_path)
 @click.argument("question", required=False)
 @question_options
+@click.option(
+    "--until",
+    help='How far you have read: "Chapter 7", "page 123", "45%" or CHAPTER:OFFSET. Nothing that '
+    "stands behind has any part in the answers.",
+)
 @compute_option("auto")
 @threads_option
 @json_option
@@ -35,6 +40,7 @@ def ask(
     top_k: int,
     passages: int | None,
     min_score: float | None,
+    until: str | None,
     compute: "Compute",
     threads: int | None,
     as_json: bool,
@@ -53,10 +59,12 @@ def ask(
     Examples:
       squadlite ask book.epub "Who keeps the lighthouse?"
       squadlite ask book.epub "Who keeps the lighthouse?" --min-score 0.7
+      squadlite ask book.epub "Who keeps the lighthouse?" --until "Chapter 7"
       squadlite ask book.epub --questions questions.jsonl > answers.jsonl
     """
     asked = load_questions(question, questions)
 
+    from squadlite.library.bound import Bound
     from squadlite.library.index import BookIndex
 
     started = time.perf_counter()
@@ -64,6 +72,7 @@ def ask(
         index = BookIndex.open(book, progress=progress)
     indexed = time.perf_counter()
     with index:
+        bound = None if until is None else Bound.parse(until, index)
         # Loading the model takes longer than all the rest: only once the book is known to be good.
         from squadlite.answering.reader import Reader
         from squadlite.ask import DEFAULT_PASSAGES
@@ -84,8 +93,9 @@ def ask(
                 top_k=top_k,
                 passages=passages or DEFAULT_PASSAGES,
                 min_score=min_score,
+                until=bound,
             )
             if as_json or questions is not None:
                 print_json(reply_json(item, reply, costs))
             else:
-                print_reply(reply, index.title)
+                print_reply(reply, index.title, bounded=bound is not None)

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,7 @@ def list_books(library_file: Path | None, as_json: bool) -> None:
 
 
 def _book_json(book: "LibraryBook") -> dict[str, Any]:
-    return {**vars(book), "paths": [str(path) for path in book.paths]}
+    return {**asdict(book), "paths": [str(path) for path in book.paths]}
 
 
 @library.command()
@@ -248,6 +249,47 @@ def ask(
                 print_json(reply_json(item, reply, costs))
             else:
                 print_reply(reply, "The library")
+
+
+@library.command()
+@click.argument("book")
+@click.option(
+    "--at",
+    "place",
+    help='How far you have read: "Chapter 7", "page 123", "45%" or CHAPTER:OFFSET; "100%": all.',
+)
+@library_option
+@json_option
+def read(book: str, place: str | None, library_file: Path | None, as_json: bool) -> None:
+    """
+    Keep how far you have read BOOK, or say how far.
+
+    Nothing that stands behind has any part in answers from then on.
+
+    \b
+    Example:
+      squadlite library read "The Salt Road" --at "Chapter 3"
+    """
+    from squadlite.library.bound import Bound
+    from squadlite.library.library import Library
+
+    with Library(library_file) as books:
+        found = books.find(book)
+        with books.index(found.id) as index:
+            if place is not None:
+                books.read(found.id, Bound.parse(place, index))
+                found = books.find(str(found.id))
+            until = found.until
+            chapter = None if until is None else index.chapters[until.chapter]
+    if as_json:
+        print_json(_book_json(found))
+    elif until is None or chapter is None:
+        click.echo(f"{found.title}: no place kept; all of it is searched.")
+    else:
+        click.echo(
+            f"{found.title}: read to {chapter.title}, {until.chapter}:{until.end} "
+            f"({found.known_passages} of {found.passages} passages)"
+        )
 
 
 @library.command()

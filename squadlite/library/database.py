@@ -49,6 +49,12 @@ MIGRATIONS = (
         PRIMARY KEY (term, book)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE books ADD COLUMN until_chapter INTEGER;
+    ALTER TABLE books ADD COLUMN until_end INTEGER;
+    ALTER TABLE books ADD COLUMN known_passages INTEGER NOT NULL DEFAULT 0;
+    UPDATE books SET known_passages = passages;
+    """,
 )
 
 _BUSY_SECONDS = 60.0

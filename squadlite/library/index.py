@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from squadlite.cache import default_cache_dir
 from squadlite.library.book import check_book_file, open_book
+from squadlite.library.bound import Bound
 from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.concordance import Concordance
+from squadlite.library.known import KnownBook, KnownPassages
 from squadlite.library.passages import split_passages
 from squadlite.library.ranking import PassageTable
 from squadlite.library.search import Passage, search_books
@@ -109,8 +111,10 @@ class BookIndex:
             "SELECT chapters, starts, ends, words, places FROM arrays"
         ).fetchone()
         chapters, starts, ends, words, places = (np.frombuffer(array, _NUMBER) for array in arrays)
-        self._starts, self._ends = starts, ends
-        self.table = PassageTable(chapters, words, places)
+        self.passages = KnownPassages.of_book(PassageTable(chapters, words, places), starts, ends)
+        # What the last bound leaves, since the next question comes with the same, as a rule.
+        self._bound: Bound | None = None
+        self._known = KnownBook(self, self.passages)
 
     @classmethod
     def open(
@@ -184,7 +188,7 @@ class BookIndex:
                 f"chapter {index}: the book has chapters 0 to {len(self.chapters) - 1}"
             )
         info = self.chapters[index]
-        first, end = self._passages_of(index)
+        first, end = self.passages.of_chapter(index)
         pieces = self._connection.execute(
             "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", (first, end)
         )
@@ -225,9 +229,15 @@ class BookIndex:
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
+        until: Bound | None = None,
     ) -> list[Passage]:
         """
         Find the passages that look most like they answer a question.
+
+        With a bound, passages and scores are those of a book that ends there: nothing that stands
+        behind has any part in them. Only the vectors of passages that the bound cuts are made here,
+        apart from the others; a model that rounds otherwise in other company may give them another
+        last digit.
 
         Args:
             question: any text.
@@ -236,6 +246,7 @@ class BookIndex:
                 with its weight in 0..1.
             embedder: a model by whose vectors passages are found too, whatever their words;
                 `add_vectors` makes those that the index doesn't hold. None: words alone count.
+            until: how far the book is known; None: to its end.
 
         Returns:
             Passages, best first; fewer than `limit` where the book has fewer or, without an
@@ -244,15 +255,32 @@ class BookIndex:
         Raises:
             ValueError: limit below 1.
         """
-        return search_books({0: self}, question, limit, related=related, embedder=embedder)
+        known = self.known(until)
+        return search_books({0: known}, question, limit, related=related, embedder=embedder)
+
+    def known(self, until: Bound | None) -> KnownBook:
+        """
+        What of the book may be searched.
+
+        Args:
+            until: how far the book is known; None: to its end.
+        """
+        if until != self._bound:
+            passages = self.passages
+            if until is not None:
+                is_all = until.chapter >= len(self.chapters)
+                text = "" if is_all else self.chapter(until.chapter).text[: until.end]
+                passages = passages.cut(until.chapter, text)
+            self._bound, self._known = until, KnownBook(self, passages)
+        return self._known
 
     def cite(self, passage: Passage) -> Citation:
         """Say what a passage that `search` found is from."""
         return Citation(self.title, None, self.chapters[passage.chapter_index])
 
-    def frequencies(self) -> list[tuple[str, int]]:
-        """Every term of the book in alphabetical order, and how many passages hold it."""
-        return self._connection.execute("SELECT term, passages FROM terms").fetchall()
+    def terms(self) -> list[str]:
+        """Every term of the book, in alphabetical order."""
+        return [term for (term,) in self._connection.execute("SELECT term FROM terms")]
 
     def frequency(self, term: str) -> int:
         """How many passages hold a term."""
@@ -268,12 +296,12 @@ class BookIndex:
         ).fetchone()
         return np.frombuffer(row[0] if row else b"", _NUMBER)
 
-    def place(self, passage: int) -> tuple[int, int, int, str]:
-        """Chapter, start, end and text of a passage."""
-        chapter = int(self.table.chapters[passage])
-        start, end = int(self._starts[passage]), int(self._ends[passage])
+    def text(self, passage: int) -> str:
+        """The text of a passage."""
+        table = self.passages.table
+        start, end = int(self.passages.starts[passage]), int(self.passages.ends[passage])
         # The first passage of a chapter is kept with what stands before it.
-        is_first = passage == 0 or self.table.chapters[passage - 1] != chapter
+        is_first = passage == 0 or table.chapters[passage - 1] != table.chapters[passage]
         before = start if is_first else 0
         text = ""
         for (piece,) in self._connection.execute(
@@ -282,22 +310,19 @@ class BookIndex:
             text += piece
             if len(text) >= before + end - start:
                 break
-        return chapter, start, end, text[before : before + end - start]
+        return text[before : before + end - start]
 
     def _texts(self) -> list[str]:
         """The text of every passage."""
         texts = []
         for chapter in self.chapters:
             text = self.chapter(chapter.index).text
-            first, end = self._passages_of(chapter.index)
-            places = zip(self._starts[first:end], self._ends[first:end], strict=True)
+            first, end = self.passages.of_chapter(chapter.index)
+            places = zip(
+                self.passages.starts[first:end], self.passages.ends[first:end], strict=True
+            )
             texts += [text[start:stop] for start, stop in places]
         return texts
-
-    def _passages_of(self, chapter: int) -> tuple[int, int]:
-        """The first passage of a chapter, and the first behind it."""
-        first, end = np.searchsorted(self.table.chapters, [chapter, chapter + 1]).tolist()
-        return first, end
 
     def close(self) -> None:
         """Close the index file."""

@@ -11,10 +11,11 @@ from typing import Self
 
 from squadlite.errors import BookError, LibraryError
 from squadlite.library.book import check_book_file, open_book
+from squadlite.library.bound import Bound
 from squadlite.library.database import Database
 from squadlite.library.index import INDEX_VERSION, BookIndex, file_digest
 from squadlite.library.shelf import Shelf, ShelvedBook
-from squadlite.library.stored import add_vectors
+from squadlite.library.stored import add_vectors, load_index
 from squadlite.library.vectors import TextEmbedder
 
 Progress = Callable[[int, int], None]
@@ -61,6 +62,8 @@ class LibraryBook:
         chapters, passages: how many it has.
         is_current: whether this version of squadlite can search it; adding its file again helps.
         vectors: the digest of the model that its vectors are of; None where it has none.
+        until: how far it has been read, and may be told of; None: to its end.
+        known_passages: how many passages there are up to there.
     """
 
     id: int
@@ -72,6 +75,8 @@ class LibraryBook:
     passages: int
     is_current: bool
     vectors: str | None
+    until: Bound | None
+    known_passages: int
 
 
 @dataclass(frozen=True)
@@ -196,16 +201,29 @@ class Library:
         paths: dict[int, list[Path]] = {}
         for book, path in self._database.rows("SELECT book, path FROM files ORDER BY path"):
             paths.setdefault(book, []).append(Path(path))
+        rows = self._database.rows(
+            "SELECT id, title, author, language, chapters, passages, index_version, model,"
+            " until_chapter, until_end, known_passages"
+            " FROM books LEFT JOIN vectors ON book = id ORDER BY id"
+        )
         return [
             LibraryBook(
-                id, title, author, language, tuple(paths[id]), chapters, passages,
-                version == INDEX_VERSION, model,
+                id=id,
+                title=title,
+                author=author,
+                language=language,
+                paths=tuple(paths[id]),
+                chapters=chapters,
+                passages=passages,
+                is_current=version == INDEX_VERSION,
+                vectors=model,
+                until=None if chapter is None else Bound(chapter, end),
+                known_passages=known,
             )
-            for id, title, author, language, chapters, passages, version, model
-            in self._database.rows(
-                "SELECT id, title, author, language, chapters, passages, index_version, model"
-                " FROM books LEFT JOIN vectors ON book = id ORDER BY id"
-            )
+            for (
+                id, title, author, language, chapters, passages, version, model,
+                chapter, end, known,
+            ) in rows
             if id in paths
         ]  # fmt: skip
 
@@ -265,6 +283,40 @@ class Library:
             self._delete(book)
         self._database.shrink()
 
+    def index(self, book: int) -> BookIndex:
+        """
+        A book's index, to be closed by who asked for it.
+
+        Raises:
+            LibraryError: there is no such book, or it has to be added again.
+        """
+        version = self._database.rows("SELECT index_version FROM books WHERE id = ?", book)
+        index = load_index(self._database, book) if version == [(INDEX_VERSION,)] else None
+        if index is None:
+            raise LibraryError(f"book {book}: can't be searched in {self.path}")
+        return index
+
+    def read(self, book: int, until: Bound | None) -> None:
+        """
+        Keep how far a book has been read: nothing behind has any part in answers from then on.
+
+        Args:
+            book: its number.
+            until: how far it is known; None: to its end.
+
+        Raises:
+            LibraryError: there is no such book, or the library's file can't be written.
+        """
+        with self._database.writing(), self.index(book) as index:
+            self._database.write(
+                "UPDATE books SET until_chapter = ?, until_end = ? WHERE id = ?",
+                None if until is None else until.chapter,
+                None if until is None else until.end,
+                book,
+            )
+            self._delete_terms(book)
+            self._write_terms(book, index)
+
     def shelf(
         self, books: Sequence[int] | None = None, *, progress: Progress | None = None
     ) -> Shelf:
@@ -280,7 +332,9 @@ class Library:
             LibraryError: no books, or none of this number.
         """
         shelved = {
-            book.id: ShelvedBook(book.id, book.title, str(book.paths[0]), book.passages)
+            book.id: ShelvedBook(
+                book.id, book.title, str(book.paths[0]), book.until, book.known_passages
+            )
             for book in self.books()
             if book.is_current
         }
@@ -402,7 +456,7 @@ class Library:
             index.author,
             index.language,
             len(index.chapters),
-            len(index.table),
+            len(index.passages.table),
             INDEX_VERSION,
         )
         if book is None:
@@ -421,11 +475,22 @@ class Library:
                 book,
             )
         database.write("INSERT OR REPLACE INTO indexes VALUES (?, ?)", book, index.image())
-        database.write_all(
-            "INSERT INTO terms VALUES (?, ?, ?)",
-            ((term, book, passages) for term, passages in index.frequencies()),
-        )
+        self._write_terms(book, index)
         return book
+
+    def _write_terms(self, book: int, index: BookIndex) -> None:
+        """Write the terms of the part of a book that may be told of."""
+        ((chapter, end),) = self._database.rows(
+            "SELECT until_chapter, until_end FROM books WHERE id = ?", book
+        )
+        known = index.known(None if chapter is None else Bound(chapter, end))
+        counts = ((term, book, known.frequency(term)) for term in index.terms())
+        self._database.write_all(
+            "INSERT INTO terms VALUES (?, ?, ?)", (row for row in counts if row[-1])
+        )
+        self._database.write(
+            "UPDATE books SET known_passages = ? WHERE id = ?", len(known.table), book
+        )
 
     def _remove_orphans(self) -> None:
         """Remove books whose files have been found to hold others."""
@@ -449,7 +514,7 @@ class Library:
             with BookIndex.load(image) as index:
                 self._database.write_all(
                     "DELETE FROM terms WHERE term = ? AND book = ?",
-                    ((term, book) for term, _ in index.frequencies()),
+                    ((term, book) for term in index.terms()),
                 )
         else:
             # An index that can't be read any more: the terms of all books are gone through.

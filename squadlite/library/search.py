@@ -61,7 +61,7 @@ class SearchedBook(Protocol):
     def places(self, term: str) -> NDArray[np.uint32]:
         """Where a term stands, in order, the terms of all passages counted through from 0."""
 
-    def add_vectors(self, embedder: TextEmbedder) -> PassageVectors:
+    def vectors(self, embedder: TextEmbedder) -> PassageVectors:
         """The vectors of its passages, made where it has none of this model."""
 
     def place(self, passage: int) -> tuple[int, int, int, str]:
@@ -172,6 +172,6 @@ def _places(term: str, books: Sequence[SearchedBook]) -> Integers:
 def _cosines(
     question: str, books: Sequence[SearchedBook], embedder: TextEmbedder
 ) -> NDArray[np.float32]:
-    vectors = [book.add_vectors(embedder) for book in books]
+    vectors = [book.vectors(embedder) for book in books]
     (asked,) = embedder.embed([question])
     return np.concatenate([of_book.cosines(asked) for of_book in vectors])

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.library.bound import Bound
 from squadlite.library.database import Database
 from squadlite.library.index import BookIndex, BookSource, Citation
 from squadlite.library.ranking import TERM_SATURATION
@@ -24,11 +25,19 @@ _BOOKS_OPEN = 64
 
 @dataclass(frozen=True)
 class ShelvedBook:
-    """A book on a shelf: its number in the library, title, file, and how many passages it has."""
+    """
+    A book on a shelf.
+
+    Attributes:
+        id, title, path: its number in the library, its title and file.
+        until: how far it may be told of; None: to its end.
+        passages: how many it has up to there.
+    """
 
     id: int
     title: str
     path: str
+    until: Bound | None
     passages: int
 
 
@@ -64,6 +73,7 @@ class Shelf:
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
+        until: Bound | None = None,
     ) -> list[Passage]:
         """
         Find the passages of all books that look most like they answer a question.
@@ -73,20 +83,27 @@ class Shelf:
 
         Args:
             question, limit, related, embedder: as for `BookIndex.search`.
+            until: None; each book has a bound of its own.
 
         Returns:
             Passages, best first.
 
         Raises:
             LibraryError: the library's file can't be read.
-            ValueError: limit below 1.
+            ValueError: limit below 1, or a bound.
         """
+        if until is not None:
+            raise ValueError(f"until: {until}, expected None: each book has a bound of its own")
         promising = self._promising(question, related or {})
         if embedder is not None:
             for book in promising:
                 if book not in self._open:
                     add_vectors(self._database, book, embedder, progress=self._progress)
-        opened = {book: index for book in promising if (index := self._index(book)) is not None}
+        opened = {
+            book: index.known(self._books[book].until)
+            for book in promising
+            if (index := self._index(book)) is not None
+        }
         if not opened:
             return []
         found = search_books(opened, question, limit, related=related, embedder=embedder)

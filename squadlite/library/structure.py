@@ -22,6 +22,14 @@ class Block:
 
 
 @dataclass(frozen=True)
+class PageStart:
+    """Where a page of the printed book begins: its label, and the offset in the chapter's text."""
+
+    label: str
+    start: int
+
+
+@dataclass(frozen=True)
 class Chapter:
     """
     A chapter of a book.
@@ -32,12 +40,14 @@ class Chapter:
         href: where it stands in the book's file: an archive member for EPUB, with "#anchor"
             where one file holds several chapters; "#anchor" or "" for books of one file.
         text: clean text, paragraphs apart by a blank line. All offsets count its characters.
+        pages: the printed pages that begin in it, in order, where the book says.
     """
 
     index: int
     title: str
     href: str
     text: str
+    pages: tuple[PageStart, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,14 @@ class PassageVectors:
         codes = np.rint(vectors / scales[:, None]).astype(np.int8)
         return cls(model, codes, scales.astype(np.float32))
 
+    def replaced(self, first: int, others: Self) -> Self:
+        """These vectors with all from the first one on replaced by others of the same model."""
+        return type(self)(
+            self.model,
+            np.concatenate([self.codes[:first], others.codes]),
+            np.concatenate([self.scales[:first], others.scales]),
+        )
+
     def cosines(self, vector: Floats) -> Floats:
         """(P,) the cosine of each passage's vector and a (width,) one of length 1."""
         products = [
