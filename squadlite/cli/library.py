@@ -122,7 +122,7 @@ def _print_report(report: "FileReport") -> None:
 def _print_summary(reports: "list[FileReport]", n_books: int) -> None:
     counts = Counter(report.change.value for report in reports)
     changes = ", ".join(f"{count} {change}" for change, count in counts.items())
-    click.echo(f"{changes or 'No books found'}. The library has {n_books} books.")
+    click.echo(f"{changes or 'No books found'}. {n_books} in the library.")
 
 
 @library.command(name="list")
