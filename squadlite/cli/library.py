@@ -86,13 +86,16 @@ def add(
                 print_json(_report_json(report))
             else:
                 _print_report(report)
-        # A question needs the model too: loading it is only worth while for books without vectors.
-        from squadlite.answering.reader import Reader
+        from squadlite.answering.embedder import model_digest
 
-        embedder = Reader.load(model, threads=threads, compute=compute).embedder
-        if embedder is not None:
-            with progress_bar("Reading the books") as progress:
-                books.add_vectors(embedder, progress=progress)
+        # Loading the model takes longer than finding out that all books are as they were.
+        if books.lacks_vectors(model_digest(model)):
+            from squadlite.answering.reader import Reader
+
+            embedder = Reader.load(model, threads=threads, compute=compute).embedder
+            if embedder is not None:
+                with progress_bar("Reading the books") as progress:
+                    books.add_vectors(embedder, progress=progress)
         if not as_json:
             _print_summary(reports, len(books.books()))
     if any(report.book is None for report in reports):

@@ -138,7 +138,8 @@ class Database:
     def shrink(self) -> None:
         """Give the space of what was removed back to the disk, as far as others let it."""
         with self._telling():
-            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            # `execute` would stop after one page: the pragma gives a row without columns for each.
+            self._connection.executescript("PRAGMA incremental_vacuum")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from squadlite.errors import BookError, LibraryError
 from squadlite.library.book import check_book_file, open_book
@@ -179,12 +179,7 @@ class Library:
             embedder: the model.
             progress: called with (passages done, passages to be done).
         """
-        missing = self._database.rows(
-            "SELECT id, passages FROM books LEFT JOIN vectors ON book = id"
-            " WHERE index_version = ? AND model IS NOT ? ORDER BY id",
-            INDEX_VERSION,
-            embedder.digest,
-        )
+        missing = self._without_vectors(embedder.digest)
         total = sum(passages for _, passages in missing)
         done = 0
         for book, passages in missing:
@@ -195,6 +190,19 @@ class Library:
 
             add_vectors(self._database, book, embedder, progress=advance)
             done += passages
+
+    def lacks_vectors(self, model: str) -> bool:
+        """Whether a book has no vectors of a model, named by its digest."""
+        return bool(self._without_vectors(model))
+
+    def _without_vectors(self, model: str) -> list[tuple[Any, ...]]:
+        """The books without vectors of a model, and how many passages each has."""
+        return self._database.rows(
+            "SELECT id, passages FROM books LEFT JOIN vectors ON book = id"
+            " WHERE index_version = ? AND model IS NOT ? ORDER BY id",
+            INDEX_VERSION,
+            model,
+        )
 
     def books(self) -> list[LibraryBook]:
         """All books, in the order in which they were added."""
