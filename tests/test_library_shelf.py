@@ -106,7 +106,11 @@ def test_a_book_that_is_removed_meanwhile_is_passed_over(tmp_path: Path) -> None
                 passage.book for passage in shelf.search("salt", 5, embedder=FakeEmbedder())
             } == {2}
         with library.shelf() as shelf:
+            (passage,) = shelf.search("salt", 1)
+            shelf.close()
             library.remove(2)
+            with pytest.raises(LibraryError, match="removed meanwhile"):
+                shelf.cite(passage)
             assert shelf.search("salt", 5, embedder=FakeEmbedder()) == []
 
 

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.errors import LibraryError
 from squadlite.library.bound import Bound
 from squadlite.library.database import Database
 from squadlite.library.index import BookIndex, BookSource, Citation
@@ -115,9 +116,16 @@ class Shelf:
         return found
 
     def cite(self, passage: Passage) -> Citation:
-        """Say what a passage that `search` found is from."""
-        book = self._books[passage.book]
-        chapter = self._open[passage.book].chapters[passage.chapter_index]
+        """
+        Say what a passage that `search` found is from.
+
+        Raises:
+            LibraryError: its book has been removed meanwhile.
+        """
+        book, index = self._books[passage.book], self._index(passage.book)
+        if index is None:
+            raise LibraryError(f"book {book.id}: {book.title} has been removed meanwhile")
+        chapter = index.chapters[passage.chapter_index]
         return Citation(book.title, BookSource(book.id, book.path), chapter)
 
     def _promising(self, question: str) -> list[int]:
