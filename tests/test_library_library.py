@@ -423,6 +423,19 @@ def test_the_library_says_what_it_is(library: Library) -> None:
     assert library._database.rows("PRAGMA auto_vacuum") == [(2,)]
 
 
+def test_every_table_and_column_is_documented(library: Library) -> None:
+    document = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in document.splitlines() if line.startswith("| `")}
+    tables = library._database.rows(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+    )
+    assert {name for (name,) in tables} == rows.keys()
+    for name, line in rows.items():
+        for _, column, *_ in library._database.rows(f"PRAGMA table_info({name})"):
+            assert f"`{column}`" in line, f"{name}.{column}"
+    assert f"| {len(MIGRATIONS)} | " in document
+
+
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
 def test_a_library_of_an_earlier_version_becomes_one_of_today(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, version: int
