@@ -1,8 +1,9 @@
 """The main job: a question put to a book, answered with the places in the book."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from squadlite.answering.confidence import Confidence, relevant_margin
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading
 from squadlite.library.bound import Bound
-from squadlite.library.index import BookIndex, ChapterInfo, Passage
+from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.query import query_words
+from squadlite.library.search import Passage
+from squadlite.library.vectors import TextEmbedder
 
 # benchmarks/books.py: 30 passages hold the evidence for nine questions in ten; reading more takes
 # longer and finds no better answers.
@@ -20,6 +23,24 @@ DEFAULT_PASSAGES = 30
 
 # As many whatever is shown, since the scores depend on all that were found.
 SPANS_PER_PASSAGE = 5
+
+
+class Searchable(Protocol):
+    """What is asked: a book's index, or the books of a library."""
+
+    def search(
+        self,
+        question: str,
+        limit: int,
+        *,
+        related: Mapping[str, float] | None = None,
+        embedder: TextEmbedder | None = None,
+        until: Bound | None = None,
+    ) -> list[Passage]:
+        """Find passages as `BookIndex.search` does."""
+
+    def cite(self, passage: Passage) -> Citation:
+        """Say what a passage that it found is from."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +72,14 @@ class Answer:
         text, chapter, start, end, passage: those of its best place.
         score: 0..1, how sure it is that this answers the question.
         book: the book's title.
+        source: where the library has the book; None for a book that is asked by itself.
         places: where the book says it, best first; the same but for case, articles and punctuation.
     """
 
     text: str
     score: float
     book: str
+    source: BookSource | None
     chapter: ChapterInfo
     start: int
     end: int
@@ -67,7 +90,7 @@ class Answer:
 @dataclass(frozen=True)
 class Reply:
     """
-    What a book says to a question.
+    What a book, or a library, says to a question.
 
     Attributes:
         question: as it was asked.
@@ -89,7 +112,7 @@ class Reply:
 
 def ask(
     question: str,
-    index: BookIndex,
+    index: Searchable,
     reader: Reader,
     *,
     top_k: int = 5,
@@ -98,16 +121,16 @@ def ask(
     until: Bound | None = None,
 ) -> Reply:
     """
-    Answer a question from an indexed book.
+    Answer a question from an indexed book, or from many.
 
     With a bound, the reply is that of a book that ends there, its scores included.
 
     Args:
         question: in plain language; any text is accepted.
-        index: the book's index.
+        index: the book's index, or a library's shelf.
         reader: the model that reads passages.
         top_k: how many answers to give at most.
-        passages: how many of the book's passages to read, the most promising ones.
+        passages: how many passages to read, the most promising ones.
         min_score: 0..1: an answer must have a higher score, else the book doesn't say; None: as
             the model says.
         until: how far the book is known to who asks; None: to its end.
@@ -134,7 +157,7 @@ def ask(
 
 
 def retrieve(
-    question: str, index: BookIndex, reader: Reader, limit: int, *, until: Bound | None = None
+    question: str, index: Searchable, reader: Reader, limit: int, *, until: Bound | None = None
 ) -> list[Passage]:
     """
     Find the passages most likely to answer a question, best first.
@@ -178,17 +201,18 @@ def find_candidates(found: Sequence[Passage], readings: Sequence[Reading]) -> li
             # A question of stop words alone leaves every passage without a score.
             relevance=passage.score / most_promising if most_promising > 0 else 1.0,
             cosine=passage.cosine or 0.0,
+            book=passage.book,
         )
         for rank, (passage, reading) in enumerate(zip(found, readings, strict=True), start=1)
         for span in reading.spans
     ]
     candidates.sort(key=lambda candidate: -relevant_margin(candidate))
     chosen: list[Candidate] = []
-    taken: dict[int, list[tuple[int, int]]] = {}
+    taken: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for candidate in candidates:
         passage = found[candidate.rank - 1]
         start, end = passage.start + candidate.span.start, passage.start + candidate.span.end
-        others = taken.setdefault(passage.chapter_index, [])
+        others = taken.setdefault((passage.book, passage.chapter_index), [])
         if all(end <= other_start or start >= other_end for other_start, other_end in others):
             others.append((start, end))
             chosen.append(candidate)
@@ -197,7 +221,7 @@ def find_candidates(found: Sequence[Passage], readings: Sequence[Reading]) -> li
 
 def _best_answers(
     question: str,
-    index: BookIndex,
+    index: Searchable,
     found: Sequence[Passage],
     candidates: Sequence[Candidate],
     confidence: Confidence,
@@ -207,26 +231,37 @@ def _best_answers(
     numbers = number_answers(candidates)
     scores = confidence.answer_scores(features, numbers)
     best_first = np.argsort(-confidence.place_scores(features), kind="stable")
-    places: dict[int, list[Place]] = {}
+    given: dict[int, list[Candidate]] = {}
     for candidate in best_first.tolist():
-        place = _place(index, found, candidates[candidate])
-        places.setdefault(int(numbers[candidate]), []).append(place)
+        given.setdefault(int(numbers[candidate]), []).append(candidates[candidate])
     return tuple(
-        Answer(
-            **vars(places[number][0]),
-            score=float(scores[number]),
-            book=index.title,
-            places=tuple(places[number]),
-        )
-        for number in sorted(places, key=lambda number: -scores[number])
+        _answer(index, found, given[number], float(scores[number]))
+        for number in sorted(given, key=lambda number: -scores[number])
     )
 
 
-def _place(index: BookIndex, found: Sequence[Passage], candidate: Candidate) -> Place:
-    span, passage = candidate.span, found[candidate.rank - 1]
+def _answer(
+    index: Searchable, found: Sequence[Passage], candidates: Sequence[Candidate], score: float
+) -> Answer:
+    citations = [index.cite(found[candidate.rank - 1]) for candidate in candidates]
+    places = tuple(
+        _place(citation.chapter, found[candidate.rank - 1], candidate)
+        for citation, candidate in zip(citations, candidates, strict=True)
+    )
+    return Answer(
+        **vars(places[0]),
+        score=score,
+        book=citations[0].book,
+        source=citations[0].source,
+        places=places,
+    )
+
+
+def _place(chapter: ChapterInfo, passage: Passage, candidate: Candidate) -> Place:
+    span = candidate.span
     return Place(
         text=span.text,
-        chapter=index.chapters[passage.chapter_index],
+        chapter=chapter,
         start=passage.start + span.start,
         end=passage.start + span.end,
         passage=CitedPassage(passage.text, passage.start, passage.end),

@@ -17,6 +17,7 @@ Every error that squadlite raises on purpose.
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
     ├── BoundError              a place that a book doesn't have
     ├── BenchError              a runtime that can't be measured
+    ├── LibraryError            a library file that can't be used, or a book that it doesn't have
     └── BookError               a book that can't be read
         ├── UnsupportedBookError  a kind of file we don't read
         ├── ProtectedBookError    a book locked by DRM
@@ -89,6 +90,10 @@ class BoundError(SquadliteError):
 
 class BenchError(SquadliteError):
     """A runtime that can't be measured: it doesn't run here, or its process died."""
+
+
+class LibraryError(SquadliteError):
+    """A library's file that can't be used, or a book that the library doesn't have."""
 
 
 class BookError(SquadliteError):

@@ -14,7 +14,8 @@ from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
 from squadlite.asking import SPANS_PER_PASSAGE, Reply, ask
 from squadlite.library.bound import Bound
-from squadlite.library.index import BookIndex, ChapterInfo, Passage
+from squadlite.library.index import BookSource, ChapterInfo, Citation
+from squadlite.library.search import Passage
 
 CHAPTER = "0123456789" * 10
 
@@ -38,12 +39,16 @@ class FakeIndex:
         question: str,
         limit: int,
         *,
-        related: Mapping[str, float],
-        embedder: object,
-        until: Bound | None,
+        related: Mapping[str, float] | None = None,
+        embedder: object = None,
+        until: Bound | None = None,
     ) -> list[Passage]:
-        self.related, self.embedder, self.until = related, embedder, until
+        self.related, self.embedder, self.until = related or {}, embedder, until
         return self.passages[:limit]
+
+    def cite(self, passage: Passage) -> Citation:
+        source = BookSource(passage.book, "book.epub") if passage.book else None
+        return Citation(self.title, source, self.chapters[passage.chapter_index])
 
 
 @dataclass
@@ -88,7 +93,7 @@ def reply(
     **settings: Any,
 ) -> Reply:
     index, reader = FakeIndex(found), FakeReader(readings, confidence or MarginRule())
-    return ask("Who?", cast(BookIndex, index), cast(Reader, reader), **settings)
+    return ask("Who?", index, cast(Reader, reader), **settings)
 
 
 def test_an_answer_cites_its_place_in_the_chapter() -> None:
@@ -148,25 +153,25 @@ def test_overlapping_passages_give_an_answer_once() -> None:
 def test_only_as_many_passages_are_read_as_asked_for() -> None:
     places = [passage(start, start + 10) for start in range(0, 90, 10)]
     reader = FakeReader([Reading((), 0.0)] * len(places))
-    ask("Who?", cast(BookIndex, FakeIndex(places)), cast(Reader, reader), passages=3)
+    ask("Who?", FakeIndex(places), cast(Reader, reader), passages=3)
     assert reader.read_contexts == [place.text for place in places[:3]]
 
 
 def test_the_search_is_told_the_words_that_the_model_takes_for_alike() -> None:
     index = FakeIndex([])
-    ask("What did the lodger keep?", cast(BookIndex, index), cast(Reader, FakeReader([])))
+    ask("What did the lodger keep?", index, cast(Reader, FakeReader([])))
     assert index.related == {"lodgerlike": 0.5, "keeplike": 0.5}
 
 
 def test_the_search_is_given_the_model_that_embeds() -> None:
     index, reader = FakeIndex([]), FakeReader([], embedder=object())
-    ask("Who?", cast(BookIndex, index), cast(Reader, reader))
+    ask("Who?", index, cast(Reader, reader))
     assert index.embedder is reader.embedder
 
 
 def test_the_search_is_told_how_far_the_book_is_known() -> None:
     index = FakeIndex([])
-    ask("Who?", cast(BookIndex, index), cast(Reader, FakeReader([])), until=Bound(1, 7))
+    ask("Who?", index, cast(Reader, FakeReader([])), until=Bound(1, 7))
     assert index.until == Bound(1, 7)
 
 
@@ -255,3 +260,15 @@ def test_answers_come_best_first_and_places_never_overlap(
     }
     if top_k >= 4:
         assert len(starts) == len({number for number, _ in found})
+
+
+def test_the_same_words_in_two_books_are_two_answers() -> None:
+    here, there = (Passage(0, 0, 20, CHAPTER[:20], 1.0, 1.0, book=number) for number in (1, 2))
+    readings = [reading(here, (0, 3, 2.0)), reading(there, (0, 3, 1.0))]
+    first, second = reply([here, there], readings).answers
+    assert first.text == second.text
+    assert (first.source, second.source) == (
+        BookSource(1, "book.epub"),
+        BookSource(2, "book.epub"),
+    )
+    assert len(first.places) == len(second.places) == 1

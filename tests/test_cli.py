@@ -70,7 +70,12 @@ def printed_json(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def all_commands() -> list[tuple[str, click.Command]]:
-    return sorted(squadlite.commands.items())
+    commands = dict(squadlite.commands)
+    for name, group in squadlite.commands.items():
+        if isinstance(group, click.Group):
+            del commands[name]
+            commands |= {f"{name} {within}": command for within, command in group.commands.items()}
+    return sorted(commands.items())
 
 
 @pytest.mark.parametrize(("name", "command"), all_commands())

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squadlite.errors import DatasetError
-from squadlite.library.index import BookIndex, ChapterInfo, Passage
+from squadlite.library.index import BookIndex, ChapterInfo
+from squadlite.library.search import Passage
 from squadlite.library.structure import Chapter
 from tools.evidence import evidence_rank, fold, locate
 from tools.questions import Question

@@ -28,7 +28,7 @@ import click
 import numpy as np
 
 from squadlite.answering.reader import Reader
-from squadlite.ask import retrieve
+from squadlite.asking import retrieve
 from squadlite.atomic import atomic_write
 from squadlite.cli.output import existing_path, progress_bar
 from squadlite.library.index import BookIndex, Passage

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from squadlite.errors import DatasetError
-from squadlite.library.index import BookIndex, Passage
+from squadlite.library.index import BookIndex
+from squadlite.library.search import Passage
 from tools.questions import Question
 
 # One character for one, so that positions stay; NUL marks what folding drops.

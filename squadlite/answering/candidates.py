@@ -49,6 +49,7 @@ class Candidate:
         rank: of the passage among those read, from 1; each passage has its own.
         relevance: the passage's score over that of the best, 0..1; 1 where none has one.
         cosine: between question and passage; 0 where there are no vectors.
+        book: tells the passages' books apart where several were searched.
     """
 
     span: Span
@@ -56,6 +57,12 @@ class Candidate:
     rank: int
     relevance: float
     cosine: float
+    book: int = 0
+
+    @property
+    def answer(self) -> tuple[int, str]:
+        """What it shares with candidates that give the same answer: two books' are never one."""
+        return self.book, fold_answer(self.span.text)
 
 
 def fold_answer(text: str) -> str:
@@ -70,9 +77,9 @@ def fold_answer(text: str) -> str:
 
 def number_answers(candidates: Sequence[Candidate]) -> NDArray[np.int64]:
     """(n,) which distinct answer each candidate gives, numbered as they come, from 0."""
-    numbers: dict[str, int] = {}
-    folded = (fold_answer(candidate.span.text) for candidate in candidates)
-    return np.array([numbers.setdefault(text, len(numbers)) for text in folded], dtype=np.int64)
+    numbers: dict[tuple[int, str], int] = {}
+    answers = (candidate.answer for candidate in candidates)
+    return np.array([numbers.setdefault(answer, len(numbers)) for answer in answers], np.int64)
 
 
 def describe(
@@ -89,7 +96,7 @@ def describe(
     Returns:
         (n, len(FEATURES)), each finite.
     """
-    answers = [fold_answer(candidate.span.text) for candidate in candidates]
+    answers = [candidate.answer for candidate in candidates]
     n_places = Counter(answers)
     margins = np.array([candidate.span.margin for candidate in candidates])
     # The logarithm of all that could be chosen; the model's own "no answer" has the margin 0.
@@ -104,7 +111,8 @@ def describe(
     for candidate, answer in zip(candidates, answers, strict=True):
         span, words = candidate.span, passages[candidate.rank]
         shape = has_shape(kind, span.text)
-        stems = set(map(_stem, answer.split()))
+        words_of_answer = answer[1].split()
+        stems = set(map(_stem, words_of_answer))
         row = {
             "margin": span.margin,
             "log_share": span.margin - everything,
@@ -112,7 +120,7 @@ def describe(
             "log_rank": math.log(candidate.rank),
             "cosine": candidate.cosine,
             "log_places": math.log(n_places[answer]),
-            "log_length": math.log(max(1, len(answer.split()))),
+            "log_length": math.log(max(1, len(words_of_answer))),
             "question_in_passage": _share(content, words.all),
             "question_nearby": _share(content, words.near(span)),
             "answer_in_question": _share(stems, asked),

@@ -10,6 +10,7 @@ from squadlite import __version__
 from squadlite.cli.ask import ask
 from squadlite.cli.bench import bench
 from squadlite.cli.evaluate import evaluate
+from squadlite.cli.library import library
 from squadlite.cli.model_files import convert, inspect, verify
 from squadlite.cli.text import text
 from squadlite.errors import SquadliteError
@@ -30,7 +31,7 @@ def squadlite() -> None:
     """
 
 
-for command in (ask, text, convert, inspect, verify, evaluate, bench):
+for command in (ask, library, text, convert, inspect, verify, evaluate, bench):
     squadlite.add_command(command)
 
 
@@ -56,7 +57,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        squadlite.main(arguments, prog_name="squadlite", standalone_mode=False)
+        # `Context.exit` makes it return a code, and a command that ends by itself None.
+        code = squadlite.main(arguments, prog_name="squadlite", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as exit_request:
         return exit_request.exit_code
@@ -73,7 +75,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (SquadliteError, OSError, MemoryError) as error:
         click.echo(f"Error: {_one_line(error)}", err=True)
         return EXIT_ERROR
-    return 0
+    return code or 0
 
 
 def _one_line(error: Exception) -> str:

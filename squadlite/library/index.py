@@ -15,11 +15,11 @@ from squadlite.cache import default_cache_dir
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.bound import Bound
 from squadlite.library.cache import load, store, take_into_memory
-from squadlite.library.concordance import Concordance, Stemmer
-from squadlite.library.known import KnownPassages
+from squadlite.library.concordance import Concordance
+from squadlite.library.known import KnownBook, KnownPassages
 from squadlite.library.passages import split_passages
-from squadlite.library.query import query_words
-from squadlite.library.ranking import PassageTable, Term, rank_by_both, rank_passages
+from squadlite.library.ranking import PassageTable
+from squadlite.library.search import Passage, search_books
 from squadlite.library.structure import Book, Chapter
 from squadlite.library.vectors import (
     VECTORS_TABLE,
@@ -47,8 +47,6 @@ _SCHEMA = f"""
     {VECTORS_TABLE};
 """
 _NUMBER = np.dtype("<u4")
-# A term in more of the passages than this tells them apart too little to be worth its reading.
-_COMMON_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,25 +59,27 @@ class ChapterInfo:
 
 
 @dataclass(frozen=True)
-class Passage:
+class BookSource:
+    """Where a library has a book: its number there and its file."""
+
+    id: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Citation:
     """
-    A passage of a book.
+    What a passage is from.
 
     Attributes:
-        chapter_index: the chapter it stands in, from 0.
-        start, end: its place: the chapter's text[start:end] is `text`.
-        score: how much it looks like an answer; comparable within one search only.
-        bm25: the part of the score that the question's words have; all of it without vectors.
-        cosine: how near its vector is to the question's, -1..1; None in a search without vectors.
+        book: the book's title.
+        source: where the library has the book; None where it isn't in one.
+        chapter: the passage's.
     """
 
-    chapter_index: int
-    start: int
-    end: int
-    text: str
-    score: float
-    bm25: float
-    cosine: float | None = None
+    book: str
+    source: BookSource | None
+    chapter: ChapterInfo
 
 
 class BookIndex:
@@ -91,10 +91,15 @@ class BookIndex:
         chapters: all of them, without their text.
     """
 
-    def __init__(self, connection: sqlite3.Connection, cached: Path | None = None) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        cached: Path | None = None,
+        vectors: PassageVectors | None = None,
+    ) -> None:
         self._connection = connection
         self._cached = cached
-        self._vectors: PassageVectors | None = None
+        self._vectors = vectors
         self.title, self.author, self.language = connection.execute(
             "SELECT title, author, language FROM book"
         ).fetchone()
@@ -106,12 +111,10 @@ class BookIndex:
             "SELECT chapters, starts, ends, words, places FROM arrays"
         ).fetchone()
         chapters, starts, ends, words, places = (np.frombuffer(array, _NUMBER) for array in arrays)
-        self._stemmer = Stemmer()
-        self._book = KnownPassages.of_book(PassageTable(chapters, words, places), starts, ends)
+        self.passages = KnownPassages.of_book(PassageTable(chapters, words, places), starts, ends)
         # What the last bound leaves, since the next question comes with the same, as a rule.
         self._bound: Bound | None = None
-        self._cut = self._book
-        self._cut_vectors: PassageVectors | None = None
+        self._known = KnownBook(self, self.passages)
 
     @classmethod
     def open(
@@ -139,12 +142,39 @@ class BookIndex:
         """
         path = check_book_file(path)
         folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
-        cached = folder / f"{_digest(path)}-{INDEX_VERSION}.db"
+        cached = folder / f"{file_digest(path)}-{INDEX_VERSION}.db"
         connection = load(cached)
         if connection is None:
             connection = _build(open_book(path), progress)
             store(connection, cached)
         return cls(connection, cached)
+
+    @classmethod
+    def build(cls, book: Book) -> Self:
+        """
+        Index a book in memory.
+
+        Raises:
+            BookIndexError: this Python's SQLite can't.
+        """
+        return cls(_build(book, None))
+
+    @classmethod
+    def load(cls, image: bytes, vectors: PassageVectors | None = None) -> Self:
+        """
+        Open an index that `image` gave.
+
+        Args:
+            image: of an index of INDEX_VERSION.
+            vectors: those of the book's passages; None: as the image has them.
+        """
+        connection = sqlite3.connect(":memory:")
+        connection.deserialize(image)
+        return cls(connection, vectors=vectors)
+
+    def image(self) -> bytes:
+        """The index as bytes: a SQLite database."""
+        return self._connection.serialize()
 
     def chapter(self, index: int) -> Chapter:
         """
@@ -158,7 +188,7 @@ class BookIndex:
                 f"chapter {index}: the book has chapters 0 to {len(self.chapters) - 1}"
             )
         info = self.chapters[index]
-        first, end = self._book.of_chapter(index)
+        first, end = self.passages.of_chapter(index)
         pieces = self._connection.execute(
             "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", (first, end)
         )
@@ -225,85 +255,51 @@ class BookIndex:
         Raises:
             ValueError: limit below 1.
         """
-        if limit < 1:
-            raise ValueError(f"limit: {limit}, expected at least 1")
-        known = self._known(until)
-        terms = self._terms(question, related or {}, known)
-        if embedder is None:
-            ranked = rank_passages(terms, known.table, limit=limit)
-            return [self._passage(known, passage, score, score, None) for passage, score in ranked]
-        vectors = self._known_vectors(known, embedder)
-        cosines = vectors.cosines(embedder.embed([question])[0])
-        joined = rank_by_both(terms, known.table, cosines, weight=embedder.weight, limit=limit)
-        return [
-            self._passage(known, one.passage, one.score, one.bm25, one.cosine) for one in joined
-        ]
+        known = self.known(until)
+        return search_books({0: known}, question, limit, related=related, embedder=embedder)
 
-    def _known(self, until: Bound | None) -> KnownPassages:
-        if until is None:
-            return self._book
+    def known(self, until: Bound | None) -> KnownBook:
+        """
+        What of the book may be searched.
+
+        Args:
+            until: how far the book is known; None: to its end.
+        """
         if until != self._bound:
-            is_all = until.chapter >= len(self.chapters)
-            text = "" if is_all else self.chapter(until.chapter).text[: until.end]
-            self._cut = self._book.cut(until.chapter, text)
-            self._bound, self._cut_vectors = until, None
-        return self._cut
+            passages = self.passages
+            if until is not None:
+                is_all = until.chapter >= len(self.chapters)
+                text = "" if is_all else self.chapter(until.chapter).text[: until.end]
+                passages = passages.cut(until.chapter, text)
+            self._bound, self._known = until, KnownBook(self, passages)
+        return self._known
 
-    def _known_vectors(self, known: KnownPassages, embedder: TextEmbedder) -> PassageVectors:
-        vectors = self.add_vectors(embedder)
-        if known is self._book:
-            return vectors
-        if self._cut_vectors is None or self._cut_vectors.model != vectors.model:
-            others = PassageVectors.quantize(vectors.model, embedder.embed(known.texts))
-            self._cut_vectors = vectors.replaced(known.shared, others)
-        return self._cut_vectors
+    def cite(self, passage: Passage) -> Citation:
+        """Say what a passage that `search` found is from."""
+        return Citation(self.title, None, self.chapters[passage.chapter_index])
 
-    def _terms(
-        self, question: str, related: Mapping[str, float], known: KnownPassages
-    ) -> list[Term]:
-        words = [*((word, 1.0) for word in query_words(question)), *related.items()]
-        stemmed = self._stemmer.terms([word for word, _ in words])
-        weights: dict[str, float] = {}
-        for (_, weight), terms in zip(words, stemmed, strict=True):
-            for term in terms:
-                weights[term] = max(weights.get(term, 0.0), weight)
-        counts = {term: self._frequency(term, known) for term in weights}
-        found = [term for term, count in counts.items() if count]
-        common = _COMMON_SHARE * len(known.table)
-        telling = [term for term in found if counts[term] <= common]
-        return [Term(weights[term], self._places(term, known)) for term in telling or found]
+    def terms(self) -> list[str]:
+        """Every term of the book, in alphabetical order."""
+        return [term for (term,) in self._connection.execute("SELECT term FROM terms")]
 
-    def _frequency(self, term: str, known: KnownPassages) -> int:
-        """How many of the known passages hold a term."""
-        if known is not self._book:
-            return len(np.unique(known.table.holding(self._places(term, known))))
-        # The places of a term in many passages take longer to read than their number.
+    def frequency(self, term: str) -> int:
+        """How many passages hold a term."""
         row = self._connection.execute(
             "SELECT passages FROM terms WHERE term = ?", (term,)
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _places(self, term: str, known: KnownPassages) -> NDArray[np.uint32]:
+    def places(self, term: str) -> NDArray[np.uint32]:
+        """Where a term stands, in order, the terms of all passages counted through from 0."""
         row = self._connection.execute(
             "SELECT places FROM terms WHERE term = ?", (term,)
         ).fetchone()
-        return known.places(term, np.frombuffer(row[0] if row else b"", _NUMBER))
+        return np.frombuffer(row[0] if row else b"", _NUMBER)
 
-    def _passage(
-        self, known: KnownPassages, passage: int, score: float, bm25: float, cosine: float | None
-    ) -> Passage:
-        chapter = int(known.table.chapters[passage])
-        start, end = int(known.starts[passage]), int(known.ends[passage])
-        if passage < known.shared:
-            text = self._text(passage)
-        else:
-            text = known.texts[passage - known.shared]
-        return Passage(chapter, start, end, text, score, bm25, cosine)
-
-    def _text(self, passage: int) -> str:
-        """The text of one of the book's passages."""
-        table = self._book.table
-        start, end = int(self._book.starts[passage]), int(self._book.ends[passage])
+    def text(self, passage: int) -> str:
+        """The text of a passage."""
+        table = self.passages.table
+        start, end = int(self.passages.starts[passage]), int(self.passages.ends[passage])
         # The first passage of a chapter is kept with what stands before it.
         is_first = passage == 0 or table.chapters[passage - 1] != table.chapters[passage]
         before = start if is_first else 0
@@ -321,14 +317,15 @@ class BookIndex:
         texts = []
         for chapter in self.chapters:
             text = self.chapter(chapter.index).text
-            first, end = self._book.of_chapter(chapter.index)
-            places = zip(self._book.starts[first:end], self._book.ends[first:end], strict=True)
+            first, end = self.passages.of_chapter(chapter.index)
+            places = zip(
+                self.passages.starts[first:end], self.passages.ends[first:end], strict=True
+            )
             texts += [text[start:stop] for start, stop in places]
         return texts
 
     def close(self) -> None:
         """Close the index file."""
-        self._stemmer.close()
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -343,7 +340,13 @@ class BookIndex:
         self.close()
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """
+    The SHA-256 of a file's content, in hex.
+
+    Raises:
+        OSError: it can't be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from squadlite.library.concordance import Concordance, Places
 from squadlite.library.passages import split_passages
 from squadlite.library.ranking import Integers, PassageTable
+from squadlite.library.vectors import PassageVectors, TextEmbedder
+
+if TYPE_CHECKING:
+    from squadlite.library.index import BookIndex
 
 _NOWHERE = np.empty(0, np.uint32)
 
@@ -96,3 +100,60 @@ class KnownPassages:
 def _replaced(numbers: Integers, first: int, others: list[int] | Places) -> Integers:
     """The numbers with all from the first one on replaced."""
     return np.concatenate([numbers[:first], np.asarray(others, numbers.dtype)])
+
+
+class KnownBook:
+    """
+    What a search is told of a book: the known passages with their terms, vectors and texts.
+
+    Args:
+        index: the whole book's.
+        passages: the known ones.
+    """
+
+    def __init__(self, index: "BookIndex", passages: KnownPassages) -> None:
+        self._index = index
+        self._passages = passages
+        self._is_whole = passages is index.passages
+        self._vectors: PassageVectors | None = None
+
+    @property
+    def table(self) -> PassageTable:
+        """What ranking knows of the passages."""
+        return self._passages.table
+
+    def frequency(self, term: str) -> int:
+        """How many of the passages hold a term."""
+        if not self._is_whole:
+            return len(np.unique(self.table.holding(self.places(term))))
+        # The places of a term in many passages take longer to read than their number.
+        return self._index.frequency(term)
+
+    def places(self, term: str) -> NDArray[np.uint32]:
+        """Where a term stands, in order, the terms of all passages counted through from 0."""
+        in_book = self._index.places(term)
+        return in_book if self._is_whole else self._passages.places(term, in_book)
+
+    def vectors(self, embedder: TextEmbedder) -> PassageVectors:
+        """The passages' vectors; those that neither index nor this object has are made."""
+        vectors = self._index.add_vectors(embedder)
+        if self._is_whole:
+            return vectors
+        if self._vectors is None or self._vectors.model != vectors.model:
+            passages = self._passages
+            others = PassageVectors.quantize(vectors.model, embedder.embed(passages.texts))
+            self._vectors = vectors.replaced(passages.shared, others)
+        return self._vectors
+
+    def place(self, passage: int) -> tuple[int, int, int, str]:
+        """Chapter, start, end and text of a passage."""
+        passages = self._passages
+        if passage < passages.shared:
+            text = self._index.text(passage)
+        else:
+            text = passages.texts[passage - passages.shared]
+        chapter, start, end = (
+            int(numbers[passage])
+            for numbers in (passages.table.chapters, passages.starts, passages.ends)
+        )
+        return chapter, start, end, text

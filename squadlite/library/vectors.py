@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 VECTORS_TABLE = "CREATE TABLE vectors (model TEXT, width INTEGER, codes BLOB, scales BLOB)"
-_SCALE = np.dtype("<f4")
+SCALE = np.dtype("<f4")
 
 _TOP_CODE = 127
 # At a time, so that a library of many books doesn't take four times the memory of its codes.
@@ -96,7 +96,7 @@ def read_vectors(index: sqlite3.Connection) -> PassageVectors | None:
         return None
     model, width, codes, scales = row
     return PassageVectors(
-        model, np.frombuffer(codes, np.int8).reshape(-1, width), np.frombuffer(scales, _SCALE)
+        model, np.frombuffer(codes, np.int8).reshape(-1, width), np.frombuffer(scales, SCALE)
     )
 
 
@@ -109,7 +109,7 @@ def write_vectors(index: sqlite3.Connection, vectors: PassageVectors) -> None:
             vectors.model,
             vectors.codes.shape[1],
             vectors.codes.tobytes(),
-            vectors.scales.astype(_SCALE).tobytes(),
+            vectors.scales.astype(SCALE).tobytes(),
         ),
     )
     index.commit()

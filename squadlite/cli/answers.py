@@ -1,0 +1,191 @@
+"""What the commands that ask share: their options, files of questions, replies printed."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from squadlite.cli.output import Command, existing_file, existing_path
+from squadlite.errors import DatasetError
+from squadlite.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from squadlite.asking import Answer, Place, Reply
+
+_OPTIONS = (
+    click.option(
+        "--questions",
+        type=existing_file,
+        help="Ask every question of a JSON-lines file with `id` and `question`; implies --json.",
+    ),
+    click.option(
+        "--model",
+        type=existing_path,
+        default=DEFAULT_MODEL,
+        help="A .sqz file or a checkpoint folder.",
+    ),
+    click.option(
+        "--top-k",
+        type=click.IntRange(min=1),
+        default=5,
+        show_default=True,
+        help="How many answers to give at most.",
+    ),
+    click.option(
+        "--passages",
+        type=click.IntRange(min=1),
+        help="How many passages of the book to read: more is slower and misses less.",
+    ),
+    click.option(
+        "--min-score",
+        type=click.FloatRange(0, 1),
+        help="Give an answer only if it is surer than this, 0 to 1; else the book doesn't say.  "
+        "[default: the model's own]",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as it is asked, and what the file it comes from calls it."""
+
+    id: str | None
+    text: str
+
+
+def question_options(command: Command) -> Command:
+    """The options that say what is asked, of which model, and how much of the replies is shown."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def load_questions(question: str | None, questions: Path | None) -> list[Question]:
+    """
+    Gather the questions of a command.
+
+    Args:
+        question: the one asked, or None.
+        questions: the file of --questions, or None.
+
+    Raises:
+        UsageError: both or neither.
+        DatasetError: a file that doesn't hold what it should.
+    """
+    if question is not None and questions is None:
+        return [Question(None, question)]
+    if questions is not None and question is None:
+        return list(_parse_questions(questions))
+    raise click.UsageError("Give either a QUESTION or --questions FILE.")
+
+
+def _parse_questions(path: Path) -> Iterator[Question]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"{path}: {error.reason} at byte {error.start}, expected UTF-8"
+        ) from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{path}: line {number}: {error}, expected a JSON object") from None
+        question = record.get("question") if isinstance(record, dict) else None
+        if not isinstance(question, str):
+            raise DatasetError(f"{path}: line {number}: no `question` text, expected one")
+        identifier = record.get("id")
+        yield Question(None if identifier is None else str(identifier), question)
+
+
+def reply_json(item: Question, reply: "Reply", costs: dict[str, float]) -> dict[str, Any]:
+    """
+    A reply as the command prints it with --json.
+
+    Args:
+        item: the question.
+        reply: to it.
+        costs: what was paid once, in milliseconds.
+    """
+    timing = costs | {"retrieve_ms": reply.retrieve_ms, "read_ms": reply.read_ms}
+    return {
+        "id": item.id,
+        "question": reply.question,
+        "answer": reply.answer,
+        "score": reply.score,
+        "answers": [asdict(answer) for answer in reply.answers],
+        "null_score": reply.null_score,
+        "timing": {name: round(value, 3) for name, value in timing.items()},
+    }
+
+
+def print_reply(reply: "Reply", title: str, *, bounded: bool = False) -> None:
+    """
+    Print a reply for a person.
+
+    Args:
+        reply: to a question.
+        title: of what was asked: a book's, or "The library".
+        bounded: whether only a part of it was.
+    """
+    # rich costs a tenth of a second to import, which --json needn't pay.
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if reply.answer is None:
+        where = " up to there" if bounded else ""
+        console.print(Text(f"{title} doesn't say{where}.", style="bold"))
+        heading, others = "Nearest guesses:", reply.answers
+    else:
+        best = reply.answers[0]
+        console.print(Text(_one_line(best.text), style="bold green"))
+        console.print(Text(f"{best.book}, {best.chapter.title}  ({best.score:.0%} sure)"))
+        passage = Padding(_marked_passage(best, colour=console.is_terminal), (1, 4))
+        with console.capture() as capture:
+            console.print(passage)
+        # Padding fills lines up with spaces, which nobody wants in a file.
+        click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+        if len(best.places) > 1:
+            console.print(Text(f"Also in {_chapters(best.places[1:])}."))
+        heading, others = "Other answers:", reply.answers[1:]
+    if others:
+        console.print(heading)
+    for answer in others:
+        # Beside the answers of one book its title says nothing.
+        book = "" if answer.source is None else f"{answer.book}: "
+        where = f"{book}{_chapters(answer.places)}"
+        line = f"  {answer.score:4.0%}  {_one_line(answer.text)}  ({where})"
+        console.print(Text(line, style="dim"))
+
+
+def _marked_passage(answer: "Answer", *, colour: bool) -> "Text":
+    from rich.text import Text
+
+    passage = answer.passage
+    start, end = answer.start - passage.start, answer.end - passage.start
+    before, marked, after = passage.text[:start], passage.text[start:end], passage.text[end:]
+    if colour:
+        return Text.assemble(before, (marked, "bold green"), after)
+    return Text(f"{before}**{marked}**{after}")
+
+
+def _chapters(places: "Sequence[Place]") -> str:
+    """The chapters that places are in, each once and in the order of the places."""
+    counts = Counter(place.chapter.title for place in places)
+    return ", ".join(
+        title if count == 1 else f"{title} ({count} times)" for title, count in counts.items()
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

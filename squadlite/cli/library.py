@@ -1,0 +1,324 @@
+"""`squadlite library`: many books in one file, asked together."""
+
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from squadlite.cli.answers import load_questions, print_reply, question_options, reply_json
+from squadlite.cli.output import (
+    compute_option,
+    existing_path,
+    format_bytes,
+    json_option,
+    print_json,
+    print_table,
+    progress_bar,
+    threads_option,
+)
+from squadlite.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from squadlite.config import Compute
+    from squadlite.library.library import FileReport, LibraryBook
+
+library_option = click.option(
+    "--library",
+    "library_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="SQUADLITE_LIBRARY",
+    help="The library's file.  [default: SQUADLITE_LIBRARY, or library.db among your data]",
+)
+
+
+@click.group()
+def library() -> None:
+    """
+    Keep many books in one library and ask them together.
+
+    \b
+    Example:
+      squadlite library add ~/Books
+      squadlite library ask "Who keeps the lighthouse?"
+    """
+
+
+@library.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model", type=existing_path, default=DEFAULT_MODEL, help="A .sqz file or a checkpoint folder."
+)
+@compute_option("auto")
+@threads_option
+@library_option
+@json_option
+@click.pass_context
+def add(
+    context: click.Context,
+    paths: tuple[Path, ...],
+    model: Path,
+    compute: "Compute",
+    threads: int | None,
+    library_file: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    Add books: files, and folders with all that is in them.
+
+    Books that are there already and haven't changed are passed over; moved files are recognised.
+    You may stop it at any time: run it again and it goes on. Files that can't be read are named,
+    and the exit code is then 1.
+
+    \b
+    Example:
+      squadlite library add ~/Books novel.epub
+    """
+    from squadlite.library.library import Library
+
+    with Library(library_file) as books:
+        with progress_bar("Indexing the books") as progress:
+            reports = books.add(paths, progress=progress)
+        for report in reports:
+            if as_json:
+                print_json(_report_json(report))
+            else:
+                _print_report(report)
+        from squadlite.answering.embedder import model_digest
+
+        # Loading the model takes longer than finding out that all books are as they were.
+        if books.lacks_vectors(model_digest(model)):
+            from squadlite.answering.reader import Reader
+
+            embedder = Reader.load(model, threads=threads, compute=compute).embedder
+            if embedder is not None:
+                with progress_bar("Reading the books") as progress:
+                    books.add_vectors(embedder, progress=progress)
+        if not as_json:
+            _print_summary(reports, len(books.books()))
+    if any(report.book is None for report in reports):
+        context.exit(1)
+
+
+def _report_json(report: "FileReport") -> dict[str, Any]:
+    return {
+        "path": str(report.path),
+        "change": report.change.value,
+        "book": report.book,
+        "detail": report.detail,
+    }
+
+
+def _print_report(report: "FileReport") -> None:
+    from squadlite.library.library import Change
+
+    if report.change is Change.FAILED:
+        click.echo(f"Not added: {' '.join(report.detail.split())}", err=True)
+    elif report.change is Change.MOVED and report.detail:
+        click.echo(f"Moved: {report.detail} -> {report.path}")
+    elif report.change is Change.DUPLICATE:
+        click.echo(f"Duplicate: {report.path} is {report.detail}")
+
+
+def _print_summary(reports: "list[FileReport]", n_books: int) -> None:
+    counts = Counter(report.change.value for report in reports)
+    changes = ", ".join(f"{count} {change}" for change, count in counts.items())
+    click.echo(f"{changes or 'No books found'}. {n_books} in the library.")
+
+
+@library.command(name="list")
+@library_option
+@json_option
+def list_books(library_file: Path | None, as_json: bool) -> None:
+    """
+    List the books.
+
+    \b
+    Example:
+      squadlite library list --json
+    """
+    from squadlite.library.library import Library
+
+    with Library(library_file) as books:
+        found = books.books()
+    if as_json:
+        for book in found:
+            print_json(_book_json(book))
+        return
+    print_table(
+        ["Book", "Title", "Author", "Chapters", "File"],
+        [
+            [str(book.id), book.title, book.author, str(book.chapters), str(book.paths[0])]
+            for book in found
+        ],
+    )
+
+
+def _book_json(book: "LibraryBook") -> dict[str, Any]:
+    return {**asdict(book), "paths": [str(path) for path in book.paths]}
+
+
+@library.command()
+@click.argument("books", metavar="BOOK...", nargs=-1, required=True)
+@library_option
+@json_option
+def remove(books: tuple[str, ...], library_file: Path | None, as_json: bool) -> None:
+    """
+    Remove each BOOK, named by its number, title or path; its files stay where they are.
+
+    \b
+    Example:
+      squadlite library remove 7 "The Time Machine"
+    """
+    from squadlite.library.library import Library
+
+    with Library(library_file) as shelved:
+        for book in {found.id: found for found in map(shelved.find, books)}.values():
+            shelved.remove(book.id)
+            if as_json:
+                print_json(_book_json(book))
+            else:
+                click.echo(f"Removed {book.title} ({book.paths[0]})")
+
+
+@library.command()
+@click.argument("question", required=False)
+@click.option(
+    "--book",
+    "names",
+    multiple=True,
+    help="Ask only this book, by number, title or path; may be repeated.",
+)
+@question_options
+@compute_option("auto")
+@threads_option
+@library_option
+@json_option
+def ask(
+    question: str | None,
+    names: tuple[str, ...],
+    questions: Path | None,
+    model: Path,
+    top_k: int,
+    passages: int | None,
+    min_score: float | None,
+    compute: "Compute",
+    threads: int | None,
+    library_file: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    Ask all books a QUESTION and cite the book and the place that answer it.
+
+    The books that promise most are found first, and their most promising passages read. Answers
+    and their scores are as those of `squadlite ask`.
+
+    \b
+    Examples:
+      squadlite library ask "Who keeps the lighthouse?"
+      squadlite library ask "Who is Filby?" --book "The Time Machine" --book 7
+      squadlite library ask --questions questions.jsonl > answers.jsonl
+    """
+    asked = load_questions(question, questions)
+
+    from squadlite.library.library import Library
+
+    started = time.perf_counter()
+    with (
+        Library(library_file) as books,
+        progress_bar("Reading the books") as progress,
+        books.shelf([books.find(name).id for name in names] or None, progress=progress) as shelf,
+    ):
+        opened = time.perf_counter()
+        from squadlite.answering.reader import Reader
+        from squadlite.asking import DEFAULT_PASSAGES
+        from squadlite.asking import ask as ask_shelf
+
+        reader = Reader.load(model, threads=threads, compute=compute)
+        load_ms = (time.perf_counter() - opened) * 1000
+        costs = {"load_ms": load_ms, "index_ms": (opened - started) * 1000}
+        for item in asked:
+            reply = ask_shelf(
+                item.text,
+                shelf,
+                reader,
+                top_k=top_k,
+                passages=passages or DEFAULT_PASSAGES,
+                min_score=min_score,
+            )
+            if as_json or questions is not None:
+                print_json(reply_json(item, reply, costs))
+            else:
+                print_reply(reply, "The library")
+
+
+@library.command()
+@click.argument("book")
+@click.option(
+    "--at",
+    "place",
+    help='How far you have read: "Chapter 7", "page 123", "45%" or CHAPTER:OFFSET; "100%": all.',
+)
+@library_option
+@json_option
+def read(book: str, place: str | None, library_file: Path | None, as_json: bool) -> None:
+    """
+    Keep how far you have read BOOK, or say how far.
+
+    Nothing that stands behind has any part in answers from then on.
+
+    \b
+    Example:
+      squadlite library read "The Salt Road" --at "Chapter 3"
+    """
+    from squadlite.library.bound import Bound
+    from squadlite.library.library import Library
+
+    with Library(library_file) as books:
+        found = books.find(book)
+        with books.index(found.id) as index:
+            if place is not None:
+                books.read(found.id, Bound.parse(place, index))
+                found = books.find(str(found.id))
+            until = found.until
+            chapter = None if until is None else index.chapters[until.chapter]
+    if as_json:
+        print_json(_book_json(found))
+    elif until is None or chapter is None:
+        click.echo(f"{found.title}: no place kept; all of it is searched.")
+    else:
+        click.echo(
+            f"{found.title}: read to {chapter.title}, {until.chapter}:{until.end} "
+            f"({found.known_passages} of {found.passages} passages)"
+        )
+
+
+@library.command()
+@library_option
+@json_option
+def status(library_file: Path | None, as_json: bool) -> None:
+    """
+    Say where the library is, how large, and what is still to be done.
+
+    \b
+    Example:
+      squadlite library status
+    """
+    from squadlite.library.library import Library
+
+    with Library(library_file) as books:
+        found = books.status()
+    if as_json:
+        print_json({**vars(found), "path": str(found.path)})
+        return
+    click.echo(f"{found.path}  ({format_bytes(found.n_bytes)})")
+    click.echo(f"{found.books} books, {found.passages} passages, {found.files} files")
+    for count, what in (
+        (found.missing_files, "files are gone; their books can still be asked"),
+        (found.books_without_vectors, "books have no vectors yet: add them again"),
+        (found.outdated_books, "books were indexed by an older squadlite: add them again"),
+    ):
+        if count:
+            click.echo(f"{count} {what}")

@@ -1,0 +1,561 @@
+"""A library: many books in one SQLite file, each with its index, asked together."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from squadlite.errors import BookError, LibraryError
+from squadlite.library.book import check_book_file, open_book
+from squadlite.library.bound import Bound
+from squadlite.library.database import Database
+from squadlite.library.index import INDEX_VERSION, BookIndex, file_digest
+from squadlite.library.shelf import Shelf, ShelvedBook
+from squadlite.library.stored import add_vectors, load_index
+from squadlite.library.vectors import TextEmbedder
+
+Progress = Callable[[int, int], None]
+
+
+class Change(Enum):
+    """What adding a file came to."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    MOVED = "moved"
+    DUPLICATE = "duplicate"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """
+    What adding one file came to.
+
+    Attributes:
+        path: the file.
+        change: what became of it.
+        book: its book's number; None where it can't be read.
+        detail: why it can't be read, or where it was before, or whose duplicate it is; else "".
+    """
+
+    path: Path
+    change: Change
+    book: int | None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class LibraryBook:
+    """
+    A book of a library.
+
+    Attributes:
+        id: its number, which no other book ever gets.
+        title, author, language: as the book names them; "" where it doesn't.
+        paths: its file, and any with the same content.
+        chapters, passages: how many it has.
+        is_current: whether this version of squadlite can search it; adding its file again helps.
+        vectors: the digest of the model that its vectors are of; None where it has none.
+        until: how far it has been read, and may be told of; None: to its end.
+        known_passages: how many passages there are up to there.
+    """
+
+    id: int
+    title: str
+    author: str
+    language: str
+    paths: tuple[Path, ...]
+    chapters: int
+    passages: int
+    is_current: bool
+    vectors: str | None
+    until: Bound | None
+    known_passages: int
+
+
+@dataclass(frozen=True)
+class LibraryStatus:
+    """
+    What a library holds, and what is still to be done.
+
+    Attributes:
+        path: the library's file.
+        n_bytes: its size, with what SQLite keeps beside it.
+        books, passages, files: how many it has.
+        missing_files: files that are gone.
+        books_without_vectors: books that no model's vectors were made for yet.
+        outdated_books: books that this version of squadlite has to index anew.
+    """
+
+    path: Path
+    n_bytes: int
+    books: int
+    passages: int
+    files: int
+    missing_files: int
+    books_without_vectors: int
+    outdated_books: int
+
+
+def default_library_file() -> Path:
+    """Where the library is: SQUADLITE_LIBRARY, else in the platform's folder for a user's data."""
+    if chosen := os.environ.get("SQUADLITE_LIBRARY"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "squadlite" / "library.db"
+
+
+class Library:
+    """
+    Books in one file; a context manager. Several processes may use the file at a time.
+
+    Args:
+        path: the file, made where there is none; None: `default_library_file()`.
+
+    Raises:
+        LibraryError: it isn't a library, is of a later version, or can't be opened.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = Path(path) if path is not None else default_library_file()
+        self._database = Database(self.path)
+
+    def add(
+        self, paths: Iterable[str | Path], *, progress: Progress | None = None
+    ) -> list[FileReport]:
+        """
+        Add books, or bring them up to date.
+
+        A file whose size and time are those known isn't read. Of others the content's digest says
+        whether they are new, changed, moved or a duplicate. Each book is one transaction: killed at
+        any moment, the library has the book or hasn't, and adding the same files again goes on.
+
+        Args:
+            paths: files of books, and folders of them.
+            progress: called with (files done, files to be read).
+
+        Returns:
+            What each file came to, those that can't be read among them.
+
+        Raises:
+            LibraryError: the library's file can't be written.
+        """
+        known = self._known_files()
+        unchanged, to_read = [], []
+        files = (file.resolve() for path in paths for file in _find_books(Path(path)))
+        for path in dict.fromkeys(files):
+            entry = known.get(str(path))
+            if entry is not None and entry.is_current and entry.stamp == _stamp(path):
+                unchanged.append(FileReport(path, Change.UNCHANGED, entry.book))
+            else:
+                to_read.append(path)
+        read = []
+        for path in to_read:
+            try:
+                read.append(self._add(path))
+            except BookError as error:
+                read.append(FileReport(path, Change.FAILED, None, str(error)))
+            if progress is not None:
+                progress(len(read), len(to_read))
+        self._remove_orphans()
+        return unchanged + read
+
+    def add_vectors(self, embedder: TextEmbedder, *, progress: Progress | None = None) -> None:
+        """
+        Make the vectors of all books that have none of this model; each book's are kept at once.
+
+        Args:
+            embedder: the model.
+            progress: called with (passages done, passages to be done).
+        """
+        missing = self._without_vectors(embedder.digest)
+        total = sum(passages for _, passages in missing)
+        done = 0
+        for book, passages in missing:
+
+            def advance(of_book: int, _: int, before: int = done) -> None:
+                if progress is not None:
+                    progress(before + of_book, total)
+
+            add_vectors(self._database, book, embedder, progress=advance)
+            done += passages
+
+    def lacks_vectors(self, model: str) -> bool:
+        """Whether a book has no vectors of a model, named by its digest."""
+        return bool(self._without_vectors(model))
+
+    def _without_vectors(self, model: str) -> list[tuple[Any, ...]]:
+        """The books without vectors of a model, and how many passages each has."""
+        return self._database.rows(
+            "SELECT id, passages FROM books LEFT JOIN vectors ON book = id"
+            " WHERE index_version = ? AND model IS NOT ? ORDER BY id",
+            INDEX_VERSION,
+            model,
+        )
+
+    def books(self) -> list[LibraryBook]:
+        """All books, in the order in which they were added."""
+        paths: dict[int, list[Path]] = {}
+        for book, path in self._database.rows("SELECT book, path FROM files ORDER BY path"):
+            paths.setdefault(book, []).append(Path(path))
+        rows = self._database.rows(
+            "SELECT id, title, author, language, chapters, passages, index_version, model,"
+            " until_chapter, until_end, known_passages"
+            " FROM books LEFT JOIN vectors ON book = id ORDER BY id"
+        )
+        return [
+            LibraryBook(
+                id=id,
+                title=title,
+                author=author,
+                language=language,
+                paths=tuple(paths[id]),
+                chapters=chapters,
+                passages=passages,
+                is_current=version == INDEX_VERSION,
+                vectors=model,
+                until=None if chapter is None else Bound(chapter, end),
+                known_passages=known,
+            )
+            for (
+                id, title, author, language, chapters, passages, version, model,
+                chapter, end, known,
+            ) in rows
+            if id in paths
+        ]  # fmt: skip
+
+    def status(self) -> LibraryStatus:
+        """What the library holds, and what is still to be done."""
+        books = self.books()
+        files = [path for book in books for path in book.paths]
+        beside = [self.path.with_name(f"{self.path.name}-wal")]
+        return LibraryStatus(
+            path=self.path,
+            n_bytes=sum(file.stat().st_size for file in [self.path, *beside] if file.exists()),
+            books=len(books),
+            passages=sum(book.passages for book in books),
+            files=len(files),
+            missing_files=sum(not path.exists() for path in files),
+            books_without_vectors=sum(book.vectors is None for book in books),
+            outdated_books=sum(not book.is_current for book in books),
+        )
+
+    def find(self, name: str) -> LibraryBook:
+        """
+        Find a book.
+
+        Args:
+            name: its number, its file's path, or its title; of a title any part, if no other book
+                has it, upper or lower case.
+
+        Raises:
+            LibraryError: there is no such book, or there are several.
+        """
+        books = self.books()
+        path = Path(name).resolve()
+        folded = name.casefold()
+        for matches in (
+            [book for book in books if str(book.id) == name],
+            [book for book in books if path in book.paths],
+            [book for book in books if book.title.casefold() == folded],
+            [book for book in books if folded in book.title.casefold()],
+        ):
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                found = "; ".join(f"{book.id} {book.title} ({book.paths[0]})" for book in matches)
+                raise LibraryError(f"book {name!r}: found {len(matches)}, expected one: {found}")
+        raise LibraryError(f"book {name!r}: expected a number, path or title of {self.path}")
+
+    def remove(self, book: int) -> None:
+        """
+        Remove a book, its reading position with it; its files stay where they are.
+
+        Raises:
+            LibraryError: there is no such book, or the library's file can't be written.
+        """
+        with self._database.writing():
+            if not self._database.rows("SELECT 1 FROM books WHERE id = ?", book):
+                raise LibraryError(f"book {book}: {self.path} has none of this number")
+            self._delete(book)
+        self._database.shrink()
+
+    def index(self, book: int) -> BookIndex:
+        """
+        A book's index, to be closed by who asked for it.
+
+        Raises:
+            LibraryError: there is no such book, or it has to be added again.
+        """
+        version = self._database.rows("SELECT index_version FROM books WHERE id = ?", book)
+        index = load_index(self._database, book) if version == [(INDEX_VERSION,)] else None
+        if index is None:
+            raise LibraryError(f"book {book}: can't be searched in {self.path}")
+        return index
+
+    def read(self, book: int, until: Bound | None) -> None:
+        """
+        Keep how far a book has been read: nothing behind has any part in answers from then on.
+
+        Args:
+            book: its number.
+            until: how far it is known; None: to its end.
+
+        Raises:
+            LibraryError: there is no such book, or the library's file can't be written.
+        """
+        with self._database.writing(), self.index(book) as index:
+            self._database.write(
+                "UPDATE books SET until_chapter = ?, until_end = ? WHERE id = ?",
+                None if until is None else until.chapter,
+                None if until is None else until.end,
+                book,
+            )
+            self._delete_terms(book)
+            self._write_terms(book, index)
+
+    def shelf(
+        self, books: Sequence[int] | None = None, *, progress: Progress | None = None
+    ) -> Shelf:
+        """
+        The books as they are now, to be searched and asked together.
+
+        Args:
+            books: their numbers; None: all.
+            progress: called with (passages done, passages in all) while a search makes the
+                vectors of a book that has none yet.
+
+        Raises:
+            LibraryError: no books, or none of this number.
+        """
+        shelved = {
+            book.id: ShelvedBook(
+                book.id, book.title, str(book.paths[0]), book.until, book.known_passages
+            )
+            for book in self.books()
+            if book.is_current
+        }
+        for number in books or ():
+            if number not in shelved:
+                raise LibraryError(f"book {number}: can't be searched in {self.path}")
+        if not shelved:
+            raise LibraryError(f"{self.path}: no books, expected some; `squadlite library add`")
+        wanted = {number: shelved[number] for number in books or shelved}
+        return Shelf(self._database, wanted, progress=progress)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _known_files(self) -> dict[str, "_KnownFile"]:
+        return {
+            path: _KnownFile(book, (size, mtime_ns), version == INDEX_VERSION)
+            for path, book, size, mtime_ns, version in self._database.rows(
+                "SELECT path, book, size, mtime_ns, index_version"
+                " FROM files JOIN books ON id = book"
+            )
+        }
+
+    def _add(self, path: Path) -> FileReport:
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise BookError(f"{path!r}: a name that isn't text, expected UTF-8") from None
+        check_book_file(path)
+        try:
+            # Before the content, so that a file which changes meanwhile is read again next time.
+            stamp = _stamp(path)
+            digest = file_digest(path)
+        except OSError as error:
+            raise BookError(f"{path}: can't be read ({error})") from error
+        index = None
+        while True:
+            with self._database.writing():
+                if index is not None or self._is_indexed(digest):
+                    return self._record(path, stamp, digest, index)
+            # Work that takes long is done while others may write.
+            index = BookIndex.build(open_book(path))
+            if stamp != _stamp(path):
+                raise BookError(f"{path}: changed while it was read")
+
+    def _is_indexed(self, digest: str) -> bool:
+        return bool(
+            self._database.rows(
+                "SELECT 1 FROM books WHERE digest = ? AND index_version = ?", digest, INDEX_VERSION
+            )
+        )
+
+    def _record(
+        self, path: Path, stamp: tuple[int, int], digest: str, index: BookIndex | None
+    ) -> FileReport:
+        """Enter a file whose content the library has, or is given here with its index."""
+        database = self._database
+        before = database.rows("SELECT book FROM files WHERE path = ?", str(path))
+        same = database.rows("SELECT id, index_version FROM books WHERE digest = ?", digest)
+        if same and same[0][1] == INDEX_VERSION:
+            ((book, _),) = same
+            change, detail = self._recognize(path, book)
+        elif index is not None:
+            book = same[0][0] if same else self._earlier_content(before, index)
+            book = self._write_book(book, digest, index)
+            change, detail = Change.UPDATED if before else Change.ADDED, ""
+        database.write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", str(path), book, *stamp)
+        return FileReport(path, change, book, detail)
+
+    def _recognize(self, path: Path, book: int) -> tuple[Change, str]:
+        """What a file with the content of a book is, beside the book's other files."""
+        paths = [
+            path
+            for (path,) in self._database.rows(
+                "SELECT path FROM files WHERE book = ? ORDER BY path", book
+            )
+        ]
+        if str(path) in paths:
+            return Change.UNCHANGED, ""
+        for other in paths:
+            if not Path(other).exists():
+                self._database.write("DELETE FROM files WHERE path = ?", other)
+                return Change.MOVED, other
+        # A book without files is one whose file has just been found to hold another.
+        return (Change.DUPLICATE, paths[0]) if paths else (Change.MOVED, "")
+
+    def _earlier_content(self, before: Sequence[tuple[int]], index: BookIndex) -> int | None:
+        """The book that a file held before, if it was an earlier version of this one."""
+        for (book,) in before:
+            (files,) = self._database.rows("SELECT count(*) FROM files WHERE book = ?", book)[0]
+            same = self._database.rows(
+                "SELECT 1 FROM books WHERE id = ? AND title = ? AND author = ?",
+                book,
+                index.title,
+                index.author,
+            )
+            if same and files == 1:
+                return book
+        return None
+
+    def _write_book(self, book: int | None, digest: str, index: BookIndex) -> int:
+        """Write all that a transaction has to: a book's row, index and terms, without vectors."""
+        database = self._database
+        values = (
+            digest,
+            index.title,
+            index.author,
+            index.language,
+            len(index.chapters),
+            len(index.passages.table),
+            INDEX_VERSION,
+        )
+        if book is None:
+            book = database.write(
+                "INSERT INTO books (digest, title, author, language, chapters, passages,"
+                " index_version) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                *values,
+            )
+        else:
+            self._delete_terms(book)
+            database.write("DELETE FROM vectors WHERE book = ?", book)
+            database.write(
+                "UPDATE books SET digest = ?, title = ?, author = ?, language = ?, chapters = ?,"
+                " passages = ?, index_version = ? WHERE id = ?",
+                *values,
+                book,
+            )
+        database.write("INSERT OR REPLACE INTO indexes VALUES (?, ?)", book, index.image())
+        self._write_terms(book, index)
+        return book
+
+    def _write_terms(self, book: int, index: BookIndex) -> None:
+        """Write the terms of the part of a book that may be told of."""
+        ((chapter, end),) = self._database.rows(
+            "SELECT until_chapter, until_end FROM books WHERE id = ?", book
+        )
+        known = index.known(None if chapter is None else Bound(chapter, end))
+        counts = ((term, book, known.frequency(term)) for term in index.terms())
+        self._database.write_all(
+            "INSERT INTO terms VALUES (?, ?, ?)", (row for row in counts if row[-1])
+        )
+        self._database.write(
+            "UPDATE books SET known_passages = ? WHERE id = ?", len(known.table), book
+        )
+
+    def _remove_orphans(self) -> None:
+        """Remove books whose files have been found to hold others."""
+        orphans = "SELECT id FROM books WHERE id NOT IN (SELECT book FROM files)"
+        if not self._database.rows(orphans):
+            return
+        with self._database.writing():
+            for (book,) in self._database.rows(orphans):
+                self._delete(book)
+        self._database.shrink()
+
+    def _delete(self, book: int) -> None:
+        self._delete_terms(book)
+        self._database.write("DELETE FROM books WHERE id = ?", book)
+
+    def _delete_terms(self, book: int) -> None:
+        ((image, version),) = self._database.rows(
+            "SELECT image, index_version FROM indexes JOIN books ON id = book WHERE id = ?", book
+        )
+        if version == INDEX_VERSION:
+            with BookIndex.load(image) as index:
+                self._database.write_all(
+                    "DELETE FROM terms WHERE term = ? AND book = ?",
+                    ((term, book) for term in index.terms()),
+                )
+        else:
+            # An index that can't be read any more: the terms of all books are gone through.
+            self._database.write("DELETE FROM terms WHERE book = ?", book)
+
+
+# Until squadlite/library/shelf_files.py is here, whose find_books takes its place.
+_EXTENSIONS = frozenset([".epub", ".htm", ".html", ".markdown", ".md", ".txt", ".xhtml"])
+
+
+def _find_books(path: Path) -> Iterator[Path]:
+    """A file is itself; of a folder, all files that are named like books."""
+    if not path.is_dir():
+        yield path
+        return
+    for folder, names, files in os.walk(path):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in sorted(files):
+            if Path(name).suffix.lower() in _EXTENSIONS and not name.startswith("."):
+                yield Path(folder, name)
+
+
+@dataclass(frozen=True)
+class _KnownFile:
+    book: int
+    stamp: tuple[int, int]
+    is_current: bool
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """A file's size and time of change; none that any file has where there is no such file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
