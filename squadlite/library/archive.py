@@ -85,9 +85,13 @@ class BookArchive:
             return name
         return self._spellings.get(name.casefold())
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, limit: int | None = None) -> bytes:
         """
         The bytes of one member.
+
+        Args:
+            name: as `find` gives it.
+            limit: how many bytes it may have; None: MAX_ITEM_BYTES.
 
         Raises:
             KeyError: no member of this name.
@@ -103,12 +107,12 @@ class BookArchive:
                 name, f"compression {info.compress_type}, expected stored or deflate"
             )
         try:
-            return self._inflate(info)
+            return self._inflate(info, MAX_ITEM_BYTES if limit is None else limit)
         except (*DAMAGE, RuntimeError) as error:
             raise self._broken(name, f"damaged ({error})") from error
 
-    def _inflate(self, info: zipfile.ZipInfo) -> bytes:
-        limit = min(MAX_ITEM_BYTES, self._remaining)
+    def _inflate(self, info: zipfile.ZipInfo, limit: int) -> bytes:
+        limit = min(limit, self._remaining)
         packed = min(info.compress_size, self._path.stat().st_size)
         ratio_limit = max(RATIO_FREE_BYTES, MAX_RATIO * packed)
         content = bytearray()

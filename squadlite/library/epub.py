@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from lxml import etree
 
-from squadlite.errors import BrokenBookError, ProtectedBookError
+from squadlite.errors import BrokenBookError, ProtectedBookError, UnsupportedBookError
 from squadlite.library.archive import BookArchive
 from squadlite.library.frontmatter import is_publishers_page
 from squadlite.library.gutenberg import without_licence
@@ -20,7 +20,15 @@ from squadlite.library.markup import (
     semantic_types,
     text_content,
 )
-from squadlite.library.structure import Block, Book, Chapter, join_blocks
+from squadlite.library.structure import (
+    MAX_COVER_BYTES,
+    Block,
+    Book,
+    Chapter,
+    Cover,
+    count_words,
+    join_blocks,
+)
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
@@ -60,6 +68,8 @@ class _Package:
     spine: list[_Item]
     toc: str | None
     guide: dict[str, str]
+    cover: str | None
+    images: int
 
 
 def read_epub(path: Path) -> Book:
@@ -73,12 +83,19 @@ def read_epub(path: Path) -> Book:
     Raises:
         BrokenBookError: damaged or hostile, or without any text.
         ProtectedBookError: locked by DRM.
+        UnsupportedBookError: its pages are images.
     """
     with BookArchive(path) as archive:
         _refuse_locked(archive, path)
         package = _read_package(archive, path)
         entries, skipped = _read_navigation(archive, package)
         pages = _read_pages(archive, package, skipped)
+        cover = _read_cover(archive, package)
+    if sum(count_words(page.blocks) for page in pages) < package.images:
+        raise UnsupportedBookError(
+            f"{path.name}: {package.images} images and hardly a word (a comic or a scan); "
+            "squadlite reads text"
+        )
     chapters = _chapters(pages, entries, book_title=package.metadata.get("title", ""))
     if not chapters:
         raise BrokenBookError(f"{path.name}: no text in any of {len(package.spine)} pages")
@@ -89,6 +106,8 @@ def read_epub(path: Path) -> Book:
         chapters=tuple(
             Chapter(index, title, href, text) for index, (title, href, text) in enumerate(chapters)
         ),
+        identifier=package.metadata.get("identifier", ""),
+        cover=cover,
     )
 
 
@@ -142,6 +161,8 @@ def _read_package(archive: BookArchive, path: Path) -> _Package:
         spine=spine,
         toc=_toc_item(root, manifest),
         guide=_guide(archive, folder, root),
+        cover=_cover_item(root, manifest),
+        images=sum(item.media_type.startswith("image/") for item in set(manifest.values())),
     )
 
 
@@ -178,17 +199,40 @@ def _resolve(folder: str, href: str) -> str | None:
 
 
 def _metadata(root: etree._Element) -> dict[str, str]:
-    fields: dict[str, list[str]] = {"title": [], "creator": [], "language": []}
+    fields: dict[str, list[str]] = {"title": [], "creator": [], "language": [], "identifier": []}
     for element in root.iterfind(".//{*}metadata//{*}*"):
         name = local_name(element)
-        if name in fields and "purl.org/dc" in str(element.tag):
+        if name not in fields or "purl.org/dc" not in str(element.tag):
+            continue
+        if name != "identifier" or element.get("id") == root.get("unique-identifier"):
             fields[name].append(text_content(element))
     found = {name: [value for value in values if value] for name, values in fields.items()}
     return {
         "title": next(iter(found["title"]), ""),
         "creator": ", ".join(dict.fromkeys(found["creator"])),
         "language": next(iter(found["language"]), ""),
+        "identifier": next(iter(found["identifier"]), ""),
     }
+
+
+def _cover_item(root: etree._Element, manifest: dict[str, _Item]) -> str | None:
+    """The href of the cover's image: EPUB 3 marks the item, EPUB 2 names it in the metadata."""
+    for item in manifest.values():
+        if "cover-image" in item.properties:
+            return item.href
+    for meta in root.iterfind(".//{*}metadata//{*}meta"):
+        if meta.get("name") == "cover" and meta.get("content", "") in manifest:
+            return manifest[meta.get("content", "")].href
+    return None
+
+
+def _read_cover(archive: BookArchive, package: _Package) -> Cover | None:
+    if package.cover is None:
+        return None
+    try:
+        return Cover.from_image(archive.read(package.cover, limit=MAX_COVER_BYTES))
+    except BrokenBookError:
+        return None  # the text is what matters
 
 
 def _toc_item(root: etree._Element, manifest: dict[str, _Item]) -> str | None:

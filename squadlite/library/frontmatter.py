@@ -3,7 +3,7 @@
 import posixpath
 import re
 
-from squadlite.library.structure import Block
+from squadlite.library.structure import Block, count_words
 
 # epub:type, ARIA roles without "doc-", and the reference types of EPUB 2's guide.
 _TYPE_NAMES = """
@@ -40,7 +40,7 @@ def is_publishers_page(href: str, types: set[str], blocks: list[Block]) -> bool:
         types: what the page, the landmarks or the guide say it is.
         blocks: its text, not empty.
     """
-    words = sum(len(block.text.split()) for block in blocks)
+    words = count_words(blocks)
     if _mostly_links(blocks):
         return True
     if words > MAX_PUBLISHERS_WORDS:

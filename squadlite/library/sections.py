@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from squadlite.library.frontmatter import is_contents
-from squadlite.library.structure import Block, Chapter, join_blocks
+from squadlite.library.structure import Block, Chapter, count_words, join_blocks
 
 # A heading with fewer words under it is a title page's, or the next heading's first line.
 MIN_CHAPTER_WORDS = 60
@@ -48,17 +48,13 @@ def split_chapters(blocks: list[Block], *, book_title: str) -> tuple[Chapter, ..
     )
 
 
-def _words(blocks: list[Block]) -> int:
-    return sum(len(block.text.split()) for block in blocks)
-
-
 def _dividing_level(blocks: list[Block]) -> int:
     """The highest heading level that divides the book; 0 if none does."""
     for level in range(1, 7):
         filled = Counter(
             section.heading is not None
             and section.heading.level == level
-            and _words(section.blocks) >= MIN_CHAPTER_WORDS
+            and count_words(section.blocks) >= MIN_CHAPTER_WORDS
             and not is_contents(section.blocks)
             for section in _sections(blocks, level)
         )

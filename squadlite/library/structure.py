@@ -1,6 +1,9 @@
 """What every kind of e-book is turned into: blocks on the way, then chapters of one book."""
 
 from dataclasses import dataclass
+from typing import Self
+
+MAX_COVER_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,54 @@ class Chapter:
 
 
 @dataclass(frozen=True)
+class Cover:
+    """
+    The picture on a book's cover. `Cover.from_image` makes one.
+
+    Attributes:
+        media_type: "image/png", "image/jpeg", "image/gif" or "image/webp".
+        data: the image file, at most MAX_COVER_BYTES.
+    """
+
+    media_type: str
+    data: bytes
+
+    @classmethod
+    def from_image(cls, data: bytes) -> Self | None:
+        """The cover in an image file; None for one too large or of a kind not known."""
+        if len(data) > MAX_COVER_BYTES:
+            return None
+        if data.startswith(b"\x89PNG\r\n\x1a\n"):
+            return cls("image/png", data)
+        if data.startswith(b"\xff\xd8\xff"):
+            return cls("image/jpeg", data)
+        if data.startswith((b"GIF87a", b"GIF89a")):
+            return cls("image/gif", data)
+        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+            return cls("image/webp", data)
+        return None
+
+
+@dataclass(frozen=True)
 class Book:
     """
-    A book: its title, author and language as the file names them ("" where it doesn't).
+    A book, as its file describes it.
 
-    `language` is the file's own tag ("en-GB"); `chapters` is never empty, and every chapter has
-    text.
+    Attributes:
+        title: as the file names it, else the file's own name.
+        author: the authors, joined by ", "; "" where the file names none.
+        language: the file's own tag ("en-GB"); "" where it has none.
+        chapters: never empty, and every chapter has text.
+        identifier: what the file calls itself (an ISBN, a UUID, an address); "" where it doesn't.
+        cover: the picture on the cover; None where there is none, or none that we know to show.
     """
 
     title: str
     author: str
     language: str
     chapters: tuple[Chapter, ...]
+    identifier: str = ""
+    cover: Cover | None = None
 
 
 PARAGRAPH_BREAK = "\n\n"
@@ -61,3 +100,8 @@ PARAGRAPH_BREAK = "\n\n"
 def join_blocks(blocks: list[Block]) -> str:
     """The text of a chapter made of these blocks."""
     return PARAGRAPH_BREAK.join(block.text for block in blocks)
+
+
+def count_words(blocks: list[Block]) -> int:
+    """How many words these blocks have, told apart by whitespace."""
+    return sum(len(block.text.split()) for block in blocks)

@@ -89,7 +89,13 @@ def read_text(path: Path, data: bytes) -> Book:
         for paragraph in _mark_chapters(paragraphs)
     ]
     title = header.title or path.stem
-    return Book(title, header.author, header.language, split_chapters(blocks, book_title=title))
+    return Book(
+        title=title,
+        author=header.author,
+        language=header.language,
+        chapters=split_chapters(blocks, book_title=title),
+        identifier=header.identifier,
+    )
 
 
 def _paragraphs(text: str) -> list[_Paragraph]:
