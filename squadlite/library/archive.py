@@ -79,6 +79,10 @@ class BookArchive:
         self._copies = Counter(info.filename for info in members)
         self._spellings = {name.casefold(): name for name in self._members}
 
+    def names(self) -> list[str]:
+        """The members' names, in the order of the archive."""
+        return list(self._members)
+
     def find(self, name: str) -> str | None:
         """The member of this name, or one that differs in case only; None where there is none."""
         if name in self._members:

@@ -12,7 +12,7 @@ MAX_TEXT_BYTES = 128 << 20
 
 def open_book(path: str | Path) -> Book:
     """
-    Read a book: EPUB, plain text, HTML or Markdown, told apart by content, then by extension.
+    Read a book of any `Kind`, told apart by content, then by extension.
 
     Raises:
         BookError: no such file, or it can't be read.
@@ -22,6 +22,7 @@ def open_book(path: str | Path) -> Book:
     """
     # The readers are imported here, because an indexed book is opened without any of them.
     from squadlite.library.epub import read_epub  # noqa: PLC0415
+    from squadlite.library.fb2 import read_fb2  # noqa: PLC0415
     from squadlite.library.html import read_html  # noqa: PLC0415
     from squadlite.library.kinds import Kind, detect_kind  # noqa: PLC0415
     from squadlite.library.markdown import read_markdown  # noqa: PLC0415
@@ -32,6 +33,8 @@ def open_book(path: str | Path) -> Book:
         kind = detect_kind(path)
         if kind is Kind.EPUB:
             return read_epub(path)
+        if kind is Kind.FB2:
+            return read_fb2(path)
         read = {Kind.HTML: read_html, Kind.MARKDOWN: read_markdown, Kind.TEXT: read_text}[kind]
         return read(path, _read_bounded(path))
     except OSError as error:

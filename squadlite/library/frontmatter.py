@@ -13,7 +13,7 @@ cover frontispiece z3998:frontispiece toc landmarks page-list loi lot loa lov in
 _PUBLISHERS_TYPES = frozenset(_TYPE_NAMES.split())
 _PUBLISHERS_NAMES = re.compile(
     r"(half)?-?_?title-?_?page|cover|imprint|colophon|(un)?copyright(-?_?page)?|toc|nav|contents"
-    r"|table-?_?of-?_?contents|loi|license|licence|wrap\d+",
+    r"|table-?_?of-?_?contents|loi|list-?_?of-?_?illustrations|license|licence|wrap\d+",
     re.IGNORECASE,
 )
 _COPYRIGHT = re.compile(
