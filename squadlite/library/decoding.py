@@ -50,14 +50,14 @@ def _decode(data: bytes, *, declared: bool) -> str:
     wide = _wide_encoding(data)
     if wide is not None:
         return data.decode(wide, errors="replace")
-    encoding = _declared_encoding(data) if declared else None
-    for name in filter(None, (encoding, "utf-8")):
+    named = _declared_encoding(data) if declared else None
+    for candidate in filter(None, (named, "utf-8")):
         try:
-            return data.decode(name)
+            return data.decode(candidate)
         except UnicodeError:
             continue
-    if encoding and encoding not in ("utf-8", "cp1252"):
-        return data.decode(encoding, errors="replace")  # a few bytes are damaged
+    if named and named not in ("utf-8", "cp1252"):
+        return data.decode(named, errors="replace")  # a few bytes are damaged
     return _decode_western(data)
 
 

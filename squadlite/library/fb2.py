@@ -9,17 +9,16 @@ from lxml import etree
 
 from squadlite.errors import BrokenBookError, UnsupportedBookError
 from squadlite.library.archive import MAX_ITEM_BYTES, MAX_TOTAL_BYTES, BookArchive
-from squadlite.library.frontmatter import is_publishers_page
+from squadlite.library.frontmatter import is_publishers_page, is_title_page
 from squadlite.library.gutenberg import without_licence
 from squadlite.library.markup import local_name, page_blocks, parse_xml, text_content
-from squadlite.library.sections import MIN_CHAPTER_WORDS, split_chapters
+from squadlite.library.sections import split_chapters
 from squadlite.library.structure import (
     MAX_COVER_BYTES,
     Block,
     Book,
     Chapter,
     Cover,
-    count_words,
     join_blocks,
 )
 
@@ -143,15 +142,12 @@ def _body_blocks(body: etree._Element, *, book_title: str) -> Iterator[Block]:
     _turn_into_html(body)
     for part in body.iterchildren(etree.Element):
         blocks = page_blocks(part)
-        if blocks and not _is_front_matter(blocks, book_title):
+        if not blocks or is_title_page(book_title, blocks):
+            continue
+        # A section's first line serves as a page's name: "Imprint", "List of Illustrations".
+        name = blocks[0].text.replace(" ", "-")
+        if not is_publishers_page(name, set(), blocks):
             yield from blocks
-
-
-def _is_front_matter(blocks: list[Block], book_title: str) -> bool:
-    first = " ".join(blocks[0].text.split())
-    if first.casefold() == book_title.casefold() and count_words(blocks) < MIN_CHAPTER_WORDS:
-        return True
-    return is_publishers_page(first.replace(" ", "-"), set(), blocks)
 
 
 def _note_chapters(bodies: list[etree._Element]) -> list[Chapter]:

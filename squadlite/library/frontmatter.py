@@ -23,6 +23,7 @@ _CONTENTS = re.compile(
     r"(?:table of )?contents|inhalt(?:sverzeichnis)?|table des matières|índice|indice"
 )
 MAX_CONTENTS_WORDS = 20
+MAX_TITLE_PAGE_WORDS = 60
 MAX_PUBLISHERS_WORDS = 1000
 MAX_COPYRIGHT_WORDS = 500
 MIN_LINK_SHARE = 0.6
@@ -51,6 +52,12 @@ def is_publishers_page(href: str, types: set[str], blocks: list[Block]) -> bool:
     if _PUBLISHERS_NAMES.fullmatch(stem):
         return True
     return words <= MAX_COPYRIGHT_WORDS and any(_COPYRIGHT.search(block.text) for block in blocks)
+
+
+def is_title_page(title: str, blocks: list[Block]) -> bool:
+    """Whether a part of a book has its title and hardly more."""
+    first = " ".join(blocks[0].text.split())
+    return first.casefold() == title.casefold() and count_words(blocks) <= MAX_TITLE_PAGE_WORDS
 
 
 def _mostly_links(blocks: list[Block]) -> bool:
