@@ -26,6 +26,7 @@ def open_book(path: str | Path) -> Book:
     from squadlite.library.html import read_html  # noqa: PLC0415
     from squadlite.library.kinds import Kind, detect_kind  # noqa: PLC0415
     from squadlite.library.markdown import read_markdown  # noqa: PLC0415
+    from squadlite.library.mobi.reader import read_mobi  # noqa: PLC0415
     from squadlite.library.text import read_text  # noqa: PLC0415
 
     path = check_book_file(path)
@@ -35,6 +36,8 @@ def open_book(path: str | Path) -> Book:
             return read_epub(path)
         if kind is Kind.FB2:
             return read_fb2(path)
+        if kind is Kind.MOBI:
+            return read_mobi(path)
         read = {Kind.HTML: read_html, Kind.MARKDOWN: read_markdown, Kind.TEXT: read_text}[kind]
         return read(path, _read_bounded(path))
     except OSError as error:

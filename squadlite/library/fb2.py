@@ -167,21 +167,25 @@ def _note_chapters(bodies: list[etree._Element]) -> list[Chapter]:
 
 def _turn_into_html(body: etree._Element) -> None:
     """Name the elements as HTML does: titles of sections become headings, all of one level."""
-    for element in list(body.iter(etree.Element)):
+    for heading in _headings(body):
+        heading.tag = "h1"
+        _break_lines(heading)
+    for element in body.iter(etree.Element):
         name = local_name(element)
-        if name == "section":
-            heading = _heading(element)
-            if heading is not None:
-                heading.tag = "h1"
-                _break_lines(heading)
-        elif name == "stanza":
+        if name == "stanza":
             _break_lines(element)
         elif name == "a":
             element.set("href", element.get(_HREF, ""))
             if element.get("type") == "note":
                 element.set("role", "doc-noteref")
-        # Read anew: the heading that its section found has another name by now.
-        element.tag = _HTML_NAMES.get(local_name(element), local_name(element))
+        element.tag = _HTML_NAMES.get(name, name)
+
+
+def _headings(body: etree._Element) -> list[etree._Element]:
+    """What heads the sections; where nothing does, every paragraph in bold."""
+    found = [_heading(section) for section in body.iterfind(".//{*}section")]
+    headings = [heading for heading in found if heading is not None]
+    return headings or [line for line in body.iterfind(".//{*}section/{*}p") if _is_bold(line)]
 
 
 def _heading(section: etree._Element) -> etree._Element | None:

@@ -55,9 +55,10 @@ def is_publishers_page(href: str, types: set[str], blocks: list[Block]) -> bool:
 
 
 def is_title_page(title: str, blocks: list[Block]) -> bool:
-    """Whether a part of a book has its title and hardly more."""
-    first = " ".join(blocks[0].text.split())
-    return first.casefold() == title.casefold() and count_words(blocks) <= MAX_TITLE_PAGE_WORDS
+    """Whether a part of a book has its title, perhaps without the subtitle, and hardly more."""
+    first = " ".join(blocks[0].text.split()).casefold()
+    is_title = first in (title.casefold(), title.casefold().partition(":")[0])
+    return is_title and count_words(blocks) <= MAX_TITLE_PAGE_WORDS
 
 
 def _mostly_links(blocks: list[Block]) -> bool:
