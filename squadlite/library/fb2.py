@@ -178,7 +178,8 @@ def _turn_into_html(body: etree._Element) -> None:
             element.set("href", element.get(_HREF, ""))
             if element.get("type") == "note":
                 element.set("role", "doc-noteref")
-        element.tag = _HTML_NAMES.get(name, name)
+        if name in _HTML_NAMES:
+            element.tag = _HTML_NAMES[name]
 
 
 def _headings(body: etree._Element) -> list[etree._Element]:

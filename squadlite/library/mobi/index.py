@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 Bytes = bytes | memoryview
 ReadRecord = Callable[[int], Bytes]
@@ -113,7 +114,7 @@ def _read_entries(record: Bytes, tags: list[_Tag], control_bytes: int) -> Iterat
         raise DamagedIndexError(f"{count} rows in a record of {len(record)} bytes")
     offsets = record[idxt + 4 : idxt + 4 + 2 * count]
     starts = [int.from_bytes(offsets[at : at + 2], "big") for at in range(0, len(offsets), 2)]
-    for start, end in zip(starts, [*starts[1:], idxt], strict=True):
+    for start, end in pairwise([*starts, idxt]):
         row = bytes(record[start:end])
         name_end = 1 + (row[0] if row else 0)
         if name_end + control_bytes > len(row):

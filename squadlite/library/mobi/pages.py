@@ -11,6 +11,7 @@ from squadlite.library.mobi.header import Header
 from squadlite.library.mobi.index import DamagedIndexError, Index, ReadRecord, read_index
 
 _PAGE_BREAK = re.compile(rb"<\s*mbp:pagebreak", re.IGNORECASE)
+_PAGE_END = re.compile(rb"</(?:body|html)\s{0,9}>", re.IGNORECASE)
 _CONTENTS_REFERENCE = re.compile(rb"<reference\b[^<>]{0,500}\btype\s*=\s*[\"']?toc\b[^<>]*>", re.I)
 _FILEPOS = re.compile(rb"\bfilepos\s*=\s*[\"']?(\d{1,10})", re.IGNORECASE)
 _LINK = re.compile(
@@ -61,6 +62,7 @@ def read_pages(
     """
     fragment_places: list[int] = []
     if header.skeletons is None:
+        markup = _without_ends(markup)
         starts = [0, *(found.start() for found in _PAGE_BREAK.finditer(markup))]
         pages = [
             Page(start, markup[start:end])
@@ -71,10 +73,17 @@ def read_pages(
         fragments = _read_table(read_record, header.fragments)
         fragment_places = [_number(entry.name) for entry in fragments.entries]
         pages = _put_together(markup, skeletons, fragments)
-        pages = pages or [Page(0, markup[: _first_flow(header, read_record, len(markup))])]
+        if not pages:
+            end = _first_flow(header, read_record, len(markup))
+            pages = [Page(0, _without_ends(markup[:end]))]
     contents = _read_table(read_record, header.contents)
     lines = _lines(contents, fragment_places, header) or _lines_within(pages, header)
     return pages, sorted(lines, key=_place)
+
+
+def _without_ends(markup: bytes) -> bytes:
+    """Markup of several pages in a row, of which a parser would read the first alone."""
+    return _PAGE_END.sub(lambda found: b" " * len(found[0]), markup)
 
 
 def _read_table(read_record: ReadRecord, number: int | None) -> Index:
