@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 Pack = Callable[[bytes], bytes]
@@ -126,7 +127,7 @@ def _row(tags: Sequence[Tag], values: dict[int, Sequence[int]]) -> bytes:
 def contents(*lines: tuple[str, int, int]) -> list[bytes]:
     """A table of contents: title, place and depth of each line."""
     labels = [title.encode() for title, _, _ in lines]
-    places = [sum(len(varint(len(text)) + text) for text in labels[:n]) for n in range(len(labels))]
+    places = [0, *accumulate(len(varint(len(label)) + label) for label in labels)][:-1]
     rows = [
         (b"%03d" % number, {1: (place,), 3: (label,), 4: (depth,)})
         for number, ((_, place, depth), label) in enumerate(zip(lines, places, strict=True))
