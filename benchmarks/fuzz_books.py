@@ -113,10 +113,10 @@ def _with_damaged_member(data: bytes, chance: random.Random) -> bytes:
         zipfile.ZipFile(io.BytesIO(data)) as whole,
         zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        members = {info.filename: whole.read(info) for info in whole.infolist()}
-        chosen = chance.choice(list(members))
-        for name, content in members.items():
-            archive.writestr(name, damage(content, chance) if name == chosen else content)
+        chosen = chance.choice(whole.infolist())
+        for info in whole.infolist():
+            content = whole.read(info)
+            archive.writestr(info, damage(content, chance) if info is chosen else content)
     return copy.getvalue()
 
 

@@ -10,7 +10,7 @@ SAMPLE = Path(__file__).parent / "books" / "the-salt-road.epub"
 
 
 def test_the_same_words_are_counted_in_runs() -> None:
-    words = "the salt road goes over the hills".split()
+    words = ["the", "salt", "road", "goes", "over", "the", "hills"]
     assert same_words(words, words) == 1.0
     assert same_words(words, words[:-1]) == 3 / 4
     assert same_words(words, reversed_words := words[::-1]) == 0.0
