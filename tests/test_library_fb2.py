@@ -169,6 +169,11 @@ def test_the_declared_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     assert open_book(path).chapters[0].text.startswith("Соль\n\nIt was")
 
 
+def test_a_book_of_images_is_refused_as_one(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedBookError, match="3 images and hardly a word"):
+        read(tmp_path, section("", "<p>End.</p>"), binaries=BINARY * 3)
+
+
 def test_a_zipped_book_is_read(tmp_path: Path) -> None:
     path = tmp_path / "road.fb2.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

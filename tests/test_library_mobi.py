@@ -368,6 +368,12 @@ def test_a_locked_book_is_refused_as_locked(tmp_path: Path) -> None:
         open_book(path)
 
 
+def test_a_book_of_images_is_refused_as_one(tmp_path: Path) -> None:
+    pages = b"<mbp:pagebreak/>".join([b"<img recindex=00001>"] * 9)
+    with pytest.raises(UnsupportedBookError, match="9 images and hardly a word"):
+        open_book(write_mobi(tmp_path / "a.mobi", pages + b"<p>The end.</p>"))
+
+
 def test_a_print_replica_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedBookError, match="print replica"):
         open_book(write_mobi(tmp_path / "a.azw4", b"%MOP" + bytes(100)))

@@ -7,11 +7,12 @@ from urllib.parse import unquote, urlsplit
 
 from lxml import etree
 
-from squadlite.errors import BrokenBookError, ProtectedBookError, UnsupportedBookError
+from squadlite.errors import BrokenBookError, ProtectedBookError
 from squadlite.library.archive import BookArchive
 from squadlite.library.contents import Entry, first_heading, split_page
 from squadlite.library.frontmatter import is_publishers_page
 from squadlite.library.gutenberg import without_licence
+from squadlite.library.kinds import refuse_images
 from squadlite.library.markup import (
     local_name,
     page_blocks,
@@ -82,11 +83,8 @@ def read_epub(path: Path) -> Book:
         entries, skipped = _read_navigation(archive, package)
         pages = _read_pages(archive, package, skipped)
         cover = _read_cover(archive, package)
-    if sum(count_words(page.blocks) for page in pages) < package.images:
-        raise UnsupportedBookError(
-            f"{path.name}: {package.images} images and hardly a word (a comic or a scan); "
-            "squadlite reads text"
-        )
+    words = sum(count_words(page.blocks) for page in pages)
+    refuse_images(path, words=words, images=package.images)
     chapters = _chapters(pages, entries, book_title=package.metadata.get("title", ""))
     if not chapters:
         raise BrokenBookError(f"{path.name}: no text in any of {len(package.spine)} pages")

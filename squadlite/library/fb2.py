@@ -11,6 +11,7 @@ from squadlite.errors import BrokenBookError, UnsupportedBookError
 from squadlite.library.archive import MAX_ITEM_BYTES, MAX_TOTAL_BYTES, BookArchive
 from squadlite.library.frontmatter import is_publishers_page, is_title_page
 from squadlite.library.gutenberg import without_licence
+from squadlite.library.kinds import refuse_images
 from squadlite.library.markup import local_name, page_blocks, parse_xml, text_content
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import (
@@ -52,7 +53,7 @@ def read_fb2(path: Path) -> Book:
 
     Raises:
         BrokenBookError: damaged or hostile, or without any text.
-        UnsupportedBookError: an archive of several books.
+        UnsupportedBookError: an archive of several books, or a book of images.
     """
     data = _read_file(path)
     # Images are left out before the text is parsed: they are most of many files.
@@ -66,6 +67,8 @@ def read_fb2(path: Path) -> Book:
     main, notes = _bodies(root)
     blocks = [block for body in main for block in _body_blocks(body, book_title=title)]
     chapters = [*split_chapters(without_licence(blocks), book_title=title), *_note_chapters(notes)]
+    words = sum(len(chapter.text.split()) for chapter in chapters)
+    refuse_images(path, words=words, images=sum(1 for _ in _BINARY.finditer(data)))
     if not chapters:
         raise BrokenBookError(f"{path.name}: no text in the FictionBook")
     return Book(

@@ -88,6 +88,20 @@ def detect_kind(path: Path) -> Kind:
     return _text_kind(path, head)
 
 
+def refuse_images(path: Path, *, words: int, images: int) -> None:
+    """
+    Refuse a book whose pages are images, told by having fewer words than images.
+
+    Raises:
+        UnsupportedBookError: it is one.
+    """
+    if words < images:
+        raise UnsupportedBookError(
+            f"{path.name}: {images} images and hardly a word (a comic or a scan); "
+            "squadlite reads text"
+        )
+
+
 def _text_kind(path: Path, head: bytes) -> Kind:
     text = head.replace(b"\0", b"")  # UTF-16, as far as tags go
     if b"<FictionBook" in text:

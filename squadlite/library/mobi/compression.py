@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 Bytes = bytes | memoryview
 # A record holds 4096 bytes of text, some programs' a few more.
@@ -184,6 +184,3 @@ class HuffmanUnpacker:
 def _highest(code: int, bits: int) -> int:
     """The highest number of 32 bits that begins with this code of so many."""
     return ((code + 1) << (_MAX_CODE_BITS - bits)) - 1
-
-
-Unpack = Callable[[Bytes], bytes]

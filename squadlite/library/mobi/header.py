@@ -26,13 +26,7 @@ _FRAGMENT_INDEX = 248
 _SKELETON_INDEX = 252
 KF8 = 8
 
-_CODE_PAGES = {
-    65001: "utf-8",
-    932: "cp932",
-    936: "gbk",
-    949: "cp949",
-    950: "big5",
-}
+_CODE_PAGES = {65001: "utf-8", 932: "cp932", 936: "gbk", 949: "cp949", 950: "big5"}
 _SINGLE_BYTE_CODE_PAGES = frozenset([437, 850, 852, 866, 874, *range(1250, 1259)])
 # The low bits of Windows' locale number name the language.
 _LANGUAGES = {
@@ -143,7 +137,7 @@ def read_header(record: Bytes) -> Header | None:
         encryption=encryption,
         version=version,
         encoding=encoding,
-        trailing_flags=number(_TRAILING_FLAGS),
+        trailing_flags=number(_TRAILING_FLAGS) & 0xFFFF,
         first_image=record_number(_FIRST_IMAGE),
         contents=record_number(_CONTENTS_INDEX),
         fragments=record_number(_FRAGMENT_INDEX) if is_kf8 else None,

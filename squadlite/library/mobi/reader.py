@@ -10,6 +10,7 @@ from squadlite.library.contents import Entry, first_heading, split_page
 from squadlite.library.decoding import clean_controls, decode
 from squadlite.library.frontmatter import is_contents, is_publishers_page, is_title_page
 from squadlite.library.gutenberg import without_licence
+from squadlite.library.kinds import refuse_images
 from squadlite.library.markup import page_blocks, page_types, parse_page
 from squadlite.library.mobi.compression import (
     Bytes,
@@ -35,6 +36,7 @@ MAX_TEXT_BYTES = 32 << 20
 MAX_PAGES = 10_000
 # Links in older books name a place in the markup; as ordinary links they are known for links.
 _PLACE_LINK = re.compile(rb'\bfilepos\s*=\s*"?(\d{1,10})"?', re.IGNORECASE)
+_IMAGE = re.compile(rb"<(?:img|image)\b", re.IGNORECASE)
 _PRINT_REPLICA = b"%MOP"
 
 
@@ -61,7 +63,7 @@ def read_mobi(path: Path) -> Book:
     Raises:
         BrokenBookError: damaged or hostile, or without any text.
         ProtectedBookError: locked by DRM.
-        UnsupportedBookError: a print replica, which is a PDF.
+        UnsupportedBookError: a print replica, which is a PDF, or a book of images.
     """
     database = PalmDatabase(path)
     older, edition = _editions(database)
@@ -80,6 +82,8 @@ def read_mobi(path: Path) -> Book:
     if len(pages) > MAX_PAGES:
         raise database.broken(f"{len(pages)} pages, at most {MAX_PAGES}")
     chapters = _chapters(pages, lines, header, book_title=title)
+    words = sum(len(chapter.text.split()) for chapter in chapters)
+    refuse_images(path, words=words, images=len(_IMAGE.findall(markup)))
     if not chapters:
         raise database.broken(f"no text in any of {len(pages)} pages")
     return Book(
