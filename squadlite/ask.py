@@ -32,12 +32,17 @@ class CitedPassage:
 
 @dataclass(frozen=True)
 class Place:
-    """One place that gives an answer: the chapter's text[start:end] is `text`."""
+    """
+    One place that gives an answer: the chapter's text[start:end] is `text`.
+
+    `page` is the label of the page that it begins on; None for a book without pages.
+    """
 
     text: str
     chapter: ChapterInfo
     start: int
     end: int
+    page: str | None
     passage: CitedPassage
 
 
@@ -47,7 +52,7 @@ class Answer:
     One answer and all its places.
 
     Attributes:
-        text, chapter, start, end, passage: those of its best place.
+        text, chapter, start, end, page, passage: those of its best place.
         score: 0..1, how sure it is that this answers the question.
         book: the book's title.
         places: where the book says it, best first; the same but for case, articles and punctuation.
@@ -59,6 +64,7 @@ class Answer:
     chapter: ChapterInfo
     start: int
     end: int
+    page: str | None
     passage: CitedPassage
     places: tuple[Place, ...]
 
@@ -221,5 +227,6 @@ def _place(index: BookIndex, found: Sequence[Passage], candidate: Candidate) -> 
         chapter=index.chapters[passage.chapter_index],
         start=passage.start + span.start,
         end=passage.start + span.end,
+        page=passage.page_at(span.start),
         passage=CitedPassage(passage.text, passage.start, passage.end),
     )

@@ -82,8 +82,8 @@ def ask(
     """
     Ask BOOK a QUESTION and cite the place that answers it.
 
-    BOOK is an EPUB, MOBI, AZW3, FB2, plain text, HTML or Markdown file. The first question to a
-    book builds its index in the cache directory; later ones reuse it.
+    BOOK is an EPUB, PDF, MOBI, AZW3, FB2, DOCX, ODT, RTF, plain text, HTML or Markdown file. The
+    first question to a book builds its index in the cache directory; later ones reuse it.
 
     Beside each answer stands how sure it is: of a hundred answers at 70%, about seventy are right.
     Where the best one isn't sure enough, the book doesn't say, and you see the nearest guesses;
@@ -186,7 +186,7 @@ def _print_reply(reply: "Reply", title: str) -> None:
     else:
         best = reply.answers[0]
         console.print(Text(_one_line(best.text), style="bold green"))
-        console.print(Text(f"{best.book}, {best.chapter.title}  ({best.score:.0%} sure)"))
+        console.print(Text(f"{best.book}, {_chapters([best])}  ({best.score:.0%} sure)"))
         passage = Padding(_marked_passage(best, colour=console.is_terminal), (1, 4))
         with console.capture() as capture:
             console.print(passage)
@@ -213,9 +213,12 @@ def _marked_passage(answer: "Answer", *, colour: bool) -> "Text":
     return Text(f"{before}**{marked}**{after}")
 
 
-def _chapters(places: "Sequence[Place]") -> str:
-    """The chapters that places are in, each once and in the order of the places."""
-    counts = Counter(place.chapter.title for place in places)
+def _chapters(places: "Sequence[Place | Answer]") -> str:
+    """The chapters and pages that places are in, each once and in the order of the places."""
+    counts = Counter(
+        place.chapter.title if place.page is None else f"{place.chapter.title} p. {place.page}"
+        for place in places
+    )
     return ", ".join(
         title if count == 1 else f"{title} ({count} times)" for title, count in counts.items()
     )

@@ -18,7 +18,7 @@ from squadlite.library.concordance import Concordance, Stemmer
 from squadlite.library.passages import split_passages
 from squadlite.library.query import query_words
 from squadlite.library.ranking import PassageTable, Term, rank_by_both, rank_passages
-from squadlite.library.structure import Book, Chapter
+from squadlite.library.structure import Book, Chapter, PageStart, page_at
 from squadlite.library.vectors import (
     VECTORS_TABLE,
     PassageVectors,
@@ -30,7 +30,7 @@ from squadlite.library.vectors import (
 Progress = Callable[[int, int], None]
 
 # Raise it whenever the same book would give another index.
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 _APPLICATION_ID = 0x53515A49  # "SQZI", so that another program's database is told apart
 # A chapter's text stands in its passages', each up to where the next begins, so that what overlaps
 # is kept once. Numbers of all passages are arrays of _NUMBER, read at once.
@@ -39,6 +39,8 @@ _SCHEMA = f"""
     PRAGMA user_version = {INDEX_VERSION};
     CREATE TABLE book (title TEXT, author TEXT, language TEXT);
     CREATE TABLE chapters (id INTEGER PRIMARY KEY, title TEXT, href TEXT);
+    CREATE TABLE pages (chapter INTEGER, start INTEGER, label TEXT, PRIMARY KEY (chapter, start))
+        WITHOUT ROWID;
     CREATE TABLE passages (id INTEGER PRIMARY KEY, text TEXT);
     CREATE TABLE arrays (chapters BLOB, starts BLOB, ends BLOB, words BLOB, places BLOB);
     CREATE TABLE terms (term TEXT PRIMARY KEY, passages INTEGER, places BLOB) WITHOUT ROWID;
@@ -69,6 +71,8 @@ class Passage:
         score: how much it looks like an answer; comparable within one search only.
         bm25: the part of the score that the question's words have; all of it without vectors.
         cosine: how near its vector is to the question's, -1..1; None in a search without vectors.
+        pages: the page that the passage begins on, at 0, and those that begin within it; empty for
+            a book without pages.
     """
 
     chapter_index: int
@@ -78,6 +82,11 @@ class Passage:
     score: float
     bm25: float
     cosine: float | None = None
+    pages: tuple[PageStart, ...] = ()
+
+    def page_at(self, offset: int) -> str | None:
+        """The label of the page that a place in the passage stands on; None without pages."""
+        return page_at(self.pages, offset)
 
 
 class BookIndex:
@@ -157,7 +166,9 @@ class BookIndex:
         pieces = self._connection.execute(
             "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", (first, end)
         )
-        return Chapter(info.index, info.title, info.href, "".join(text for (text,) in pieces))
+        text = "".join(text for (text,) in pieces)
+        pages = self._pages(index, 0, len(text))
+        return Chapter(info.index, info.title, info.href, text, pages)
 
     def add_vectors(
         self, embedder: TextEmbedder, *, progress: Progress | None = None
@@ -261,9 +272,18 @@ class BookIndex:
             text += piece
             if len(text) >= before + end - start:
                 break
-        return Passage(
-            chapter, start, end, text[before : before + end - start], score, bm25, cosine
+        text = text[before : before + end - start]
+        pages = self._pages(chapter, start, end)
+        return Passage(chapter, start, end, text, score, bm25, cosine, pages)
+
+    def _pages(self, chapter: int, start: int, end: int) -> tuple[PageStart, ...]:
+        """Where pages begin in a part of a chapter's text, the one that it begins on at 0."""
+        rows = self._connection.execute(
+            "SELECT label, start FROM pages WHERE chapter = ?1 AND start < ?3 AND start >= "
+            "(SELECT max(start) FROM pages WHERE chapter = ?1 AND start <= ?2) ORDER BY start",
+            (chapter, start, end),
         )
+        return tuple(PageStart(label, max(place - start, 0)) for label, place in rows)
 
     def _texts(self) -> list[str]:
         """The text of every passage."""
@@ -315,6 +335,10 @@ def _build(book: Book, progress: Progress | None) -> sqlite3.Connection:
     for chapter in book.chapters:
         connection.execute(
             "INSERT INTO chapters VALUES (?, ?, ?)", (chapter.index, chapter.title, chapter.href)
+        )
+        connection.executemany(
+            "INSERT INTO pages VALUES (?, ?, ?)",
+            ((chapter.index, page.start, page.label) for page in chapter.pages),
         )
         connection.executemany("INSERT INTO passages VALUES (?, ?)", passages.add(chapter))
         done += len(chapter.text)

@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from squadlite.library.frontmatter import is_contents
-from squadlite.library.structure import Block, Chapter, count_words, join_blocks
+from squadlite.library.frontmatter import is_contents, is_publishers_page
+from squadlite.library.structure import Block, Chapter, count_words, join_blocks, page_starts
 
 # A heading with fewer words under it is a title page's, or the next heading's first line.
 MIN_CHAPTER_WORDS = 60
@@ -33,8 +33,10 @@ def split_chapters(blocks: list[Block], *, book_title: str) -> tuple[Chapter, ..
         Chapters in order; none if there is no text.
     """
     sections = _join_bare(_sections(blocks, _dividing_level(blocks)))
-    if len(sections) > 1 and sections[0].heading is None and not _has_prose(sections[0].blocks):
+    if len(sections) > 1 and sections[0].heading is None and not has_prose(sections[0].blocks):
         del sections[0]
+    of_book = [section for section in sections if not _is_publishers(section)]
+    sections = of_book or sections
     if not sections and blocks:
         sections = [_Section(None, blocks)]
     return tuple(
@@ -43,6 +45,7 @@ def split_chapters(blocks: list[Block], *, book_title: str) -> tuple[Chapter, ..
             title=_title(section.heading) or book_title,
             href=_href(section.heading),
             text=join_blocks(section.blocks),
+            pages=page_starts(section.blocks),
         )
         for index, section in enumerate(sections)
     )
@@ -95,7 +98,14 @@ def _join_bare(sections: list[_Section]) -> list[_Section]:
     return merged
 
 
-def _has_prose(blocks: list[Block]) -> bool:
+def _is_publishers(section: _Section) -> bool:
+    """Whether the heading names a page that isn't the author's: an imprint, a colophon."""
+    name = "-".join(_title(section.heading).split())
+    return bool(name) and is_publishers_page(name, set(), section.blocks)
+
+
+def has_prose(blocks: list[Block]) -> bool:
+    """Whether these blocks hold sentences, not only titles and lists."""
     return any(
         len(block.text.split()) >= MIN_PROSE_WORDS
         and block.text.rstrip("\"'”’)»]").endswith((".", "!", "?", "…"))

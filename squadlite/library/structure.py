@@ -1,9 +1,25 @@
 """What every kind of e-book is turned into: blocks on the way, then chapters of one book."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 MAX_COVER_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class PageStart:
+    """
+    Where a page of the printed book begins in a text.
+
+    Attributes:
+        label: what the book calls the page: "12", "xiv".
+        start: how many characters stand before it.
+    """
+
+    label: str
+    start: int
 
 
 @dataclass(frozen=True)
@@ -16,12 +32,15 @@ class Block:
         level: 1-6 for a heading, 0 for everything else.
         anchors: ids that links into the book may point to.
         link_share: the part of the characters that stand inside links, 0..1.
+        pages: the page that the block begins on, at 0, and those that begin within it; empty for
+            a book without pages.
     """
 
     text: str
     level: int = 0
     anchors: tuple[str, ...] = ()
     link_share: float = 0.0
+    pages: tuple[PageStart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,12 +54,15 @@ class Chapter:
         href: where it stands in the book's file: an archive member for EPUB, with "#anchor"
             where one file holds several chapters; "#anchor" or "" for books of one file.
         text: clean text, paragraphs apart by a blank line. All offsets count its characters.
+        pages: the page that the chapter begins on, at 0, and those that begin within it, in order;
+            empty for a book without pages.
     """
 
     index: int
     title: str
     href: str
     text: str
+    pages: tuple[PageStart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +122,25 @@ PARAGRAPH_BREAK = "\n\n"
 def join_blocks(blocks: list[Block]) -> str:
     """The text of a chapter made of these blocks."""
     return PARAGRAPH_BREAK.join(block.text for block in blocks)
+
+
+def page_starts(blocks: list[Block]) -> tuple[PageStart, ...]:
+    """Where pages begin in the text of a chapter made of these blocks (see `join_blocks`)."""
+    starts: list[PageStart] = []
+    offset = 0
+    for block in blocks:
+        for page in block.pages:
+            # Most blocks begin on the page that the last one ended on.
+            if not starts or page.label != starts[-1].label:
+                starts.append(PageStart(page.label, offset + page.start))
+        offset += len(block.text) + len(PARAGRAPH_BREAK)
+    return tuple(starts)
+
+
+def page_at(pages: Sequence[PageStart], offset: int) -> str | None:
+    """The label of the page that the character at `offset` stands on; None without pages."""
+    place = bisect_right(pages, offset, key=lambda page: page.start)
+    return pages[place - 1].label if place else None
 
 
 def count_words(blocks: list[Block]) -> int:
