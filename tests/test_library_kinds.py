@@ -25,6 +25,8 @@ from squadlite.library.kinds import Kind, detect_kind
         ("book.html", "<html><body>Zoë".encode("utf-16"), Kind.HTML),
         ("book.xml", b'<?xml version="1.0"?><FictionBook xmlns="x">', Kind.FB2),
         ("book.fb2", "<FictionBook/>".encode("utf-16"), Kind.FB2),
+        ("book.pdf", b"%PDF-1.7\n", Kind.PDF),
+        ("book.dat", b"\r\nTo follow:\r\n%PDF-1.4\n", Kind.PDF),
         ("book.dat", b"\0" * 60 + b"BOOKMOBI", Kind.MOBI),
         ("book.pdb", b"\0" * 60 + b"TEXtREAd", Kind.MOBI),
         ("book.md", b"# Once", Kind.MARKDOWN),
@@ -48,7 +50,6 @@ def test_an_epub_under_any_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"%PDF-1.7\n", "a PDF file"),
         (b"TPZ0", "Topaz"),
         (b"CONT\x02\0", "KFX"),
         (b"\xeaDRMION\xee", "KFX"),
@@ -68,7 +69,7 @@ def test_what_we_do_not_read_is_named(tmp_path: Path, content: bytes, named: str
     path.write_bytes(content)
     with pytest.raises(UnsupportedBookError, match=named) as caught:
         open_book(path)
-    for kind in ("EPUB", "MOBI", "AZW3", "FB2", "plain text", "HTML", "Markdown"):
+    for kind in ("EPUB", "PDF", "MOBI", "AZW3", "FB2", "plain text", "HTML", "Markdown"):
         assert kind in str(caught.value).partition("squadlite reads ")[2]
 
 

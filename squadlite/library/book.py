@@ -27,6 +27,7 @@ def open_book(path: str | Path) -> Book:
     from squadlite.library.kinds import Kind, detect_kind  # noqa: PLC0415
     from squadlite.library.markdown import read_markdown  # noqa: PLC0415
     from squadlite.library.mobi.reader import read_mobi  # noqa: PLC0415
+    from squadlite.library.pdf import read_pdf  # noqa: PLC0415
     from squadlite.library.text import read_text  # noqa: PLC0415
 
     path = check_book_file(path)
@@ -34,6 +35,8 @@ def open_book(path: str | Path) -> Book:
         kind = detect_kind(path)
         if kind is Kind.EPUB:
             return read_epub(path)
+        if kind is Kind.PDF:
+            return read_pdf(path)
         if kind is Kind.FB2:
             return read_fb2(path)
         if kind is Kind.MOBI:

@@ -9,13 +9,14 @@ from pathlib import Path
 from squadlite.errors import BrokenBookError, UnsupportedBookError
 from squadlite.library.archive import DAMAGE, BoundedReader
 
-_READ = "squadlite reads EPUB, MOBI, AZW3, FB2, plain text, HTML and Markdown"
+_READ = "squadlite reads EPUB, PDF, MOBI, AZW3, FB2, plain text, HTML and Markdown"
 
 
 class Kind(Enum):
     """The kinds of book that squadlite reads."""
 
     EPUB = "EPUB"
+    PDF = "PDF"
     FB2 = "FictionBook"
     MOBI = "MOBI, AZW3 or PalmDOC"
     HTML = "HTML"
@@ -25,7 +26,6 @@ class Kind(Enum):
 
 # How files begin that are books, or are taken for them; a name stands for a kind we don't read.
 _SIGNATURES: tuple[tuple[int, bytes, Kind | str], ...] = (
-    (0, b"%PDF-", "a PDF file"),
     (60, b"BOOKMOBI", Kind.MOBI),
     (60, b"TEXtREAd", Kind.MOBI),
     (0, b"TPZ0", "a Kindle book (Topaz)"),
@@ -51,6 +51,9 @@ _ZIP_KINDS: tuple[tuple[str, Kind | str], ...] = (
     (".kfx", "a Kindle book (KFX)"),
 )
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+# As other readers do, we take a file for a PDF if its mark stands somewhere near the start.
+_PDF_MARK = b"%PDF-"
+_PDF_MARK_BYTES = 1024
 _EPUB_START = b"mimetypeapplication/epub+zip"
 _HTML = re.compile(rb"<!doctype\s+html|<html[\s>]|<head[\s>]|<body[\s>]", re.IGNORECASE)
 _TAG = re.compile(rb"<(?:p|div|h[1-6]|br)\b[^>]*>", re.IGNORECASE)
@@ -78,6 +81,8 @@ def detect_kind(path: Path) -> Kind:
         head = file.read(HEAD_BYTES)
     if head.startswith(_ZIP_STARTS):
         return Kind.EPUB if _EPUB_START in head else _archive_kind(path)
+    if _PDF_MARK in head[:_PDF_MARK_BYTES]:
+        return Kind.PDF
     for position, signature, kind in _SIGNATURES:
         if head.startswith(signature, position):
             return _readable(path, kind)
