@@ -17,7 +17,7 @@ from squadlite.library.frontmatter import is_contents, is_publishers_page, is_ti
 from squadlite.library.gutenberg import read_header, without_licence
 from squadlite.library.markup import clean_line
 from squadlite.library.pdf_layout import Page, Piece, PlacedBlock, lay_out
-from squadlite.library.sections import has_prose, split_chapters
+from squadlite.library.sections import has_prose, is_division, split_chapters
 from squadlite.library.structure import Block, Book, Chapter, count_words, join_blocks, page_starts
 from squadlite.library.text import mark_headings
 
@@ -27,7 +27,6 @@ _MAX_UNKNOWN_SHARE = 0.3
 _UNKNOWN = re.compile("[\ue000-\uf8ff\ufffd\x00-\x08\x0e-\x1f]")
 # Fewer words a page than these, and a scan's stamps and page numbers are all that is text.
 _MIN_WORDS_PER_PAGE = 3
-_DIVISION = re.compile(r"(?:part|book|volume|tome|band|teil|buch|livre|partie)\b", re.IGNORECASE)
 _FILE_TITLE = re.compile(
     r"\.(?:docx?|odt|rtf|indd|qxd|tex|dvi|pdf|html?|txt|pages)$", re.IGNORECASE
 )
@@ -232,7 +231,7 @@ def _chapter_entries(outline: list[_Entry]) -> Iterator[_Entry]:
     in_division = False
     for entry in outline:
         if entry.depth <= depth:
-            in_division = _DIVISION.match(entry.title) is not None
+            in_division = is_division(entry.title)
         if entry.depth <= depth or (in_division and entry.depth == depth + 1):
             yield entry
 
