@@ -27,6 +27,7 @@ from squadlite.library.kinds import Kind, detect_kind
         ("book.fb2", "<FictionBook/>".encode("utf-16"), Kind.FB2),
         ("book.pdf", b"%PDF-1.7\n", Kind.PDF),
         ("book.dat", b"\r\nTo follow:\r\n%PDF-1.4\n", Kind.PDF),
+        ("book.doc", b"{\\rtf1 text}", Kind.RTF),
         ("book.dat", b"\0" * 60 + b"BOOKMOBI", Kind.MOBI),
         ("book.pdb", b"\0" * 60 + b"TEXtREAd", Kind.MOBI),
         ("book.md", b"# Once", Kind.MARKDOWN),
@@ -53,7 +54,6 @@ def test_an_epub_under_any_name(tmp_path: Path) -> None:
         (b"TPZ0", "Topaz"),
         (b"CONT\x02\0", "KFX"),
         (b"\xeaDRMION\xee", "KFX"),
-        (b"{\\rtf1 text}", "an RTF document"),
         (b"\xd0\xcf\x11\xe0\xa1", "a Word document"),
         (b"ITSF\x03\0", "CHM"),
         (b"AT&TFORM", "DjVu"),
@@ -69,15 +69,25 @@ def test_what_we_do_not_read_is_named(tmp_path: Path, content: bytes, named: str
     path.write_bytes(content)
     with pytest.raises(UnsupportedBookError, match=named) as caught:
         open_book(path)
-    for kind in ("EPUB", "PDF", "MOBI", "AZW3", "FB2", "plain text", "HTML", "Markdown"):
+    for kind in (
+        "EPUB",
+        "PDF",
+        "MOBI",
+        "AZW3",
+        "FB2",
+        "DOCX",
+        "ODT",
+        "RTF",
+        "plain text",
+        "HTML",
+        "Markdown",
+    ):
         assert kind in str(caught.value).partition("squadlite reads ")[2]
 
 
 @pytest.mark.parametrize(
     ("member", "named"),
     [
-        ("word/document.xml", "DOCX"),
-        ("content.xml", "ODT"),
         ("book.kfx", "KFX"),
         ("photo.jpg", "a ZIP archive"),
     ],
@@ -88,6 +98,18 @@ def test_other_archives_are_named(tmp_path: Path, member: str, named: str) -> No
         archive.writestr(member, "x")
     with pytest.raises(UnsupportedBookError, match=named):
         open_book(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "kind"), [("word/document.xml", Kind.DOCX), ("content.xml", Kind.ODT)]
+)
+def test_documents_are_told_by_what_their_archive_holds(
+    tmp_path: Path, member: str, kind: Kind
+) -> None:
+    path = tmp_path / "book.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, "x")
+    assert detect_kind(path) is kind
 
 
 @pytest.mark.parametrize("name", ["comic.cbz", "comic.zip"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from squadlite.errors import BrokenBookError, UnsupportedBookError
 from squadlite.library.archive import DAMAGE, BoundedReader
 
-_READ = "squadlite reads EPUB, PDF, MOBI, AZW3, FB2, plain text, HTML and Markdown"
+_READ = "squadlite reads EPUB, PDF, MOBI, AZW3, FB2, DOCX, ODT, RTF, plain text, HTML and Markdown"
 
 
 class Kind(Enum):
@@ -19,6 +19,9 @@ class Kind(Enum):
     PDF = "PDF"
     FB2 = "FictionBook"
     MOBI = "MOBI, AZW3 or PalmDOC"
+    DOCX = "DOCX"
+    ODT = "ODT"
+    RTF = "RTF"
     HTML = "HTML"
     MARKDOWN = "Markdown"
     TEXT = "plain text"
@@ -31,8 +34,8 @@ _SIGNATURES: tuple[tuple[int, bytes, Kind | str], ...] = (
     (0, b"TPZ0", "a Kindle book (Topaz)"),
     (0, b"CONT\x02\0", "a Kindle book (KFX)"),
     (0, b"\xeaDRMION\xee", "a Kindle book (KFX)"),
-    (0, b"{\\rtf", "an RTF document"),
-    (0, b"\xd0\xcf\x11\xe0", "a Word document (DOC)"),
+    (0, b"{\\rtf", Kind.RTF),
+    (0, b"\xd0\xcf\x11\xe0", "a Word document (DOC), or one locked with a password"),
     (0, b"ITSF\x03\0", "a help file (CHM)"),
     (0, b"AT&TFORM", "a DjVu file"),
     (0, b"L\0R\0F\0", "a Sony book (LRF)"),
@@ -45,8 +48,8 @@ _SIGNATURES: tuple[tuple[int, bytes, Kind | str], ...] = (
     (0, b"SQLite format 3\0", "a SQLite database"),
 )
 _ZIP_KINDS: tuple[tuple[str, Kind | str], ...] = (
-    ("word/", "a Word document (DOCX)"),
-    ("content.xml", "an OpenDocument text (ODT)"),
+    ("word/", Kind.DOCX),
+    ("content.xml", Kind.ODT),
     (".fb2", Kind.FB2),
     (".kfx", "a Kindle book (KFX)"),
 )
