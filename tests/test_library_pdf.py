@@ -2,6 +2,7 @@
 
 import textwrap
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,17 @@ def test_a_bomb_is_stopped_by_the_limit_of_memory(tmp_path: Path) -> None:
 
 def test_a_process_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Pdf([lines(PROSE)]).write(tmp_path / "book.pdf")
-    monkeypatch.setattr("sys.path", [])
-    with pytest.raises(BookError, match=r"can't be read .*No module named"):
+    hidden = tmp_path / "pypdfium2"
+    hidden.mkdir()
+    (hidden / "__init__.py").write_text("raise ImportError('no PDFium for this machine')")
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    with pytest.raises(BookError, match=r"can't be read .*no PDFium for this machine"):
         open_book(path)
+
+
+def test_pdfs_are_read_in_several_threads_at_once(tmp_path: Path) -> None:
+    path = Pdf([chapter("The Well"), chapter("The Pass")]).write(tmp_path / "book.pdf")
+    with ThreadPoolExecutor(4) as threads:
+        books = list(threads.map(open_book, [path] * 8))
+    assert all(book == books[0] for book in books)
+    assert [chapter.title for chapter in books[0].chapters] == ["The Well", "The Pass"]

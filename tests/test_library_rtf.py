@@ -69,6 +69,7 @@ def test_a_heading_is_known_by_the_name_of_its_style() -> None:
          "Ada | 12 marks\n\nRusk | 6 marks"),
         (r"Salt{\super\chftn}{\footnote\pard\chftn  A note.{\footnote deeper}} is dear.\par More.",
          "Salt is dear.\n\nA note.\n\nMore."),
+        (r"Salt{\*\footnote A note.} is dear.", "Salt is dear.\n\nA note."),
         (r"{\upr{ansi}{\*\ud{unicode}}}text", "text"),
         (r"more } closed {\i than} open }}}} text", "more closed than open text"),
         (r"{never {closed", "never closed"),

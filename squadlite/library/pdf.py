@@ -22,6 +22,7 @@ from squadlite.library.structure import Block, Book, Chapter, count_words, join_
 from squadlite.library.text import mark_headings
 
 MAX_SECONDS = 300
+_PACKAGE = Path(__file__).resolve().parent.parent
 # Text that its fonts don't say the letters of comes out as signs that no book has.
 _MAX_UNKNOWN_SHARE = 0.3
 _UNKNOWN = re.compile("[\ue000-\uf8ff\ufffd\x00-\x08\x0e-\x1f]")
@@ -103,9 +104,9 @@ def read_pdf(path: Path) -> Book:
 
 def _read_document(path: Path) -> _Document:
     """Read the file in a process of its own, as pdf_text.py says why."""
-    # What is importable here is there too, wherever it comes from, and nothing else: the folder
-    # that the user works in is nobody's library.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # What is importable here is there too, wherever it comes from.
+    importable = [str(_PACKAGE.parent), *filter(None, sys.path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(importable)}
     command = [sys.executable, "-P", "-m", "squadlite.library.pdf_text", str(path.resolve())]
     # A file, not a pipe, so that a process that neither ends nor prints can be waited for.
     with tempfile.TemporaryFile() as output:

@@ -294,10 +294,12 @@ class _Piece:
         return style.size < SMALL * self.size and style.baseline < self.baseline
 
     def _word_at(self, index: int) -> bool:
-        """Whether a word or a stop stands before a mark."""
+        """Whether a word or a stop stands before a mark, or nothing: then it is the note's own."""
         first = max(index - MAX_NOTE_MARK, 0)
         while index > first and self._is_raised(index):
             index -= 1
+        if index == 0 and self._is_raised(0):
+            return True
         before = "".join(self.characters[max(index - 2, 0) : index + 1])
         return before[-1:] in ".,;:!?\"'”’)" or (len(before) == 3 and before.isalpha())
 

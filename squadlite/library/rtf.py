@@ -62,7 +62,7 @@ bkmkend pgdsctbl template private upr
 """
 _SKIPPED = frozenset(_SKIPPED_NAMES.split())
 # Of the groups that "\*" lets readers pass over, those that we do not.
-_KNOWN = frozenset(["bkmkstart"])
+_KNOWN = frozenset(["bkmkstart", "footnote"])
 # Groups of which we keep something that isn't the book's text; "info" holds some of them.
 _PLACES = frozenset(["fonttbl", "stylesheet", "info", "title", "author", "bkmkstart"])
 _HEADING_NAME = re.compile(r"heading ([1-6])|(title)", re.IGNORECASE)
