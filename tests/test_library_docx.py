@@ -165,6 +165,13 @@ def test_a_document_that_says_nothing_is_broken(
         open_book(path)
 
 
+def test_a_document_of_pictures_is_refused_as_one(tmp_path: Path) -> None:
+    members: dict[str, str | bytes] = {f"word/media/{n}.png": PNG for n in range(9)}
+    path = write_docx(tmp_path / "x.docx", word_paragraph("Page one"), members=members)
+    with pytest.raises(UnsupportedBookError, match="9 images and hardly a word"):
+        open_book(path)
+
+
 def test_a_damaged_thumbnail_is_no_cover(tmp_path: Path) -> None:
     members: dict[str, str | bytes] = {"docProps/thumbnail.jpeg": b"x" * 2000}
     path = write_docx(tmp_path / "x.docx", word_paragraph("Text."), members=members)

@@ -132,6 +132,13 @@ def test_a_document_that_says_nothing_is_broken(tmp_path: Path, content: str, me
         open_book(path)
 
 
+def test_a_document_of_pictures_is_refused_as_one(tmp_path: Path) -> None:
+    members: dict[str, str | bytes] = {f"Pictures/{n}.png": PNG for n in range(9)}
+    path = write_odt(tmp_path / "x.odt", "<text:p>Page one</text:p>", members=members)
+    with pytest.raises(UnsupportedBookError, match="9 images and hardly a word"):
+        open_book(path)
+
+
 def test_a_spreadsheet_is_refused_as_another_kind(tmp_path: Path) -> None:
     content = (
         f"<office:document-content {OPEN}><office:body><office:spreadsheet/></office:body>"

@@ -9,6 +9,7 @@ from lxml import etree
 from squadlite.errors import BrokenBookError
 from squadlite.library.archive import BookArchive
 from squadlite.library.gutenberg import without_licence
+from squadlite.library.kinds import refuse_images
 from squadlite.library.markup import local_name
 from squadlite.library.office import (
     MAX_STYLE_DEPTH,
@@ -19,7 +20,7 @@ from squadlite.library.office import (
 )
 from squadlite.library.paragraphs import ParagraphBuilder
 from squadlite.library.sections import split_chapters
-from squadlite.library.structure import Block, Book
+from squadlite.library.structure import Block, Book, count_words
 
 _RELATIONSHIPS = "_rels/.rels"
 _DOCUMENT = "word/document.xml"
@@ -44,6 +45,7 @@ def read_docx(path: Path) -> Book:
 
     Raises:
         BrokenBookError: damaged or hostile, or without any text.
+        UnsupportedBookError: its pages are images.
     """
     with BookArchive(path) as archive:
         name = _document_name(archive)
@@ -55,7 +57,9 @@ def read_docx(path: Path) -> Book:
         notes = _read_notes(archive, folder)
         metadata = read_part(archive, _METADATA)
         cover = read_thumbnail(archive, _THUMBNAIL)
+        images = sum(name.startswith(f"{folder}/media/") for name in archive.names())
     blocks = without_licence(_Walker(styles, notes).walk(document))
+    refuse_images(path, words=count_words(blocks), images=images)
     if not blocks:
         raise BrokenBookError(f"{path.name}: no text in the document")
     title = metadata_field(metadata, "title") or path.stem

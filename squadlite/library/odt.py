@@ -7,6 +7,7 @@ from lxml import etree
 from squadlite.errors import BrokenBookError, ProtectedBookError, UnsupportedBookError
 from squadlite.library.archive import BookArchive
 from squadlite.library.gutenberg import without_licence
+from squadlite.library.kinds import refuse_images
 from squadlite.library.markup import local_name
 from squadlite.library.office import (
     MAX_STYLE_DEPTH,
@@ -17,7 +18,7 @@ from squadlite.library.office import (
 )
 from squadlite.library.paragraphs import ParagraphBuilder
 from squadlite.library.sections import split_chapters
-from squadlite.library.structure import Block, Book
+from squadlite.library.structure import Block, Book, count_words
 
 _CONTENT = "content.xml"
 _STYLES = "styles.xml"
@@ -45,7 +46,7 @@ def read_odt(path: Path) -> Book:
     Raises:
         BrokenBookError: damaged or hostile, or without any text.
         ProtectedBookError: locked with a password.
-        UnsupportedBookError: a spreadsheet, a presentation or a drawing.
+        UnsupportedBookError: a spreadsheet or another kind of document, or its pages are images.
     """
     with BookArchive(path) as archive:
         manifest = read_part(archive, _MANIFEST)
@@ -65,7 +66,9 @@ def read_odt(path: Path) -> Book:
         styles = _Styles([content, read_part(archive, _STYLES)])
         metadata = read_part(archive, _METADATA)
         cover = read_thumbnail(archive, _THUMBNAIL)
+        images = sum(name.startswith("Pictures/") for name in archive.names())
     blocks = without_licence(_Walker(styles).walk(text))
+    refuse_images(path, words=count_words(blocks), images=images)
     if not blocks:
         raise BrokenBookError(f"{path.name}: no text in the document")
     title = metadata_field(metadata, "title") or path.stem
