@@ -125,6 +125,20 @@ def test_a_scan_is_refused_as_one(tmp_path: Path) -> None:
         open_book(made.write(tmp_path / "book.pdf"))
 
 
+def test_text_without_known_letters_is_refused(tmp_path: Path) -> None:
+    """As fonts give it that number their letters on their own."""
+    to_unicode = b"1 beginbfrange\n<20> <7e> <e020>\nendbfrange\n"
+    stream = b"90 0 obj\n<</Length %d>>\nstream\n%sendstream\nendobj\n"
+    stream %= (len(to_unicode), to_unicode)
+    font = b"/BaseFont/Courier/Encoding/WinAnsiEncoding"
+    data = Pdf([lines(PROSE)], compress=False).to_bytes()
+    data = data.replace(font, font + b"/ToUnicode 90 0 R")
+    path = tmp_path / "book.pdf"
+    path.write_bytes(data.replace(b"xref\n", stream + b"xref\n", 1))
+    with pytest.raises(UnsupportedBookError, match="its fonts don't say which letters they draw"):
+        open_book(path)
+
+
 def test_pictures_between_pages_of_text_are_passed_over(tmp_path: Path) -> None:
     made = Pdf([lines(PROSE)], image_pages=3)
     assert open_book(made.write(tmp_path / "book.pdf")).chapters[0].text == " ".join(PROSE)

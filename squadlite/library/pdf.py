@@ -36,11 +36,7 @@ _TITLE_SLACK = 40
 # An entry's place is among so many blocks of its page.
 _MAX_LOOKED_AT = 400
 _MAX_BARE_WORDS = 15
-_REFUSALS = {
-    "broken": BrokenBookError,
-    "protected": ProtectedBookError,
-    "unsupported": UnsupportedBookError,
-}
+_REFUSALS = {"broken": BrokenBookError, "protected": ProtectedBookError}
 
 
 @dataclass(frozen=True)
