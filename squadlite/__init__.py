@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from squadlite.answering.reader import Reader
     from squadlite.interface import Book, ask
+    from squadlite.library.library import Library
     from squadlite.pipelines import pipeline
 
 __version__ = "0.1.0"
-__all__ = ["Book", "Reader", "__version__", "ask", "pipeline"]
+__all__ = ["Book", "Library", "Reader", "__version__", "ask", "pipeline"]
 
 # No module has the name of what is exported: once imported it would stand in its place.
 _MODULES = {
     "Book": "squadlite.interface",
+    "Library": "squadlite.library.library",
     "Reader": "squadlite.answering.reader",
     "ask": "squadlite.interface",
     "pipeline": "squadlite.pipelines",

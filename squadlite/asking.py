@@ -54,12 +54,17 @@ class CitedPassage:
 
 @dataclass(frozen=True)
 class Place:
-    """One place that gives an answer: the chapter's text[start:end] is `text`."""
+    """
+    One place that gives an answer: the chapter's text[start:end] is `text`.
+
+    `page` is the label of the page that it begins on; None for a book without pages.
+    """
 
     text: str
     chapter: ChapterInfo
     start: int
     end: int
+    page: str | None
     passage: CitedPassage
 
 
@@ -69,7 +74,7 @@ class Answer:
     One answer and all its places.
 
     Attributes:
-        text, chapter, start, end, passage: those of its best place.
+        text, chapter, start, end, page, passage: those of its best place.
         score: 0..1, how sure it is that this answers the question.
         book: the book's title.
         source: where the library has the book; None for a book that is asked by itself.
@@ -83,6 +88,7 @@ class Answer:
     chapter: ChapterInfo
     start: int
     end: int
+    page: str | None
     passage: CitedPassage
     places: tuple[Place, ...]
 
@@ -264,5 +270,6 @@ def _place(chapter: ChapterInfo, passage: Passage, candidate: Candidate) -> Plac
         chapter=chapter,
         start=passage.start + span.start,
         end=passage.start + span.end,
+        page=passage.page_at(span.start),
         passage=CitedPassage(passage.text, passage.start, passage.end),
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -16,6 +16,7 @@ from squadlite.asking import SPANS_PER_PASSAGE, Reply, ask
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.search import Passage
+from squadlite.library.structure import PageStart
 
 CHAPTER = "0123456789" * 10
 
@@ -108,6 +109,17 @@ def test_an_answer_cites_its_place_in_the_chapter() -> None:
     )
     assert (answer.passage.start, answer.passage.end) == (30, 60)
     assert answer.passage.text == place.text
+
+
+def test_an_answer_cites_its_page_where_the_book_has_pages() -> None:
+    pages = (PageStart("xi", 0), PageStart("12", 7))
+    place = replace(passage(30, 60), pages=pages)
+    (answer,) = reply([place], [reading(place, (5, 8, 2.0))]).answers
+    assert answer.page == answer.places[0].page == "xi"
+    (answer,) = reply([place], [reading(place, (7, 8, 2.0))]).answers
+    assert answer.page == "12"
+    (answer,) = reply([passage(30, 60)], [reading(place, (5, 8, 2.0))]).answers
+    assert answer.page is None
 
 
 def test_the_book_does_not_say_when_the_model_prefers_no_answer() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import pytest
+from pdfs import Pdf, lines
 from tiny_models import random_model, tiny_config
 from tiny_tokenizers import tiny_spec
 
@@ -124,6 +125,19 @@ def test_ask_prints_the_place_for_a_person(
     output = capsys.readouterr().out
     assert "doesn't say" in output or "% sure)" in output
     assert "The Ivory Lever" in output or "The Dinner" in output
+
+
+def test_ask_says_the_page_of_a_book_with_pages(
+    tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    salt = lines(["The carrier of salt slept under the bridge until the moon had gone."])
+    labels = "/PageLabels<</Nums[0<</S/r/St 7>>]>>"
+    path = Pdf([salt], catalog=labels, info={"Title": "Salt"}).write(tmp_path / "book.pdf")
+    arguments = ["ask", str(path), "Who slept?", "--model", str(model), "--min-score", "0"]
+    assert run([*arguments, "--json"]) == run(arguments) == 0
+    first, *shown = capsys.readouterr().out.splitlines()
+    assert {answer["page"] for answer in json.loads(first)["answers"]} == {"vii"}
+    assert "Salt, Salt p. vii  (" in shown[1]
 
 
 def test_min_score_is_how_sure_an_answer_must_be(

@@ -46,6 +46,12 @@ def test_a_declaration_that_cannot_be_is_passed_over(name: str) -> None:
     assert decode(source.encode(), declared=True) == source
 
 
+def test_a_damaged_byte_costs_one_letter_of_what_is_declared() -> None:
+    source = '<?xml version="1.0" encoding="windows-1251"?><p>Соль {}</p>'
+    damaged = source.format("").encode("cp1251").replace(b" <", b" \x98<")
+    assert decode(damaged, declared=True) == source.format("\ufffd")
+
+
 def test_latin_1_is_read_as_what_it_mostly_is() -> None:
     data = b'<meta charset="iso-8859-1">\x93quoted\x94'
     assert decode(data, declared=True).endswith("“quoted”")

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from epubs import book_of, package, page, write_epub
 
-from squadlite.errors import BrokenBookError, ProtectedBookError
+from squadlite.errors import BrokenBookError, ProtectedBookError, UnsupportedBookError
 from squadlite.library.book import open_book
+from squadlite.library.structure import MAX_COVER_BYTES, Cover
 
 PROSE = "<p>Once upon a time there was a carrier of salt, and this is her story.</p>"
 TITLES = {
@@ -273,3 +274,66 @@ def test_pages_that_are_not_linear_are_pages_all_the_same(tmp_path: Path) -> Non
     opf = package(["one.xhtml", "notes.xhtml"]).replace('idref="i1"', 'idref="i1" linear="no"')
     files = {"OPS/book.opf": opf, "OPS/one.xhtml": page(PROSE), "OPS/notes.xhtml": page(PROSE)}
     assert titles(write_epub(path, files)) == ["one", "notes"]
+
+
+IDENTIFIERS = (
+    '<dc:identifier id="isbn">9783161484100</dc:identifier>'
+    '<dc:identifier id="uid">urn:uuid:1</dc:identifier>'
+)
+
+
+def test_the_identifier_is_the_one_that_the_package_calls_unique(tmp_path: Path) -> None:
+    opf = package(["a.xhtml"], metadata=IDENTIFIERS)
+    opf = opf.replace("<package ", '<package unique-identifier="uid" ')
+    path = write_epub(tmp_path / "book.epub", {"OPS/book.opf": opf, "OPS/a.xhtml": page(PROSE)})
+    assert open_book(path).identifier == "urn:uuid:1"
+
+
+PNG = b"\x89PNG\r\n\x1a\n and what follows"
+COVER_ITEM = '<item id="c" href="c.img" media-type="image/png" {}/>'
+
+
+def cover_of(folder: Path, image: bytes, *, item: str = "", metadata: str = "") -> Cover | None:
+    opf = package(["a.xhtml"], extra=COVER_ITEM.format(item), metadata=metadata)
+    files: dict[str, str | bytes] = {
+        "OPS/book.opf": opf,
+        "OPS/a.xhtml": page(PROSE),
+        "OPS/c.img": image,
+    }
+    return open_book(write_epub(folder / "book.epub", files)).cover
+
+
+def test_the_cover_is_the_image_that_is_marked_or_named(tmp_path: Path) -> None:
+    cover = Cover("image/png", PNG)
+    assert cover_of(tmp_path, PNG) is None
+    assert cover_of(tmp_path, PNG, item='properties="cover-image"') == cover
+    assert cover_of(tmp_path, PNG, metadata='<meta name="cover" content="c"/>') == cover
+    assert cover_of(tmp_path, PNG, metadata='<meta name="cover" content="no"/>') is None
+
+
+@pytest.mark.parametrize(
+    ("image", "media_type"),
+    [
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF89a", "image/gif"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (b"<svg/>", None),
+        (PNG + bytes(MAX_COVER_BYTES), None),
+    ],
+)
+def test_a_cover_is_known_by_its_first_bytes(
+    tmp_path: Path, image: bytes, media_type: str | None
+) -> None:
+    cover = cover_of(tmp_path, image, item='properties="cover-image"')
+    assert (cover and cover.media_type) == media_type
+
+
+def test_a_book_of_images_is_refused_as_one(tmp_path: Path) -> None:
+    images = "".join(
+        f'<item id="c{number}" href="{number}.png" media-type="image/png"/>' for number in range(9)
+    )
+    files: dict[str, str | bytes] = {f"OPS/{number}.png": PNG for number in range(9)}
+    files["OPS/a.xhtml"] = page("<p>All rights reserved by nobody.</p>")
+    files["OPS/book.opf"] = package(["a.xhtml"], extra=images)
+    with pytest.raises(UnsupportedBookError, match="9 images and hardly a word"):
+        open_book(write_epub(tmp_path / "book.epub", files))

@@ -28,6 +28,13 @@ def test_a_gutenberg_title_is_cut_in_two(tmp_path: Path) -> None:
     assert (book.title, book.author) == ("The Salt Road", "A. Writer")
 
 
+def test_gutenbergs_number_identifies_the_book(tmp_path: Path) -> None:
+    header = "<p>Release date: May 1, 1999 [eBook #1661]</p><p>*** START OF THE PROJECT GUTENBERG"
+    book = read(tmp_path, f"<html><body>{header}</p>{PROSE}")
+    assert book.identifier == "http://www.gutenberg.org/1661"
+    assert read(tmp_path, f"<html><body><p>[eBook #1]</p>{PROSE}").identifier == ""
+
+
 def test_without_a_title_the_first_heading_names_the_book(tmp_path: Path) -> None:
     assert read(tmp_path, f"<html><h1>The Road</h1>{PROSE}").title == "The Road"
     assert read(tmp_path, f"<html>{PROSE}").title == "a-book"

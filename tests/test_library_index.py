@@ -18,6 +18,7 @@ import pytest
 from fake_embedder import FakeEmbedder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pdfs import Pdf, lines
 
 from squadlite.cache import default_cache_dir
 from squadlite.errors import BookError, BookIndexError, BrokenBookError
@@ -218,6 +219,26 @@ def test_where_the_cache_cannot_be_written_the_book_is_answered_all_the_same(
     blocked.write_text("not a folder")
     with BookIndex.open(SALT_ROAD, cache_dir=blocked / "cache") as index:
         assert index.search("salt", 1)
+
+
+def test_an_index_knows_on_which_page_a_passage_stands(tmp_path: Path) -> None:
+    pages = [
+        lines(textwrap.wrap(f"This is page {number}. " + f"{word} salt and more. " * 20, 70))
+        for number, word in enumerate(("white", "grey", "black"), start=1)
+    ]
+    made = Pdf(pages, catalog="/PageLabels<</Nums[0<</S/r/St 9>>1<</S/D/St 1>>]>>")
+    path = made.write(tmp_path / "book.pdf")
+    with BookIndex.open(path, cache_dir=tmp_path) as index:
+        chapter = index.chapter(0)
+        assert chapter == open_book(path).chapters[0]
+        assert [page.label for page in chapter.pages] == ["ix", "1", "2"]
+        for label, word in (("ix", "white"), ("1", "grey"), ("2", "black")):
+            passage = index.search(word, 1)[0]
+            assert passage.page_at(passage.text.index(f"{word} salt")) == label
+    with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
+        (passage,) = index.search("salt", 1)
+        assert passage.pages == ()
+        assert passage.page_at(0) is None
 
 
 def test_vectors_are_made_once_with_progress_and_kept_in_the_index(tmp_path: Path) -> None:

@@ -23,6 +23,13 @@ from squadlite.library.kinds import Kind, detect_kind
         ("book.htm", b"<h1>Once</h1><p>upon a time", Kind.HTML),
         ("book.html", b"No tags at all", Kind.TEXT),
         ("book.html", "<html><body>Zoë".encode("utf-16"), Kind.HTML),
+        ("book.xml", b'<?xml version="1.0"?><FictionBook xmlns="x">', Kind.FB2),
+        ("book.fb2", "<FictionBook/>".encode("utf-16"), Kind.FB2),
+        ("book.pdf", b"%PDF-1.7\n", Kind.PDF),
+        ("book.dat", b"\r\nTo follow:\r\n%PDF-1.4\n", Kind.PDF),
+        ("book.doc", b"{\\rtf1 text}", Kind.RTF),
+        ("book.dat", b"\0" * 60 + b"BOOKMOBI", Kind.MOBI),
+        ("book.pdb", b"\0" * 60 + b"TEXtREAd", Kind.MOBI),
         ("book.md", b"# Once", Kind.MARKDOWN),
         ("book.MARKDOWN", b"# Once", Kind.MARKDOWN),
         ("book.txt", "соль".encode("utf-16"), Kind.TEXT),
@@ -44,19 +51,16 @@ def test_an_epub_under_any_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"%PDF-1.7\n", "a PDF file"),
-        (b"\0" * 60 + b"BOOKMOBI", "MOBI or AZW"),
         (b"TPZ0", "Topaz"),
         (b"CONT\x02\0", "KFX"),
         (b"\xeaDRMION\xee", "KFX"),
-        (b"{\\rtf1 text}", "an RTF document"),
         (b"\xd0\xcf\x11\xe0\xa1", "a Word document"),
         (b"ITSF\x03\0", "CHM"),
         (b"AT&TFORM", "DjVu"),
         (b"\x1f\x8b\x08", "gzip"),
         (b"\x89PNG\r\n", "a PNG image"),
         (b"SQLite format 3\0", "SQLite"),
-        (b'<?xml version="1.0"?><FictionBook xmlns="x">', "a FictionBook"),
+        (b"\0" * 257 + b"ustar", "a TAR archive"),
         (bytes(range(256)) * 4, "not text"),
     ],
 )
@@ -65,15 +69,25 @@ def test_what_we_do_not_read_is_named(tmp_path: Path, content: bytes, named: str
     path.write_bytes(content)
     with pytest.raises(UnsupportedBookError, match=named) as caught:
         open_book(path)
-    assert "squadlite reads EPUB, plain text, HTML and Markdown" in str(caught.value)
+    for kind in (
+        "EPUB",
+        "PDF",
+        "MOBI",
+        "AZW3",
+        "FB2",
+        "DOCX",
+        "ODT",
+        "RTF",
+        "plain text",
+        "HTML",
+        "Markdown",
+    ):
+        assert kind in str(caught.value).partition("squadlite reads ")[2]
 
 
 @pytest.mark.parametrize(
     ("member", "named"),
     [
-        ("word/document.xml", "DOCX"),
-        ("content.xml", "ODT"),
-        ("book.fb2", "FictionBook"),
         ("book.kfx", "KFX"),
         ("photo.jpg", "a ZIP archive"),
     ],
@@ -84,6 +98,42 @@ def test_other_archives_are_named(tmp_path: Path, member: str, named: str) -> No
         archive.writestr(member, "x")
     with pytest.raises(UnsupportedBookError, match=named):
         open_book(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "kind"), [("word/document.xml", Kind.DOCX), ("content.xml", Kind.ODT)]
+)
+def test_documents_are_told_by_what_their_archive_holds(
+    tmp_path: Path, member: str, kind: Kind
+) -> None:
+    path = tmp_path / "book.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, "x")
+    assert detect_kind(path) is kind
+
+
+@pytest.mark.parametrize("name", ["comic.cbz", "comic.zip"])
+def test_an_archive_of_images_is_a_comic(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("ComicInfo.xml", "<ComicInfo/>")
+        archive.writestr("1.jpg", "x")
+        archive.writestr("2.PNG", "x")
+    with pytest.raises(UnsupportedBookError, match="a comic, images without text"):
+        open_book(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.cbr", b"Rar!"), ("a.cb7", b"7z\xbc\xaf"), ("a.CBZ", b"PK\x03\x04")]
+)
+def test_comics_in_other_archives_are_known_by_their_name(
+    tmp_path: Path, name: str, start: bytes
+) -> None:
+    (tmp_path / name).write_bytes(start)
+    if start.startswith(b"PK"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("page one", "x")
+    with pytest.raises(UnsupportedBookError, match="a comic, images without text"):
+        open_book(tmp_path / name)
 
 
 def test_an_epub_that_is_no_archive_is_broken(tmp_path: Path) -> None:

@@ -149,7 +149,9 @@ def test_a_book_without_headings_is_one_chapter(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["THE", "THIS"])
 @pytest.mark.parametrize("stars", ["*** ", "***"])
 def test_project_gutenbergs_frame_is_set_apart(tmp_path: Path, word: str, stars: str) -> None:
-    header = "eBook of X\n\nTitle: The Road\n\nAuthor: A. Writer\n\nLanguage: English"
+    header = (
+        "eBook of X\n\nTitle: The Road\n\nAuthor: A. Writer\n\n[EBook #11]\n\nLanguage: English"
+    )
     path = tmp_path / "pg.txt"
     path.write_text(
         f"{header}\n\n{stars}START OF {word} PROJECT GUTENBERG EBOOK X ***\n\n"
@@ -159,4 +161,5 @@ def test_project_gutenbergs_frame_is_set_apart(tmp_path: Path, word: str, stars:
     )
     book = open_book(path)
     assert (book.title, book.author, book.language) == ("The Road", "A. Writer", "en")
+    assert book.identifier == "http://www.gutenberg.org/11"
     assert [c.text for c in book.chapters] == [" ".join(PROSE.split())]

@@ -31,8 +31,9 @@ from squadlite.answering.reader import Reader
 from squadlite.asking import retrieve
 from squadlite.atomic import atomic_write
 from squadlite.cli.output import existing_path, progress_bar
-from squadlite.library.index import BookIndex, Passage
+from squadlite.library.index import BookIndex
 from squadlite.library.passages import MAX_WORDS, split_passages
+from squadlite.library.search import Passage
 from tools.command import books_option, questions_option, run
 from tools.evidence import find_place, fold, holds
 from tools.questions import Question, find_book, load_questions

@@ -149,7 +149,7 @@ def print_reply(reply: "Reply", title: str, *, bounded: bool = False) -> None:
     else:
         best = reply.answers[0]
         console.print(Text(_one_line(best.text), style="bold green"))
-        console.print(Text(f"{best.book}, {best.chapter.title}  ({best.score:.0%} sure)"))
+        console.print(Text(f"{best.book}, {_chapters([best])}  ({best.score:.0%} sure)"))
         passage = Padding(_marked_passage(best, colour=console.is_terminal), (1, 4))
         with console.capture() as capture:
             console.print(passage)
@@ -179,9 +179,12 @@ def _marked_passage(answer: "Answer", *, colour: bool) -> "Text":
     return Text(f"{before}**{marked}**{after}")
 
 
-def _chapters(places: "Sequence[Place]") -> str:
-    """The chapters that places are in, each once and in the order of the places."""
-    counts = Counter(place.chapter.title for place in places)
+def _chapters(places: "Sequence[Place | Answer]") -> str:
+    """The chapters and pages that places are in, each once and in the order of the places."""
+    counts = Counter(
+        place.chapter.title if place.page is None else f"{place.chapter.title} p. {place.page}"
+        for place in places
+    )
     return ", ".join(
         title if count == 1 else f"{title} ({count} times)" for title, count in counts.items()
     )

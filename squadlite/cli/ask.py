@@ -48,8 +48,8 @@ def ask(
     """
     Ask BOOK a QUESTION and cite the place that answers it.
 
-    BOOK is an EPUB, plain text, HTML or Markdown file. The first question to a book builds its
-    index in the cache directory; later ones reuse it.
+    BOOK is an EPUB, PDF, MOBI, AZW3, FB2, DOCX, ODT, RTF, plain text, HTML or Markdown file. The
+    first question to a book builds its index in the cache directory; later ones reuse it.
 
     Beside each answer stands how sure it is: of a hundred answers at 70%, about seventy are right.
     Where the best one isn't sure enough, the book doesn't say, and you see the nearest guesses;

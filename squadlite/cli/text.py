@@ -1,5 +1,6 @@
 """`squadlite text`: a book's chapters as they are read."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ def text(book: Path, as_json: bool) -> None:
     """
     Print the chapters of BOOK as extracted: the text that answers' offsets count in.
 
-    With --json, one object a chapter: index, title, href, text.
+    With --json, one object a chapter: index, title, href, text, pages (where each begins).
 
     \b
     Example:
@@ -30,6 +31,7 @@ def text(book: Path, as_json: bool) -> None:
                     "title": chapter.title,
                     "href": chapter.href,
                     "text": chapter.text,
+                    "pages": [asdict(page) for page in chapter.pages],
                 }
             )
         else:

@@ -79,15 +79,23 @@ class BookArchive:
         self._copies = Counter(info.filename for info in members)
         self._spellings = {name.casefold(): name for name in self._members}
 
+    def names(self) -> list[str]:
+        """The members' names, in the order of the archive."""
+        return list(self._members)
+
     def find(self, name: str) -> str | None:
         """The member of this name, or one that differs in case only; None where there is none."""
         if name in self._members:
             return name
         return self._spellings.get(name.casefold())
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, *, limit: int | None = None) -> bytes:
         """
         The bytes of one member.
+
+        Args:
+            name: as `find` gives it.
+            limit: how many bytes it may have; None: MAX_ITEM_BYTES.
 
         Raises:
             KeyError: no member of this name.
@@ -103,12 +111,12 @@ class BookArchive:
                 name, f"compression {info.compress_type}, expected stored or deflate"
             )
         try:
-            return self._inflate(info)
+            return self._inflate(info, MAX_ITEM_BYTES if limit is None else limit)
         except (*DAMAGE, RuntimeError) as error:
             raise self._broken(name, f"damaged ({error})") from error
 
-    def _inflate(self, info: zipfile.ZipInfo) -> bytes:
-        limit = min(MAX_ITEM_BYTES, self._remaining)
+    def _inflate(self, info: zipfile.ZipInfo, limit: int) -> bytes:
+        limit = min(limit, self._remaining)
         packed = min(info.compress_size, self._path.stat().st_size)
         ratio_limit = max(RATIO_FREE_BYTES, MAX_RATIO * packed)
         content = bytearray()

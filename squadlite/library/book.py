@@ -12,7 +12,7 @@ MAX_TEXT_BYTES = 128 << 20
 
 def open_book(path: str | Path) -> Book:
     """
-    Read a book: EPUB, plain text, HTML or Markdown, told apart by content, then by extension.
+    Read a book of any `Kind`, told apart by content, then by extension.
 
     Raises:
         BookError: no such file, or it can't be read.
@@ -21,19 +21,38 @@ def open_book(path: str | Path) -> Book:
         BrokenBookError: damaged, hostile or without text.
     """
     # The readers are imported here, because an indexed book is opened without any of them.
+    from squadlite.library.docx import read_docx  # noqa: PLC0415
     from squadlite.library.epub import read_epub  # noqa: PLC0415
+    from squadlite.library.fb2 import read_fb2  # noqa: PLC0415
     from squadlite.library.html import read_html  # noqa: PLC0415
     from squadlite.library.kinds import Kind, detect_kind  # noqa: PLC0415
     from squadlite.library.markdown import read_markdown  # noqa: PLC0415
+    from squadlite.library.mobi.reader import read_mobi  # noqa: PLC0415
+    from squadlite.library.odt import read_odt  # noqa: PLC0415
+    from squadlite.library.pdf import read_pdf  # noqa: PLC0415
+    from squadlite.library.rtf import read_rtf  # noqa: PLC0415
     from squadlite.library.text import read_text  # noqa: PLC0415
 
     path = check_book_file(path)
     try:
         kind = detect_kind(path)
-        if kind is Kind.EPUB:
-            return read_epub(path)
-        read = {Kind.HTML: read_html, Kind.MARKDOWN: read_markdown, Kind.TEXT: read_text}[kind]
-        return read(path, _read_bounded(path))
+        containers = {
+            Kind.EPUB: read_epub,
+            Kind.PDF: read_pdf,
+            Kind.DOCX: read_docx,
+            Kind.ODT: read_odt,
+            Kind.FB2: read_fb2,
+            Kind.MOBI: read_mobi,
+        }
+        if kind in containers:
+            return containers[kind](path)
+        texts = {
+            Kind.RTF: read_rtf,
+            Kind.HTML: read_html,
+            Kind.MARKDOWN: read_markdown,
+            Kind.TEXT: read_text,
+        }
+        return texts[kind](path, _read_bounded(path))
     except OSError as error:
         raise BookError(f"{path}: can't be read ({error})") from error
 

@@ -31,8 +31,8 @@ def decode(data: bytes, *, declared: bool = False) -> str:
         declared: whether to look for an XML or HTML declaration of the encoding.
 
     Returns:
-        Text with "\\n" line ends. UTF-8 is tried first, then CP1252 (a superset of Latin-1's
-        letters); control characters are dropped.
+        Text with "\\n" line ends. UTF-8 is tried first, then what is declared whatever it costs,
+        then CP1252 (a superset of Latin-1's letters); control characters are dropped.
     """
     text = _decode(data, declared=declared)
     return clean_controls(text.replace("\r\n", "\n").replace("\r", "\n"))
@@ -50,14 +50,15 @@ def _decode(data: bytes, *, declared: bool) -> str:
     wide = _wide_encoding(data)
     if wide is not None:
         return data.decode(wide, errors="replace")
-    if declared:
-        text = _decode_as_declared(data)
-        if text is not None:
-            return text
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return _decode_western(data)
+    named = _declared_encoding(data) if declared else None
+    for candidate in filter(None, (named, "utf-8")):
+        try:
+            return data.decode(candidate)
+        except UnicodeError:
+            continue
+    if named and named not in ("utf-8", "cp1252"):
+        return data.decode(named, errors="replace")  # a few bytes are damaged
+    return _decode_western(data)
 
 
 def _decode_western(data: bytes) -> str:
@@ -67,7 +68,8 @@ def _decode_western(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _decode_as_declared(data: bytes) -> str | None:
+def _declared_encoding(data: bytes) -> str | None:
+    """The encoding that an XML or HTML declaration names, if it can be believed."""
     found = _DECLARED.search(data, 0, _DECLARATION_BYTES)
     if found is None:
         return None
@@ -79,10 +81,7 @@ def _decode_as_declared(data: bytes) -> str | None:
         return None  # said of many files that are CP1252 or UTF-8 in truth
     if name.startswith(("utf-16", "utf-32")) or not _PAGE_ENCODINGS.match(name.replace("_", "")):
         return None  # the declaration was read as ASCII, so it can't be a wide encoding
-    try:
-        return data.decode(name)
-    except (UnicodeError, LookupError):
-        return None
+    return name
 
 
 def _wide_encoding(data: bytes) -> str | None:

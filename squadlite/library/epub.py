@@ -1,7 +1,6 @@
 """EPUB 2 and 3: a ZIP archive of XHTML pages in the order of a spine."""
 
 import posixpath
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,17 +9,28 @@ from lxml import etree
 
 from squadlite.errors import BrokenBookError, ProtectedBookError
 from squadlite.library.archive import BookArchive
+from squadlite.library.contents import Entry, first_heading, split_page
 from squadlite.library.frontmatter import is_publishers_page
 from squadlite.library.gutenberg import without_licence
+from squadlite.library.kinds import refuse_images
 from squadlite.library.markup import (
     local_name,
     page_blocks,
+    page_types,
     parse_markup,
     parse_xml,
     semantic_types,
     text_content,
 )
-from squadlite.library.structure import Block, Book, Chapter, join_blocks
+from squadlite.library.structure import (
+    MAX_COVER_BYTES,
+    Block,
+    Book,
+    Chapter,
+    Cover,
+    count_words,
+    join_blocks,
+)
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"
@@ -43,16 +53,6 @@ class _Item:
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A line of the table of contents."""
-
-    title: str
-    href: str
-    anchor: str
-    depth: int
-
-
-@dataclass(frozen=True)
 class _Package:
     """The package document: what the book is and which pages it has."""
 
@@ -60,6 +60,8 @@ class _Package:
     spine: list[_Item]
     toc: str | None
     guide: dict[str, str]
+    cover: str | None
+    images: int
 
 
 def read_epub(path: Path) -> Book:
@@ -73,12 +75,16 @@ def read_epub(path: Path) -> Book:
     Raises:
         BrokenBookError: damaged or hostile, or without any text.
         ProtectedBookError: locked by DRM.
+        UnsupportedBookError: its pages are images.
     """
     with BookArchive(path) as archive:
         _refuse_locked(archive, path)
         package = _read_package(archive, path)
         entries, skipped = _read_navigation(archive, package)
         pages = _read_pages(archive, package, skipped)
+        cover = _read_cover(archive, package)
+    words = sum(count_words(page.blocks) for page in pages)
+    refuse_images(path, words=words, images=package.images)
     chapters = _chapters(pages, entries, book_title=package.metadata.get("title", ""))
     if not chapters:
         raise BrokenBookError(f"{path.name}: no text in any of {len(package.spine)} pages")
@@ -89,6 +95,8 @@ def read_epub(path: Path) -> Book:
         chapters=tuple(
             Chapter(index, title, href, text) for index, (title, href, text) in enumerate(chapters)
         ),
+        identifier=package.metadata.get("identifier", ""),
+        cover=cover,
     )
 
 
@@ -142,6 +150,8 @@ def _read_package(archive: BookArchive, path: Path) -> _Package:
         spine=spine,
         toc=_toc_item(root, manifest),
         guide=_guide(archive, folder, root),
+        cover=_cover_item(root, manifest),
+        images=sum(item.media_type.startswith("image/") for item in set(manifest.values())),
     )
 
 
@@ -178,17 +188,40 @@ def _resolve(folder: str, href: str) -> str | None:
 
 
 def _metadata(root: etree._Element) -> dict[str, str]:
-    fields: dict[str, list[str]] = {"title": [], "creator": [], "language": []}
+    fields: dict[str, list[str]] = {"title": [], "creator": [], "language": [], "identifier": []}
     for element in root.iterfind(".//{*}metadata//{*}*"):
         name = local_name(element)
-        if name in fields and "purl.org/dc" in str(element.tag):
+        if name not in fields or "purl.org/dc" not in str(element.tag):
+            continue
+        if name != "identifier" or element.get("id") == root.get("unique-identifier"):
             fields[name].append(text_content(element))
     found = {name: [value for value in values if value] for name, values in fields.items()}
     return {
         "title": next(iter(found["title"]), ""),
         "creator": ", ".join(dict.fromkeys(found["creator"])),
         "language": next(iter(found["language"]), ""),
+        "identifier": next(iter(found["identifier"]), ""),
     }
+
+
+def _cover_item(root: etree._Element, manifest: dict[str, _Item]) -> str | None:
+    """The href of the cover's image: EPUB 3 marks the item, EPUB 2 names it in the metadata."""
+    for item in manifest.values():
+        if "cover-image" in item.properties:
+            return item.href
+    for meta in root.iterfind(".//{*}metadata//{*}meta"):
+        if meta.get("name") == "cover" and meta.get("content", "") in manifest:
+            return manifest[meta.get("content", "")].href
+    return None
+
+
+def _read_cover(archive: BookArchive, package: _Package) -> Cover | None:
+    if package.cover is None:
+        return None
+    try:
+        return Cover.from_image(archive.read(package.cover, limit=MAX_COVER_BYTES))
+    except BrokenBookError:
+        return None  # the text is what matters
 
 
 def _toc_item(root: etree._Element, manifest: dict[str, _Item]) -> str | None:
@@ -215,9 +248,7 @@ def _guide(archive: BookArchive, folder: str, root: etree._Element) -> dict[str,
     return guide
 
 
-def _read_navigation(
-    archive: BookArchive, package: _Package
-) -> tuple[list[_Entry], dict[str, str]]:
+def _read_navigation(archive: BookArchive, package: _Package) -> tuple[list[Entry], dict[str, str]]:
     """The table of contents, and what the landmarks or the guide say of some pages."""
     pages = dict(package.guide)
     if package.toc is None:
@@ -228,7 +259,7 @@ def _read_navigation(
     folder = posixpath.dirname(package.toc)
     if local_name(root) == "ncx":
         return _ncx_entries(archive, folder, root), pages
-    entries: list[_Entry] = []
+    entries: list[Entry] = []
     for nav in root.iterfind(".//{*}nav"):
         types = semantic_types(nav)
         if "toc" in types and not entries:
@@ -243,7 +274,7 @@ def _read_navigation(
     return entries, pages
 
 
-def _nav_entries(archive: BookArchive, folder: str, nav: etree._Element) -> list[_Entry]:
+def _nav_entries(archive: BookArchive, folder: str, nav: etree._Element) -> list[Entry]:
     entries = []
     for link in nav.iterfind(".//{*}a"):
         depth = sum(local_name(parent) in ("ol", "ul") for parent in link.iterancestors())
@@ -251,7 +282,7 @@ def _nav_entries(archive: BookArchive, folder: str, nav: etree._Element) -> list
     return [entry for entry in entries if entry is not None]
 
 
-def _ncx_entries(archive: BookArchive, folder: str, root: etree._Element) -> list[_Entry]:
+def _ncx_entries(archive: BookArchive, folder: str, root: etree._Element) -> list[Entry]:
     entries = []
     for point in root.iterfind(".//{*}navMap//{*}navPoint"):
         label, content = point.find("{*}navLabel"), point.find("{*}content")
@@ -262,11 +293,11 @@ def _ncx_entries(archive: BookArchive, folder: str, root: etree._Element) -> lis
     return [entry for entry in entries if entry is not None]
 
 
-def _entry(archive: BookArchive, folder: str, title: str, href: str, depth: int) -> _Entry | None:
+def _entry(archive: BookArchive, folder: str, title: str, href: str, depth: int) -> Entry | None:
     member = _member(archive, folder, href)
     if member is None or not title:
         return None
-    return _Entry(title, member, unquote(href.partition("#")[2]), depth)
+    return Entry(title, member, unquote(href.partition("#")[2]), depth)
 
 
 @dataclass(frozen=True)
@@ -291,69 +322,25 @@ def _read_pages(archive: BookArchive, package: _Package, known: dict[str, str]) 
         if not blocks:
             continue
         page = _Page(item.href, blocks)
-        types = _page_types(root) | set(known.get(item.href, "").split())
+        types = page_types(root) | set(known.get(item.href, "").split())
         skipped = item.href == package.toc or is_publishers_page(item.href, types, blocks)
         (publishers if skipped else pages).append(page)
     # A book of nothing but "title pages" is one that labels its pages wrongly.
     return pages or publishers
 
 
-def _page_types(root: etree._Element) -> set[str]:
-    """What a page says it is: on its body, or on the one section that holds everything."""
-    body = next((element for element in root.iter() if local_name(element) == "body"), root)
-    types = semantic_types(body)
-    element = body
-    while len(element) == 1 and local_name(element[0]) in ("section", "div", "article", "nav"):
-        element = element[0]
-        types |= semantic_types(element)
-    return types
-
-
 def _chapters(
-    pages: list[_Page], entries: list[_Entry], *, book_title: str
+    pages: list[_Page], entries: list[Entry], *, book_title: str
 ) -> list[tuple[str, str, str]]:
     """Title, href and text of each chapter."""
-    by_page: dict[str, list[_Entry]] = {}
+    by_page: dict[str, list[Entry]] = {}
     for entry in entries:
         by_page.setdefault(entry.href, []).append(entry)
     chapters = []
     for page in pages:
-        for title, anchor, blocks in _split_page(page, by_page.get(page.href, [])):
-            href = f"{page.href}#{anchor}" if anchor else page.href
-            chapters.append((title or _own_title(page, blocks), href, join_blocks(blocks)))
+        name = posixpath.splitext(posixpath.basename(page.href))[0]
+        for part in split_page(page.blocks, by_page.get(page.href, [])):
+            title = part.title or first_heading(part.blocks) or name
+            href = f"{page.href}#{part.anchor}" if part.anchor else page.href
+            chapters.append((title, href, join_blocks(part.blocks)))
     return chapters
-
-
-def _split_page(page: _Page, entries: list[_Entry]) -> list[tuple[str, str, list[Block]]]:
-    """
-    Title ("" unknown), anchor and blocks of each chapter on a page.
-
-    An entry for the page as a whole makes it one chapter. Else it is cut where the entries of the
-    highest level that has several point into it.
-    """
-    whole = [entry for entry in entries if not entry.anchor]
-    if whole:
-        return [(whole[0].title, "", page.blocks)]
-    starts = {anchor: index for index, block in enumerate(page.blocks) for anchor in block.anchors}
-    found = [entry for entry in entries if entry.anchor in starts]
-    if len(found) < 2:
-        title = entries[0].title if entries else ""
-        return [(title, "", page.blocks)]
-    depths = Counter(entry.depth for entry in found)
-    depth = min((depth for depth, number in depths.items() if number > 1), default=max(depths))
-    cuts = {starts[entry.anchor]: entry for entry in reversed(found) if entry.depth <= depth}
-    positions = sorted(cuts)
-    parts = []
-    if positions[0] > 0:
-        parts.append(("", "", page.blocks[: positions[0]]))
-    for start, end in zip(positions, [*positions[1:], len(page.blocks)], strict=True):
-        parts.append((cuts[start].title, cuts[start].anchor, page.blocks[start:end]))
-    return parts
-
-
-def _own_title(page: _Page, blocks: list[Block]) -> str:
-    """A chapter's title where the table of contents has none: its heading, else its file's name."""
-    heading = next((block.text for block in blocks if block.level), None)
-    if heading is not None:
-        return " ".join(heading.split())
-    return posixpath.splitext(posixpath.basename(page.href))[0]

@@ -3,7 +3,7 @@
 import posixpath
 import re
 
-from squadlite.library.structure import Block
+from squadlite.library.structure import Block, count_words
 
 # epub:type, ARIA roles without "doc-", and the reference types of EPUB 2's guide.
 _TYPE_NAMES = """
@@ -13,7 +13,7 @@ cover frontispiece z3998:frontispiece toc landmarks page-list loi lot loa lov in
 _PUBLISHERS_TYPES = frozenset(_TYPE_NAMES.split())
 _PUBLISHERS_NAMES = re.compile(
     r"(half)?-?_?title-?_?page|cover|imprint|colophon|(un)?copyright(-?_?page)?|toc|nav|contents"
-    r"|table-?_?of-?_?contents|loi|license|licence|wrap\d+",
+    r"|table-?_?of-?_?contents|loi|list-?_?of-?_?illustrations|license|licence|wrap\d+",
     re.IGNORECASE,
 )
 _COPYRIGHT = re.compile(
@@ -23,6 +23,7 @@ _CONTENTS = re.compile(
     r"(?:table of )?contents|inhalt(?:sverzeichnis)?|table des matières|índice|indice"
 )
 MAX_CONTENTS_WORDS = 20
+MAX_TITLE_PAGE_WORDS = 60
 MAX_PUBLISHERS_WORDS = 1000
 MAX_COPYRIGHT_WORDS = 500
 MIN_LINK_SHARE = 0.6
@@ -40,7 +41,7 @@ def is_publishers_page(href: str, types: set[str], blocks: list[Block]) -> bool:
         types: what the page, the landmarks or the guide say it is.
         blocks: its text, not empty.
     """
-    words = sum(len(block.text.split()) for block in blocks)
+    words = count_words(blocks)
     if _mostly_links(blocks):
         return True
     if words > MAX_PUBLISHERS_WORDS:
@@ -51,6 +52,13 @@ def is_publishers_page(href: str, types: set[str], blocks: list[Block]) -> bool:
     if _PUBLISHERS_NAMES.fullmatch(stem):
         return True
     return words <= MAX_COPYRIGHT_WORDS and any(_COPYRIGHT.search(block.text) for block in blocks)
+
+
+def is_title_page(title: str, blocks: list[Block]) -> bool:
+    """Whether a part of a book has its title, perhaps without the subtitle, and hardly more."""
+    first = " ".join(blocks[0].text.split()).casefold()
+    is_title = first in (title.casefold(), title.casefold().partition(":")[0])
+    return is_title and count_words(blocks) <= MAX_TITLE_PAGE_WORDS
 
 
 def _mostly_links(blocks: list[Block]) -> bool:

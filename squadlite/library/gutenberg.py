@@ -17,6 +17,7 @@ _CREDIT = re.compile(
 # The credit stands among the first paragraphs.
 _CREDIT_BLOCKS = 4
 _FIELD = re.compile(r"^[ \t]*(Title|Author|Language):[ \t]*(.+)$", re.MULTILINE)
+_NUMBER = re.compile(r"\[E-?(?:book|text) ?#(\d{1,7})\]", re.IGNORECASE)
 _PAGE_TITLE = re.compile(
     r"(?:The )?Project Gutenberg(?:'s|’s)? ?(?:e-?book|e-?text)? ?(?:of)?,? (.+?)"
     r"(?:,? by (.+?))?(?: [—-] Project Gutenberg)?",
@@ -43,20 +44,24 @@ class Header:
     title: str = ""
     author: str = ""
     language: str = ""
+    identifier: str = ""
 
 
 def read_header(blocks: list[Block]) -> Header:
-    """Title, author and language from the header; all "" where there is none."""
+    """Title, author, language and identifier from the header; all "" where there is none."""
     start = _first(_START, blocks)
     if start is None:
         return Header()
     text = "\n".join(block.text for block in blocks[:start])
     fields = {name.lower(): value.strip() for name, value in reversed(_FIELD.findall(text))}
     language = fields.get("language", "").lower()
+    number = _NUMBER.search(text)
     return Header(
         title=fields.get("title", ""),
         author=fields.get("author", ""),
         language=_LANGUAGES.get(language, ""),
+        # As the identifier of Project Gutenberg's own EPUBs has it.
+        identifier=f"http://www.gutenberg.org/{number[1]}" if number else "",
     )
 
 

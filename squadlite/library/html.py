@@ -47,6 +47,7 @@ def book_from_page(path: Path, source: str, *, title: str = "", author: str = ""
         author=author or header.author or _meta_author(root) or page_author,
         language=root.get("lang") or root.get(_XML_LANG) or header.language,
         chapters=split_chapters(blocks, book_title=title),
+        identifier=header.identifier,
     )
 
 

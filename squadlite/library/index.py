@@ -20,7 +20,7 @@ from squadlite.library.known import KnownBook, KnownPassages
 from squadlite.library.passages import split_passages
 from squadlite.library.ranking import PassageTable
 from squadlite.library.search import Passage, search_books
-from squadlite.library.structure import Book, Chapter
+from squadlite.library.structure import Book, Chapter, PageStart
 from squadlite.library.vectors import (
     VECTORS_TABLE,
     PassageVectors,
@@ -32,7 +32,7 @@ from squadlite.library.vectors import (
 Progress = Callable[[int, int], None]
 
 # Raise it whenever the same book would give another index.
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 _APPLICATION_ID = 0x53515A49  # "SQZI", so that another program's database is told apart
 # A chapter's text stands in its passages', each up to where the next begins, so that what overlaps
 # is kept once. Numbers of all passages are arrays of _NUMBER, read at once.
@@ -41,6 +41,8 @@ _SCHEMA = f"""
     PRAGMA user_version = {INDEX_VERSION};
     CREATE TABLE book (title TEXT, author TEXT, language TEXT);
     CREATE TABLE chapters (id INTEGER PRIMARY KEY, title TEXT, href TEXT);
+    CREATE TABLE pages (chapter INTEGER, start INTEGER, label TEXT, PRIMARY KEY (chapter, start))
+        WITHOUT ROWID;
     CREATE TABLE passages (id INTEGER PRIMARY KEY, text TEXT);
     CREATE TABLE arrays (chapters BLOB, starts BLOB, ends BLOB, words BLOB, places BLOB);
     CREATE TABLE terms (term TEXT PRIMARY KEY, passages INTEGER, places BLOB) WITHOUT ROWID;
@@ -100,6 +102,9 @@ class BookIndex:
         self._connection = connection
         self._cached = cached
         self._vectors = vectors
+        self.title: str
+        self.author: str
+        self.language: str
         self.title, self.author, self.language = connection.execute(
             "SELECT title, author, language FROM book"
         ).fetchone()
@@ -192,7 +197,9 @@ class BookIndex:
         pieces = self._connection.execute(
             "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", (first, end)
         )
-        return Chapter(info.index, info.title, info.href, "".join(text for (text,) in pieces))
+        text = "".join(text for (text,) in pieces)
+        pages = self.pages(index, 0, len(text))
+        return Chapter(info.index, info.title, info.href, text, pages)
 
     def add_vectors(
         self, embedder: TextEmbedder, *, progress: Progress | None = None
@@ -312,6 +319,15 @@ class BookIndex:
                 break
         return text[before : before + end - start]
 
+    def pages(self, chapter: int, start: int, end: int) -> tuple[PageStart, ...]:
+        """Where pages begin in a part of a chapter's text, the one that it begins on at 0."""
+        rows = self._connection.execute(
+            "SELECT label, start FROM pages WHERE chapter = ?1 AND start < ?3 AND start >= "
+            "(SELECT max(start) FROM pages WHERE chapter = ?1 AND start <= ?2) ORDER BY start",
+            (chapter, start, end),
+        )
+        return tuple(PageStart(label, max(place - start, 0)) for label, place in rows)
+
     def _texts(self) -> list[str]:
         """The text of every passage."""
         texts = []
@@ -364,6 +380,10 @@ def _build(book: Book, progress: Progress | None) -> sqlite3.Connection:
     for chapter in book.chapters:
         connection.execute(
             "INSERT INTO chapters VALUES (?, ?, ?)", (chapter.index, chapter.title, chapter.href)
+        )
+        connection.executemany(
+            "INSERT INTO pages VALUES (?, ?, ?)",
+            ((chapter.index, page.start, page.label) for page in chapter.pages),
         )
         connection.executemany("INSERT INTO passages VALUES (?, ?)", passages.add(chapter))
         done += len(chapter.text)

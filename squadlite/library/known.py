@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from squadlite.library.concordance import Concordance, Places
 from squadlite.library.passages import split_passages
 from squadlite.library.ranking import Integers, PassageTable
+from squadlite.library.structure import PageStart
 from squadlite.library.vectors import PassageVectors, TextEmbedder
 
 if TYPE_CHECKING:
@@ -157,3 +158,7 @@ class KnownBook:
             for numbers in (passages.table.chapters, passages.starts, passages.ends)
         )
         return chapter, start, end, text
+
+    def pages(self, chapter: int, start: int, end: int) -> tuple[PageStart, ...]:
+        """Where pages begin in a part of a chapter's text, the one that it begins on at 0."""
+        return self._index.pages(chapter, start, end)

@@ -1,8 +1,7 @@
 """A library: many books in one SQLite file, each with its index, asked together."""
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -15,6 +14,7 @@ from squadlite.library.bound import Bound
 from squadlite.library.database import Database
 from squadlite.library.index import INDEX_VERSION, BookIndex, file_digest
 from squadlite.library.shelf import Shelf, ShelvedBook
+from squadlite.library.shelf_files import find_books
 from squadlite.library.stored import add_vectors, load_index
 from squadlite.library.vectors import TextEmbedder
 
@@ -152,9 +152,14 @@ class Library:
             LibraryError: the library's file can't be written.
         """
         known = self._known_files()
-        unchanged, to_read = [], []
-        files = (file.resolve() for path in paths for file in _find_books(Path(path)))
-        for path in dict.fromkeys(files):
+        unchanged, to_read, failed = [], [], []
+        files: dict[Path, None] = {}
+        for named in map(Path, paths):
+            try:
+                files.update(dict.fromkeys(file.resolve() for file in find_books(named)))
+            except BookError as error:
+                failed.append(FileReport(named, Change.FAILED, None, str(error)))
+        for path in files:
             entry = known.get(str(path))
             if entry is not None and entry.is_current and entry.stamp == _stamp(path):
                 unchanged.append(FileReport(path, Change.UNCHANGED, entry.book))
@@ -169,7 +174,7 @@ class Library:
             if progress is not None:
                 progress(len(read), len(to_read))
         self._remove_orphans()
-        return unchanged + read
+        return unchanged + read + failed
 
     def add_vectors(self, embedder: TextEmbedder, *, progress: Progress | None = None) -> None:
         """
@@ -527,22 +532,6 @@ class Library:
         else:
             # An index that can't be read any more: the terms of all books are gone through.
             self._database.write("DELETE FROM terms WHERE book = ?", book)
-
-
-# Until squadlite/library/shelf_files.py is here, whose find_books takes its place.
-_EXTENSIONS = frozenset([".epub", ".htm", ".html", ".markdown", ".md", ".txt", ".xhtml"])
-
-
-def _find_books(path: Path) -> Iterator[Path]:
-    """A file is itself; of a folder, all files that are named like books."""
-    if not path.is_dir():
-        yield path
-        return
-    for folder, names, files in os.walk(path):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            if Path(name).suffix.lower() in _EXTENSIONS and not name.startswith("."):
-                yield Path(folder, name)
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,17 @@ def semantic_types(element: etree._Element) -> set[str]:
     return set(words.lower().split())
 
 
+def page_types(root: etree._Element) -> set[str]:
+    """What a page says it is: on its body, or on the one section that holds everything."""
+    body = next((element for element in root.iter() if local_name(element) == "body"), root)
+    types = semantic_types(body)
+    element = body
+    while len(element) == 1 and local_name(element[0]) in ("section", "div", "article", "nav"):
+        element = element[0]
+        types |= semantic_types(element)
+    return types
+
+
 def text_content(element: etree._Element) -> str:
     """All text inside an element, on one line."""
     return clean_line("".join(str(piece) for piece in element.itertext(etree.Element)))

@@ -18,6 +18,7 @@ from squadlite.library.ranking import (
     rank_by_both,
     rank_passages,
 )
+from squadlite.library.structure import PageStart, page_at
 from squadlite.library.vectors import PassageVectors, TextEmbedder
 
 # A term in more of the passages than this tells them apart too little to be worth its reading.
@@ -36,6 +37,8 @@ class Passage:
         bm25: the part of the score that the question's words have; all of it without vectors.
         cosine: how near its vector is to the question's, -1..1; None in a search without vectors.
         book: the number in the library of the book it is from; 0 where one book alone is searched.
+        pages: the page that the passage begins on, at 0, and those that begin within it; empty for
+            a book without pages.
     """
 
     chapter_index: int
@@ -46,6 +49,11 @@ class Passage:
     bm25: float
     cosine: float | None = None
     book: int = 0
+    pages: tuple[PageStart, ...] = ()
+
+    def page_at(self, offset: int) -> str | None:
+        """The label of the page that a place in the passage stands on; None without pages."""
+        return page_at(self.pages, offset)
 
 
 class SearchedBook(Protocol):
@@ -66,6 +74,9 @@ class SearchedBook(Protocol):
 
     def place(self, passage: int) -> tuple[int, int, int, str]:
         """Chapter, start, end and text of a passage."""
+
+    def pages(self, chapter: int, start: int, end: int) -> tuple[PageStart, ...]:
+        """Where pages begin in a part of a chapter's text, the one that it begins on at 0."""
 
 
 def search_books(
@@ -107,8 +118,12 @@ def search_books(
     found = []
     for passage, score, bm25, cosine in ranked:
         position = int(np.searchsorted(firsts, passage, side="right")) - 1
-        place = searched[position].place(passage - firsts[position])
-        found.append(Passage(*place, score, bm25, cosine, numbers[position]))
+        book = searched[position]
+        chapter, start, end, text = book.place(passage - firsts[position])
+        pages = book.pages(chapter, start, end)
+        found.append(
+            Passage(chapter, start, end, text, score, bm25, cosine, numbers[position], pages)
+        )
     return found
 
 

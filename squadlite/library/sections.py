@@ -1,14 +1,15 @@
 """Books of one file cut into chapters at their headings."""
 
-from collections import Counter
+import re
 from dataclasses import dataclass
 
-from squadlite.library.frontmatter import is_contents
-from squadlite.library.structure import Block, Chapter, join_blocks
+from squadlite.library.frontmatter import is_contents, is_publishers_page, is_title_page
+from squadlite.library.structure import Block, Chapter, count_words, join_blocks, page_starts
 
 # A heading with fewer words under it is a title page's, or the next heading's first line.
 MIN_CHAPTER_WORDS = 60
 MIN_PROSE_WORDS = 30
+_DIVISION = re.compile(r"(?:part|book|volume|tome|band|teil|buch|livre|partie)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,10 @@ def split_chapters(blocks: list[Block], *, book_title: str) -> tuple[Chapter, ..
     """
     Cut a book's blocks into chapters at the headings of the level that divides it.
 
-    That is the highest level of which at least two headings have text under them; higher headings
-    cut too. What stands before the first chapter is one of its own if it holds prose, and left
-    out if it is only a title page or a table of contents.
+    That is the highest level of which at least two headings have text under them, or the next one
+    where those are the headings of parts ("Part II"); higher headings cut too. What stands before
+    the first chapter is one of its own if it holds prose, and left out if it is only a title page
+    or a table of contents; so are an imprint and a colophon with headings of their own.
 
     Args:
         blocks: the whole book; levels as the author or `text.py` set them.
@@ -33,8 +35,10 @@ def split_chapters(blocks: list[Block], *, book_title: str) -> tuple[Chapter, ..
         Chapters in order; none if there is no text.
     """
     sections = _join_bare(_sections(blocks, _dividing_level(blocks)))
-    if len(sections) > 1 and sections[0].heading is None and not _has_prose(sections[0].blocks):
+    if len(sections) > 1 and sections[0].heading is None and not has_prose(sections[0].blocks):
         del sections[0]
+    of_book = [section for section in sections if not _is_publishers(section, book_title)]
+    sections = of_book or sections
     if not sections and blocks:
         sections = [_Section(None, blocks)]
     return tuple(
@@ -43,28 +47,35 @@ def split_chapters(blocks: list[Block], *, book_title: str) -> tuple[Chapter, ..
             title=_title(section.heading) or book_title,
             href=_href(section.heading),
             text=join_blocks(section.blocks),
+            pages=page_starts(section.blocks),
         )
         for index, section in enumerate(sections)
     )
 
 
-def _words(blocks: list[Block]) -> int:
-    return sum(len(block.text.split()) for block in blocks)
+def is_division(title: str) -> bool:
+    """Whether a heading is that of a part of the book, which holds chapters: "Part II"."""
+    return _DIVISION.match(title) is not None
 
 
 def _dividing_level(blocks: list[Block]) -> int:
-    """The highest heading level that divides the book; 0 if none does."""
+    """The highest heading level that divides the book into chapters; 0 if none does."""
+    parts = 0
     for level in range(1, 7):
-        filled = Counter(
-            section.heading is not None
-            and section.heading.level == level
-            and _words(section.blocks) >= MIN_CHAPTER_WORDS
-            and not is_contents(section.blocks)
+        filled = [
+            section.heading.text
             for section in _sections(blocks, level)
-        )
-        if filled[True] >= 2:
+            if section.heading is not None
+            and section.heading.level == level
+            and count_words(section.blocks) >= MIN_CHAPTER_WORDS
+            and not is_contents(section.blocks)
+        ]
+        if len(filled) < 2:
+            continue
+        if parts or sum(map(is_division, filled)) < 2:
             return level
-    return 0
+        parts = level
+    return parts
 
 
 def _sections(blocks: list[Block], level: int) -> list[_Section]:
@@ -99,7 +110,16 @@ def _join_bare(sections: list[_Section]) -> list[_Section]:
     return merged
 
 
-def _has_prose(blocks: list[Block]) -> bool:
+def _is_publishers(section: _Section, book_title: str) -> bool:
+    """Whether a section isn't the author's text: a title page, or so headed as an imprint is."""
+    name = "-".join(_title(section.heading).split())
+    return is_title_page(book_title, section.blocks) or (
+        bool(name) and is_publishers_page(name, set(), section.blocks)
+    )
+
+
+def has_prose(blocks: list[Block]) -> bool:
+    """Whether these blocks hold sentences, not only titles and lists."""
     return any(
         len(block.text.split()) >= MIN_PROSE_WORDS
         and block.text.rstrip("\"'”’)»]").endswith((".", "!", "?", "…"))

@@ -89,7 +89,25 @@ def read_text(path: Path, data: bytes) -> Book:
         for paragraph in _mark_chapters(paragraphs)
     ]
     title = header.title or path.stem
-    return Book(title, header.author, header.language, split_chapters(blocks, book_title=title))
+    return Book(
+        title=title,
+        author=header.author,
+        language=header.language,
+        chapters=split_chapters(blocks, book_title=title),
+        identifier=header.identifier,
+    )
+
+
+def mark_headings(blocks: list[Block]) -> list[Block]:
+    """The blocks of a book without headings, those that look like a chapter's made headings."""
+    paragraphs = [_Paragraph(tuple(block.text.split("\n"))) for block in blocks]
+    kinds = [_heading_kind(paragraph) for paragraph in paragraphs]
+    _drop_contents(paragraphs, kinds)
+    chosen = _chapter_kinds(kinds)
+    return [
+        replace(block, level=1 if kind in chosen else 0)
+        for block, kind in zip(blocks, kinds, strict=True)
+    ]
 
 
 def _paragraphs(text: str) -> list[_Paragraph]:

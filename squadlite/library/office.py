@@ -1,0 +1,47 @@
+"""What DOCX and ODT have in common: archives of XML, with attributes in namespaces."""
+
+from lxml import etree
+
+from squadlite.errors import BrokenBookError
+from squadlite.library.archive import BookArchive
+from squadlite.library.markup import parse_xml, text_content
+from squadlite.library.structure import MAX_COVER_BYTES, Cover
+
+# Styles are based on others; more of them in a row than this go round in circles.
+MAX_STYLE_DEPTH = 20
+
+
+def read_part(archive: BookArchive, name: str) -> etree._Element | None:
+    """
+    The root of an XML member; None where there is none, or it isn't XML.
+
+    Raises:
+        BrokenBookError: the member is damaged, or beyond a limit.
+    """
+    member = archive.find(name)
+    return None if member is None else parse_xml(archive.read(member))
+
+
+def read_thumbnail(archive: BookArchive, name: str) -> Cover | None:
+    """The picture of the first page; None where there is none that we know to show."""
+    member = archive.find(name)
+    if member is None:
+        return None
+    try:
+        return Cover.from_image(archive.read(member, limit=MAX_COVER_BYTES))
+    except BrokenBookError:
+        return None  # the text is what matters
+
+
+def attribute(element: etree._Element, name: str) -> str:
+    """An attribute by its name in whatever namespace; "" where there is none."""
+    for key, value in element.attrib.items():
+        if str(key).rpartition("}")[2] == name:
+            return str(value)
+    return ""
+
+
+def metadata_field(metadata: etree._Element | None, name: str) -> str:
+    """A field of the document's metadata by its name; "" where there is none."""
+    found = None if metadata is None else metadata.find(f".//{{*}}{name}")
+    return "" if found is None else text_content(found)
