@@ -16,6 +16,7 @@ Every error that squadlite raises on purpose.
     ├── TokenizerError          a vocabulary that can't tokenize
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
     ├── BenchError              a runtime that can't be measured
+    ├── ExportError             a model that can't be written for another program
     └── BookError               a book that can't be read
         ├── UnsupportedBookError  a kind of file we don't read
         ├── ProtectedBookError    a book locked by DRM
@@ -84,6 +85,10 @@ class DatasetError(SquadliteError):
 
 class BenchError(SquadliteError):
     """A runtime that can't be measured: it doesn't run here, or its process died."""
+
+
+class ExportError(SquadliteError):
+    """A model that can't be written for another program: too large, or something is in the way."""
 
 
 class BookError(SquadliteError):

@@ -20,18 +20,21 @@ MAY_IMPORT = {
     "container": set(),
     "tensors": {"config", "container"},
     "native": {"cache", "config"},
-    "model": {"config", "container", "tensors"},
+    "families": {"config"},
+    "model": {"config", "container", "families", "tensors"},
     "answering": {"config", "container", "cores", "model", "native", "tensors"},
     "library": {"cache"},
     "models": set(),
     "ask": {"answering", "library"},
     "convert": {"answering", "container", "model"},
+    "export": {"answering", "config", "container", "families", "tensors"},
     "bench": {
-        "answering", "ask", "config", "container", "cores", "library", "model", "models", "native",
+        "answering", "ask", "config", "container", "cores", "export", "library", "model", "models",
+        "native",
     },
     "cli": {
-        "answering", "ask", "bench", "config", "container", "convert", "cores", "library", "model",
-        "models",
+        "answering", "ask", "bench", "config", "container", "convert", "cores", "export", "library",
+        "model", "models",
     },
 }  # fmt: skip
 OPEN_TO_ALL = {"atomic", "errors"}

@@ -10,6 +10,7 @@ from squadlite import __version__
 from squadlite.cli.ask import ask
 from squadlite.cli.bench import bench
 from squadlite.cli.evaluate import evaluate
+from squadlite.cli.export import export
 from squadlite.cli.model_files import convert, inspect, verify
 from squadlite.cli.text import text
 from squadlite.errors import SquadliteError
@@ -30,7 +31,7 @@ def squadlite() -> None:
     """
 
 
-for command in (ask, text, convert, inspect, verify, evaluate, bench):
+for command in (ask, text, convert, export, inspect, verify, evaluate, bench):
     squadlite.add_command(command)
 
 
