@@ -84,6 +84,7 @@ def test_every_room_has_its_rules() -> None:
         "from squadlite.cli import run; run(['inspect', 'tests/golden/tiny.sqz'])",
         "from squadlite.cli import run; run(['verify', 'tests/golden/tiny.sqz'])",
         "import squadlite.library.index, squadlite.container, squadlite.answering.reader",
+        "import squadlite.export",
     ],
 )
 def test_torch_is_not_loaded_by(statement: str) -> None:
