@@ -18,6 +18,7 @@ Every error that squadlite raises on purpose.
     ├── BoundError              a place that a book doesn't have
     ├── BenchError              a runtime that can't be measured
     ├── LibraryError            a library file that can't be used, or a book that it doesn't have
+    ├── ExportError             a model that can't be written for another program
     └── BookError               a book that can't be read
         ├── UnsupportedBookError  a kind of file we don't read
         ├── ProtectedBookError    a book locked by DRM
@@ -94,6 +95,10 @@ class BenchError(SquadliteError):
 
 class LibraryError(SquadliteError):
     """A library's file that can't be used, or a book that the library doesn't have."""
+
+
+class ExportError(SquadliteError):
+    """A model that can't be written for another program: too large, or something is in the way."""
 
 
 class BookError(SquadliteError):

@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "container": set(),
     "tensors": {"config", "container"},
     "native": {"cache", "config"},
-    "model": {"config", "container", "tensors"},
+    "families": {"config"},
+    "model": {"config", "container", "families", "tensors"},
     "answering": {"config", "container", "cores", "model", "models", "native", "tensors"},
     "library": {"cache"},
     "models": set(),
@@ -28,12 +29,14 @@ MAY_IMPORT = {
     "interface": {"answering", "asking", "library", "models"},
     "pipelines": {"answering", "config", "models"},
     "convert": {"answering", "container", "model"},
+    "export": {"answering", "config", "container", "families", "tensors"},
     "bench": {
-        "answering", "asking", "config", "container", "cores", "library", "model", "models",
-        "native",
+        "answering", "asking", "config", "container", "cores", "export", "library", "model",
+        "models", "native",
     },
     "cli": {
-        "answering", "asking", "bench", "config", "container", "convert", "cores", "library",
+        "answering", "asking", "bench", "config", "container", "convert", "cores", "export",
+        "library",
         "model", "models",
     },
 }  # fmt: skip
@@ -91,6 +94,7 @@ def test_importing_squadlite_imports_nothing_else() -> None:
         "from squadlite.cli import run; run(['inspect', 'tests/golden/tiny.sqz'])",
         "from squadlite.cli import run; run(['verify', 'tests/golden/tiny.sqz'])",
         "import squadlite.library.index, squadlite.container, squadlite.answering.reader",
+        "import squadlite.export",
     ],
 )
 def test_torch_is_not_loaded_by(statement: str) -> None:

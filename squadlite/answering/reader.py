@@ -28,7 +28,7 @@ from squadlite.answering.windows import (
     split_into_windows,
 )
 from squadlite.answering.workers import workers
-from squadlite.config import Compute
+from squadlite.config import Compute, ModelConfig
 from squadlite.cores import default_threads
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
 from squadlite.models import DEFAULT_MODEL
@@ -83,6 +83,28 @@ class ReaderSettings:
         )
 
 
+def check_readable(config: ModelConfig, spec: TokenizerSpec) -> None:
+    """
+    Find out whether a model can read what its tokenizer cuts.
+
+    Raises:
+        TokenizerError: the vocabulary and the model's word embeddings differ in size.
+        ConfigError: a model with too few positions to read, or too few token types.
+    """
+    n_pieces, n_embeddings = len(spec.vocab), config.vocab_size
+    if n_pieces != n_embeddings:
+        raise TokenizerError(
+            f"vocabulary has {n_pieces} pieces, the model embeddings for {n_embeddings}"
+        )
+    if config.type_vocab_size == 1:
+        raise ConfigError("model has 1 token type, reading needs 2 (or none, as in DistilBERT)")
+    n_positions = config.max_position_embeddings
+    if n_positions < MIN_POSITIONS:
+        raise ConfigError(
+            f"model has {n_positions} positions, reading needs at least {MIN_POSITIONS}"
+        )
+
+
 class Reader:
     """
     Reads contexts for answers to a question.
@@ -111,22 +133,11 @@ class Reader:
         embedder: Embedder | None = None,
         confidence: Confidence | None = None,
     ) -> None:
-        n_pieces, n_embeddings = len(tokenizer.spec.vocab), scorer.config.vocab_size
-        if n_pieces != n_embeddings:
-            raise TokenizerError(
-                f"vocabulary has {n_pieces} pieces, the model embeddings for {n_embeddings}"
-            )
-        if scorer.config.type_vocab_size == 1:
-            raise ConfigError("model has 1 token type, reading needs 2 (or none, as in DistilBERT)")
-        n_positions = scorer.config.max_position_embeddings
-        if n_positions < MIN_POSITIONS:
-            raise ConfigError(
-                f"model has {n_positions} positions, reading needs at least {MIN_POSITIONS}"
-            )
+        check_readable(scorer.config, tokenizer.spec)
         self.scorer = scorer
         self.tokenizer = tokenizer
         self.embedder = embedder
-        self.settings = (settings or ReaderSettings()).within(n_positions)
+        self.settings = (settings or ReaderSettings()).within(scorer.config.max_position_embeddings)
         self.confidence = confidence or MarginRule()
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:

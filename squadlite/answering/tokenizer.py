@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import BertProcessing
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 
@@ -99,6 +100,21 @@ class Tokenizer:
         """The ids alone, which is a quarter faster: (n_tokens,) int64 per text, in order."""
         encodings = self._tokenizer.encode_batch_fast(encodable(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+    def to_json(self) -> str:
+        """
+        The tokenizer as a tokenizer.json, which the `tokenizers` library loads.
+
+        Without special tokens it gives the same ids as ours; with them a question and a context
+        become [CLS] question [SEP] context [SEP], as `pad_batch` lays them out. A special token's
+        name inside a text is plain text there too.
+        """
+        laid_out = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
+        laid_out.post_processor = BertProcessing(
+            (self.spec.sep_token, self.sep_id), (self.spec.cls_token, self.cls_id)
+        )
+        text: str = laid_out.to_str(pretty=True)
+        return text
 
 
 def encodable(texts: Sequence[str]) -> list[str]:

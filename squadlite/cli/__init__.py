@@ -10,6 +10,7 @@ from squadlite import __version__
 from squadlite.cli.ask import ask
 from squadlite.cli.bench import bench
 from squadlite.cli.evaluate import evaluate
+from squadlite.cli.export import export
 from squadlite.cli.library import library
 from squadlite.cli.model_files import convert, inspect, verify
 from squadlite.cli.text import text
@@ -31,7 +32,7 @@ def squadlite() -> None:
     """
 
 
-for command in (ask, library, text, convert, inspect, verify, evaluate, bench):
+for command in (ask, library, text, convert, export, inspect, verify, evaluate, bench):
     squadlite.add_command(command)
 
 

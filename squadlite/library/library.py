@@ -1,5 +1,6 @@
 """A library: many books in one SQLite file, each with its index, asked together."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

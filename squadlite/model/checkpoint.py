@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from squadlite.atomic import atomic_write
 from squadlite.config import MAX_LAYERS, ModelConfig, tensor_shapes
 from squadlite.errors import CheckpointError, ConfigError
-from squadlite.model.families import FAMILIES, Family, modern_name
+from squadlite.families import FAMILIES, Family, family_fields, modern_name
 
 CONFIG_FILE = "config.json"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
@@ -103,7 +103,8 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = checkpoint.config
-    model_type = "bert" if config.type_vocab_size else "distilbert"
+    values = family_fields(config)
+    model_type = values["model_type"]
     family = FAMILIES[model_type]
     ours = config.to_dict()
     for name, fixed in family.defaults.items():
@@ -111,12 +112,6 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
             raise CheckpointError(
                 f"{folder}: found {name} {ours[name]}, expected {fixed}, as every {model_type} has"
             )
-    architecture = {"bert": "Bert", "distilbert": "DistilBert"}[model_type]
-    values: dict[str, Any] = {
-        "model_type": model_type,
-        "architectures": [f"{architecture}ForQuestionAnswering"],
-        **{theirs: ours[name] for name, theirs in family.fields.items()},
-    }
     if config.layer_map != tuple(range(config.num_layers)):
         values["layer_map"] = ours["layer_map"]
     if config.sketch_dims:

@@ -3,8 +3,7 @@ What people would use in squadlite's place, each on the very weights that squadl
 
     weights         a .sqz file or a checkpoint folder, decoded for the others
     hugging         transformers on torch, and torch's dynamic int8
-    onnx_runtime    ONNX Runtime, f32 and dynamic int8
-    onnx_graph      the graph that it runs
+    onnx_runtime    ONNX Runtime on the graph that `squadlite export` writes, f32 and dynamic int8
     open_vino       OpenVINO, f32, of its own choice, and int8 in two ways
     ctranslate      CTranslate2, f32, bf16 and int8
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from squadlite.bench.kind import RuntimeKind
-from squadlite.bench.peers.onnx_graph import build_graph
 from squadlite.bench.peers.weights import dense_checkpoint
 
 if TYPE_CHECKING:
@@ -41,8 +40,12 @@ class OnnxRuntime:
 def _prepare_f32(model: Path, folder: Path, _: Path | None) -> Path:
     import onnx
 
+    from squadlite.export.onnx_graph import build_graph
+
+    checkpoint = dense_checkpoint(model)
+    tensors = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
     path = folder / "model.onnx"
-    onnx.save(build_graph(dense_checkpoint(model)), path)
+    onnx.save(build_graph(checkpoint.config, tensors), path)
     return path
 
 

@@ -1,20 +1,23 @@
 """A model as an ONNX graph of the fused operators that ONNX Runtime has for BERT."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-    from squadlite.model import Checkpoint
+from squadlite import __version__
+from squadlite.config import ModelConfig
 
 # The names of the operators and of their inputs are ONNX Runtime's: docs/ContribOperators.md there.
 _FUSED = "com.microsoft"
-_OPSET = 20  # the first with Gelu
+_OPSETS = {"": 20, _FUSED: 1}  # 20 is the first with Gelu
 _IR_VERSION = (
     9  # that of the ONNX releases with opset 20; runtimes refuse newer ones than they know
 )
 
-_ACTIVATIONS = {
+_ACTIVATIONS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "gelu": ("Gelu", {"approximate": "none"}),
     "gelu_new": ("Gelu", {"approximate": "tanh"}),
     "gelu_pytorch_tanh": ("Gelu", {"approximate": "tanh"}),
@@ -22,59 +25,66 @@ _ACTIVATIONS = {
 }
 
 
-def build_graph(checkpoint: "Checkpoint") -> Any:
+def build_graph(config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]) -> ModelProto:
     """
     Lay a model out as what torch's exporter and ONNX Runtime's transformer optimizer end with.
 
     Query, key and value are one matrix inside one Attention; a sum and the norm after it are one
-    SkipLayerNormalization.
+    SkipLayerNormalization. The weights of a layer that runs more than once are there once; a
+    sketched linear is the product of its parts, (W S^T) S.
 
     Args:
-        checkpoint: no shared layers, nothing sketched (`dense_checkpoint`).
+        config: of the model.
+        tensors: as `tensor_shapes` lists them.
 
     Returns:
-        An onnx.ModelProto. Inputs: input_ids, token_type_ids (for a model that has token types),
-        attention_mask, each (B, T) int64. Outputs: start_logits, end_logits, each (B, T) float32.
+        The model. Inputs: input_ids, token_type_ids (for a model that has token types),
+        attention_mask, each (batch, length) int64. Outputs: start_logits, end_logits, each
+        (batch, length) float32.
     """
-    return _Builder(checkpoint).build()
+    return _Builder(config, tensors).build()
 
 
 class _Builder:
     """Collects the nodes and the weights of one graph."""
 
-    def __init__(self, checkpoint: "Checkpoint") -> None:
-        self._config = checkpoint.config
-        self._tensors = {name: tensor.numpy() for name, tensor in checkpoint.tensors.items()}
-        self._nodes: list[Any] = []
-        self._weights: list[Any] = []
+    def __init__(self, config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+        self._config = config
+        self._tensors = tensors
+        self._nodes: list[NodeProto] = []
+        self._weights: dict[str, TensorProto] = {}
 
-    def build(self) -> Any:
-        from onnx import TensorProto, helper
+    # Shapes in comments: B windows in a batch, T tokens each.
 
+    def build(self) -> ModelProto:
         names = ["input_ids", "attention_mask"]
         if self._config.type_vocab_size:
             names.insert(1, "token_type_ids")
         mask = self._node("Cast", "attention_mask", to=TensorProto.INT32)  # (B, T)
         hidden = self._embeddings()
-        for layer in range(self._config.num_layers):
-            hidden = self._layer(f"layers.{layer}", hidden, mask)
+        for stored in self._config.layer_map:
+            hidden = self._layer(f"layers.{stored}", hidden, mask)
         self._span_head(hidden)
+        shape = ["batch", "length"]
         graph = helper.make_graph(
             self._nodes,
             "squadlite",
-            [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in names],
+            [helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name in names],
             [
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", "T"])
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
                 for name in ("start_logits", "end_logits")
             ],
-            initializer=self._weights,
+            initializer=list(self._weights.values()),
         )
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_FUSED, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid(*item) for item in _OPSETS.items()],
+            ir_version=_IR_VERSION,
+            producer_name="squadlite",
+            producer_version=__version__,
+        )
 
     def _embeddings(self) -> str:
-        import numpy as np
-
         words = self._gather("embeddings.word.weight", "input_ids")  # (B, T, hidden)
         length = self._node("Shape", "input_ids", start=1, end=2)  # (1,)
         positions = self._node(
@@ -93,16 +103,10 @@ class _Builder:
         )
 
     def _layer(self, name: str, hidden: str, mask: str) -> str:
-        import numpy as np
-
-        projections = [f"{name}.attention.{part}" for part in ("query", "key", "value")]
-        weight = np.concatenate([self._tensors[f"{each}.weight"].T for each in projections], axis=1)
-        bias = np.concatenate([self._tensors[f"{each}.bias"] for each in projections])
         gathered = self._node(
             "Attention",
             hidden,
-            self._weight(f"{name}.attention.projections.weight", weight),
-            self._weight(f"{name}.attention.projections.bias", bias),
+            *self._projections(f"{name}.attention"),
             mask,
             domain=_FUSED,
             num_heads=self._config.num_heads,
@@ -110,6 +114,15 @@ class _Builder:
         hidden = self._add_and_norm(f"{name}.attention", gathered, hidden)
         widened = self._product(f"{name}.feed_forward.intermediate", hidden)
         return self._add_and_norm(f"{name}.feed_forward", self._activated(name, widened), hidden)
+
+    def _projections(self, name: str) -> tuple[str, str]:
+        parts = [f"{name}.{part}" for part in ("query", "key", "value")]
+        weight = np.concatenate([self._dense(part).T for part in parts], axis=1)
+        bias = np.concatenate([self._tensors[f"{part}.bias"] for part in parts])
+        return (
+            self._weight(f"{name}.projections.weight", weight),
+            self._weight(f"{name}.projections.bias", bias),
+        )
 
     def _activated(self, name: str, widened: str) -> str:
         bias = self._stored(f"{name}.feed_forward.intermediate.bias")
@@ -131,9 +144,6 @@ class _Builder:
         )
 
     def _span_head(self, hidden: str) -> None:
-        import numpy as np
-        from onnx import helper
-
         logits = self._node(
             "Add", self._product("span_head", hidden), self._stored("span_head.bias")
         )  # (B, T, 2)
@@ -142,8 +152,15 @@ class _Builder:
             self._nodes.append(helper.make_node("Gather", [logits, index], [output], axis=2))
 
     def _product(self, name: str, x: str) -> str:
-        weight = self._weight(f"{name}.weight", self._tensors[f"{name}.weight"].T)
-        return self._node("MatMul", x, weight)
+        return self._node("MatMul", x, self._weight(f"{name}.weight", self._dense(name).T))
+
+    def _dense(self, name: str) -> NDArray[np.float32]:
+        if f"{name}.weight" in self._tensors:
+            return self._tensors[f"{name}.weight"]
+        dense: NDArray[np.float32] = (
+            self._tensors[f"{name}.sketched_weight"] @ self._tensors[f"{name}.sketch"]
+        )
+        return dense
 
     def _gather(self, name: str, ids: str) -> str:
         return self._node("Gather", self._stored(name), ids)
@@ -151,15 +168,11 @@ class _Builder:
     def _stored(self, name: str) -> str:
         return self._weight(name, self._tensors[name])
 
-    def _weight(self, name: str, values: "NDArray[Any]") -> str:
-        from onnx import numpy_helper
-
-        self._weights.append(numpy_helper.from_array(values, name))
+    def _weight(self, name: str, values: NDArray[Any]) -> str:
+        self._weights[name] = numpy_helper.from_array(values, name)
         return name
 
     def _node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
         # The quantizer tells nodes apart by their names.
         name = f"{len(self._nodes)}.{operator}"
         node = helper.make_node(operator, inputs, [name], name, domain=domain, **attributes)

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from squadlite.config import ModelConfig
 
 # What the first BERT checkpoints call a norm's weight and bias.
 _OLD_ENDINGS = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".LayerNorm.bias"}
@@ -11,6 +14,7 @@ _OLD_ENDINGS = {".LayerNorm.gamma": ".LayerNorm.weight", ".LayerNorm.beta": ".La
 class Family:
     """How one model type names what we have."""
 
+    architecture: str  # transformers' class of its question-answering models
     fields: Mapping[str, str]  # our config field -> the field in config.json
     defaults: Mapping[str, object]  # our config field -> what transformers takes when it is absent
     modules: Mapping[str, str]  # our module -> theirs; "layers.{}" is written once for all
@@ -27,6 +31,7 @@ class Family:
 
 
 BERT = Family(
+    architecture="BertForQuestionAnswering",
     fields={
         "vocab_size": "vocab_size",
         "hidden_size": "hidden_size",
@@ -58,6 +63,7 @@ BERT = Family(
 )
 
 DISTILBERT = Family(
+    architecture="DistilBertForQuestionAnswering",
     fields={
         "vocab_size": "vocab_size",
         "hidden_size": "dim",
@@ -86,6 +92,21 @@ DISTILBERT = Family(
 )
 
 FAMILIES = {"bert": BERT, "distilbert": DISTILBERT}
+
+
+def family_fields(config: ModelConfig) -> dict[str, Any]:
+    """
+    What config.json says of a model's shape, shared layers and sketches apart.
+
+    A model with token types is a BERT, one without a DistilBERT.
+    """
+    model_type = "bert" if config.type_vocab_size else "distilbert"
+    family, values = FAMILIES[model_type], config.to_dict()
+    return {
+        "model_type": model_type,
+        "architectures": [family.architecture],
+        **{theirs: values[name] for name, theirs in family.fields.items()},
+    }
 
 
 def modern_name(name: str) -> str:
