@@ -91,6 +91,10 @@ class BookIndex:
         chapters: all of them, without their text.
     """
 
+    title: str
+    author: str
+    language: str
+
     def __init__(self, connection: sqlite3.Connection, cached: Path | None = None) -> None:
         self._connection = connection
         self._cached = cached
