@@ -93,6 +93,10 @@ class BookIndex:
         chapters: all of them, without their text.
     """
 
+    title: str
+    author: str
+    language: str
+
     def __init__(
         self,
         connection: sqlite3.Connection,
@@ -102,9 +106,6 @@ class BookIndex:
         self._connection = connection
         self._cached = cached
         self._vectors = vectors
-        self.title: str
-        self.author: str
-        self.language: str
         self.title, self.author, self.language = connection.execute(
             "SELECT title, author, language FROM book"
         ).fetchone()
