@@ -11,8 +11,8 @@ from squadlite.cli import run
 
 OTHER = """# The Ferry
 
-The ferry was a machine of planks; it went twice a day, and the ferryman was paid in apples. He had
-never been told to stop.
+The ferry was a machine of planks; it went twice a day, and the ferryman was paid in apples.
+He had never been told to stop.
 """
 
 
