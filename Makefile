@@ -37,6 +37,8 @@ bench: $(VENV)/bench
 		"What colour is Filby's hair?" | tee /dev/stderr | tail -n 1 > $(RESULTS)/start_to_answer.json
 	$(BIN)/python -m benchmarks.size_accuracy $(CHECKPOINT) \
 		--data $(DATA)/cs224n-dev-v2.0.json --corpus $(DATA)/train-mix-v2.0.json
+	$(BIN)/squadlite eval squadlite/models/default.sqz $(DATA)/cs224n-dev-v2.0.json \
+		--compute auto --json > $(RESULTS)/squad.json
 	$(BIN)/python -m benchmarks.growth ../shared/books $(DATA)/book-questions --ask \
 		| tee /dev/stderr | tail -n 1 > $(RESULTS)/growth.json
 

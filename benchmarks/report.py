@@ -1,5 +1,6 @@
 """
-Writes the tables of README.md from the measurements in benchmarks/results.
+Writes the tables of README.md and docs/model-card.md from the measurements in benchmarks/results,
+and from what the default model says of itself.
 
     python -m benchmarks.report
 
@@ -8,15 +9,20 @@ a benchmark printed, or the report that a recipe wrote. Nothing between is writt
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from squadlite.atomic import atomic_write
+from squadlite.container import open_sqz
+from squadlite.models import DEFAULT_MODEL
+from squadlite.tensors import TOKENIZER_PREFIX
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+MODEL_CARD = ROOT / "docs" / "model-card.md"
 RESULTS = Path(__file__).with_name("results")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -37,10 +43,27 @@ def fill_tables(text: str, results: Path = RESULTS) -> str:
     def fill(match: re.Match[str]) -> str:
         begin, name, end = match.groups()
         file, make_table = TABLES[name]
-        result = json.loads((results / file).read_text(encoding="utf-8"))
+        result = _load(results / file)
         return f"{begin}\n{make_table(result)}\n\n{end}"
 
     return _TABLE.sub(fill, text)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    if path.suffix != ".sqz":
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return result
+    with open_sqz(path) as file:
+        return {
+            "n_bytes": path.stat().st_size,
+            "num_values": sum(
+                math.prod(info.shape)
+                for name, info in file.tensors.items()
+                if not name.startswith(TOKENIZER_PREFIX)
+            ),
+            "model": file.model,
+            "metadata": file.metadata,
+        }
 
 
 def _size_accuracy(result: Mapping[str, Any]) -> str:
@@ -164,8 +187,117 @@ def _recipe(result: Mapping[str, Any]) -> str:
     )
 
 
-# Name -> the result that it is made of, and how.
-TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+def _model(summary: Mapping[str, Any]) -> str:
+    model, metadata = summary["model"], summary["metadata"]
+    base, recipe = metadata["base"], metadata["recipe"]
+    group = f" of {recipe['group_size']}" if "group_size" in recipe else ""
+    return _markdown(
+        ["", "The default model"],
+        [
+            ["name", metadata["name"]],
+            ["task", metadata["task"]],
+            ["file", f"{summary['n_bytes'] / 1e6:.2f} MB"],
+            [
+                "encoder",
+                f"{model['num_layers']} layers of {model['hidden_size']}, "
+                f"{model['num_heads']} heads, {model['vocab_size']:,} word pieces, "
+                f"windows of up to {model['max_position_embeddings']} tokens",
+            ],
+            ["values", f"{summary['num_values']:,}"],
+            ["stored", f"{recipe['bits']} bits, a range per {recipe['per']}{group}"],
+            ["base", f"{base['name']}, itself from {base['from']} ({base['licence']})"],
+            ["training", metadata["training"]],
+        ],
+        align="---",
+    )
+
+
+def _training_data(summary: Mapping[str, Any]) -> str:
+    return _markdown(
+        ["Data", "Licence"],
+        [[data["name"], data["licence"]] for data in summary["metadata"]["data"]],
+        align="---",
+    )
+
+
+def _stages(summary: Mapping[str, Any]) -> str:
+    return _markdown(
+        ["Stage", "What it did"],
+        [
+            [stage["stage"], _STAGES[stage["stage"]](stage)]
+            for stage in summary["metadata"]["stages"]
+        ],
+        align="---",
+    )
+
+
+def _pruning(stage: Mapping[str, Any]) -> str:
+    return f"kept the {stage['size']:,} most frequent word pieces"
+
+
+def _finetuning(stage: Mapping[str, Any]) -> str:
+    teachers = stage.get("teaching", {}).get("teachers", [])
+    taught = (
+        f", taught by {len(teachers)} larger model{'s'[: len(teachers) > 1]}" if teachers else ""
+    )
+    device = {"cpu": "CPU cores", "cuda": "a GPU"}[stage["device"]]
+    return (
+        f"{stage['steps']:,} steps over {stage['num_windows']:,} windows of "
+        f"{stage['num_groups']:,} questions{taught}, at the weights that "
+        f"{stage['quantization']['bits']} bits hold; {stage['seconds']:,.0f} s on {device}"
+    )
+
+
+def _balancing(stage: Mapping[str, Any]) -> str:
+    return (
+        f"shifted the score of no answer by {stage['shift']:.2f}, "
+        f"as {stage['questions']:,} questions asked for"
+    )
+
+
+# What each stage that a default model goes through says of itself.
+_STAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "prune_vocab": _pruning,
+    "finetune": _finetuning,
+    "balance_null": _balancing,
+}
+
+
+def _book_scores(result: Mapping[str, Any]) -> str:
+    columns = [
+        "questions", "recall@5", "EM", "F1", "hit@5", "F1 all", "AUC", "ECE", "says so", "no-answer"
+    ]  # fmt: skip
+    rows = [
+        {"Set": folder["folder"] + ("" if row["book"] == "all" else f", {row['book']}")}
+        | {column: row[column] for column in columns}
+        for folder in result["folders"]
+        for row in folder["rows"]
+        if row["book"] in ("all", "plain")
+    ]
+    return _as_measured(rows)
+
+
+def _squad_scores(result: Mapping[str, Any]) -> str:
+    return _markdown(
+        ["Threshold", "EM", "F1", "F1 with answer", "F1 without"],
+        [
+            [
+                f"{result['threshold']:.0f}",
+                *(f"{result[key]:.2f}" for key in ("exact", "f1", "HasAns_f1", "NoAns_f1")),
+            ],
+            [
+                f"the best one for F1, {result['best_f1_thresh']:.2f}",
+                "-",
+                f"{result['best_f1']:.2f}",
+                "-",
+                "-",
+            ],
+        ],
+    )
+
+
+# Name -> the result that it is made of, or the model itself, and how.
+TABLES: Mapping[str, tuple[str | Path, Callable[[Mapping[str, Any]], str]]] = {
     "size_accuracy": ("size_accuracy.json", _size_accuracy),
     "books": ("books.json", _books),
     "start_to_answer": ("start_to_answer.json", _start_to_answer),
@@ -174,6 +306,11 @@ TABLES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "growth": ("growth.json", _growth),
     "training": ("training.json", _training),
     "minilm_l6": ("minilm_l6.json", _recipe),
+    "model": (DEFAULT_MODEL, _model),
+    "model_data": (DEFAULT_MODEL, _training_data),
+    "model_stages": (DEFAULT_MODEL, _stages),
+    "model_books": ("books.json", _book_scores),
+    "model_squad": ("squad.json", _squad_scores),
 }
 
 
@@ -185,16 +322,20 @@ def _as_measured(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    rules = ["---", *["---:"] * (len(headings) - 1)]
+def _markdown(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, align: str = "---:"
+) -> str:
+    # The first column is of names; `align` is for all others.
+    rules = ["---", *[align] * (len(headings) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rules, *rows))
 
 
 def main() -> None:
-    """Write README.md anew."""
-    text = fill_tables(README.read_text(encoding="utf-8"))
-    with atomic_write(README) as file:
-        file.write(text.encode())
+    """Write README.md and docs/model-card.md anew."""
+    for path in (README, MODEL_CARD):
+        text = fill_tables(path.read_text(encoding="utf-8"))
+        with atomic_write(path) as file:
+            file.write(text.encode())
 
 
 if __name__ == "__main__":

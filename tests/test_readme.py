@@ -3,14 +3,35 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import README, fill_tables
+from benchmarks.report import MODEL_CARD, README, TABLES, fill_tables
 from squadlite.cli import squadlite
 
 TEXT = README.read_text(encoding="utf-8")
 
 
-def test_every_number_in_a_table_is_the_measured_one() -> None:
-    assert fill_tables(TEXT) == TEXT
+@pytest.mark.parametrize("path", [README, MODEL_CARD], ids=lambda path: path.name)
+def test_every_number_in_a_table_is_the_measured_one(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "<!-- table: " in text
+    assert fill_tables(text) == text
+
+
+def test_a_model_that_was_taught_says_so_on_its_card() -> None:
+    _, make_table = TABLES["model_stages"]
+    stage = {
+        "stage": "finetune",
+        "steps": 1715,
+        "num_windows": 192910,
+        "num_groups": 111807,
+        "teaching": {"teachers": ["digest"]},
+        "quantization": {"bits": 4},
+        "seconds": 229.2,
+        "device": "cuda",
+    }
+    assert make_table({"metadata": {"stages": [stage]}}).splitlines()[-1] == (
+        "| finetune | 1,715 steps over 192,910 windows of 111,807 questions, taught by 1 larger "
+        "model, at the weights that 4 bits hold; 229 s on a GPU |"
+    )
 
 
 def test_every_command_is_in_the_readme() -> None:
