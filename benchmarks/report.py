@@ -163,6 +163,14 @@ def _growth(result: Mapping[str, Any]) -> str:
     return _as_measured(result["rows"])
 
 
+def _formats(result: Mapping[str, Any]) -> str:
+    return _as_measured(result["rows"])
+
+
+def _finding(result: Mapping[str, Any]) -> str:
+    return _as_measured([result["finding"]])
+
+
 def _training(result: Mapping[str, Any]) -> str:
     return _markdown(
         ["Trainer", "Tokens a second"],
@@ -304,6 +312,8 @@ TABLES: Mapping[str, tuple[str | Path, Callable[[Mapping[str, Any]], str]]] = {
     "runtimes": ("runtimes.json", _runtimes),
     "forward": ("runtimes.json", _forward),
     "growth": ("growth.json", _growth),
+    "formats": ("formats.json", _formats),
+    "finding": ("shelf.json", _finding),
     "training": ("training.json", _training),
     "minilm_l6": ("minilm_l6.json", _recipe),
     "model": (DEFAULT_MODEL, _model),
