@@ -171,6 +171,10 @@ def _finding(result: Mapping[str, Any]) -> str:
     return _as_measured([result["finding"]])
 
 
+def _growing(result: Mapping[str, Any]) -> str:
+    return _as_measured([result["growing"]])
+
+
 def _training(result: Mapping[str, Any]) -> str:
     return _markdown(
         ["Trainer", "Tokens a second"],
@@ -314,6 +318,7 @@ TABLES: Mapping[str, tuple[str | Path, Callable[[Mapping[str, Any]], str]]] = {
     "growth": ("growth.json", _growth),
     "formats": ("formats.json", _formats),
     "finding": ("shelf.json", _finding),
+    "growing": ("shelf.json", _growing),
     "training": ("training.json", _training),
     "minilm_l6": ("minilm_l6.json", _recipe),
     "model": (DEFAULT_MODEL, _model),
