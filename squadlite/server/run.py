@@ -75,6 +75,11 @@ def prepare(
 
 def run(served: Served) -> None:
     """Serve until the process is told to stop, by Ctrl-C or SIGTERM, and then as it was told."""
+    make_server(served).run([served.socket])
+
+
+def make_server(served: Served) -> uvicorn.Server:
+    """The server of an application, to be run with its socket."""
     config = uvicorn.Config(
         served.app,
         http=_PatientProtocol,
@@ -89,7 +94,7 @@ def run(served: Served) -> None:
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=_FAREWELL_SECONDS,
     )
-    _Server(config, served.app).run(sockets=[served.socket])
+    return _Server(config, served.app)
 
 
 class _Server(uvicorn.Server):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
-from squadlite.answering.embedder import Embedder
+from squadlite.library.vectors import TextEmbedder
 from squadlite.errors import SquadliteError
 from squadlite.library.library import Library, LibraryBook
 from squadlite.server.events import Event
@@ -66,7 +66,7 @@ class UploadDesk:
     """
 
     def __init__(
-        self, path: Path, embedder: Embedder | None, describe: Callable[[LibraryBook], object]
+        self, path: Path, embedder: TextEmbedder | None, describe: Callable[[LibraryBook], object]
     ) -> None:
         self._path = path
         self._embedder = embedder
