@@ -190,7 +190,7 @@ def ask_in_steps(
 
     Yields:
         A step when the passages are found, and one after each portion. The last one's reply is
-        `ask`'s.
+        `ask`'s; a model that rounds otherwise in other company may give it another last digit.
     """
     started = time.perf_counter()
     found = retrieve(question, index, reader, passages, until=until)

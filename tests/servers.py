@@ -21,7 +21,9 @@ from squadlite.server.run import Served, make_server, prepare
 
 ORIGIN = "http://127.0.0.1:8642"
 TOKEN = "a-token-of-the-tests"
-BOOK = """---
+# A chapter of fewer words is taken for a part of the next.
+FILLER = " ".join(["So it went on, and nothing else was the matter."] * 12)
+BOOK = f"""---
 title: The Ferry
 author: A. Writer
 ---
@@ -32,9 +34,13 @@ The ferry was a machine of planks; it went twice a day.
 
 The ferryman was paid in apples & <b>pears</b>.
 
+{FILLER}
+
 # The Bridge
 
 Nobody had told him of the bridge.
+
+{FILLER}
 """
 FERRY, BRIDGE = 0, 1
 

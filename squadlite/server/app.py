@@ -1,6 +1,5 @@
 """The HTTP interface: which address does what. docs/http.md describes it."""
 
-import logging
 import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -19,14 +18,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from squadlite.answering.reader import Reader
-from squadlite.errors import SquadliteError
 from squadlite.library.bound import Bound
 from squadlite.library.library import Library, LibraryBook, Position
 from squadlite.server.bodies import is_count, read_json, read_object, stream_body
 from squadlite.server.events import EventStream, Feed
 from squadlite.server.questions import Question, QuestionDesk
 from squadlite.server.render import book_json, chapter_json, contents_json
-from squadlite.server.replies import Json, error_response, one_line
+from squadlite.server.replies import Json, error_response, failure
 from squadlite.server.security import Guard
 from squadlite.server.uploads import MAX_UPLOAD_BYTES, UploadDesk
 
@@ -46,7 +44,6 @@ for _suffix, _type in (
 ):
     mimetypes.add_type(_type, _suffix)
 
-_log = logging.getLogger("squadlite.server")
 _Result = TypeVar("_Result")
 
 
@@ -313,13 +310,10 @@ class OneLine:
             return
         except ClientDisconnect:
             return
-        except (SquadliteError, OSError, MemoryError) as error:
-            failure = error_response(500, one_line(error) or "not enough memory")
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody is shown a traceback
-            _log.error("%s %s: %r", scope["method"], scope["path"], error)
-            failure = error_response(500, "something went wrong here")
+            message = failure(error, f"{scope['method']} {scope['path']}")
         if not has_begun:
-            await failure(scope, receive, send)
+            await error_response(500, message)(scope, receive, send)
 
 
 def make_app(path: Path, reader: Reader, *, host: str, token: str | None = None) -> Starlette:

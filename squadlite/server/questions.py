@@ -11,12 +11,11 @@ from pathlib import Path
 from squadlite.answering.reader import Reader
 from squadlite.asking import Step, ask_in_steps
 from squadlite.cores import default_threads
-from squadlite.errors import SquadliteError
 from squadlite.library.library import Library
 from squadlite.library.shelf import Shelf
 from squadlite.server.events import Event, Feed
 from squadlite.server.render import answers_json, reply_json
-from squadlite.server.replies import busy, one_line
+from squadlite.server.replies import busy, failure
 
 MAX_WAITING = 32
 # A few passages first, so that something is to be seen soon.
@@ -111,8 +110,8 @@ class QuestionDesk:
                 started = time.monotonic()
                 try:
                     self._answer(question, shelves)
-                except (SquadliteError, OSError, MemoryError) as error:
-                    _refuse(question, one_line(error) or "not enough memory")
+                except Exception as error:  # noqa: BLE001 - the next question is another
+                    _refuse(question, failure(error, "a question"))
                 finally:
                     question.feed.put(None)
                 self._seconds += (time.monotonic() - started - self._seconds) / 8
@@ -177,7 +176,7 @@ class _Shelves:
             self._shelf, self._of = self._library.shelf(books), wanted
         try:
             yield self._shelf
-        except SquadliteError:
+        except Exception:
             # What it holds may be what is wrong.
             self._of = None
             raise

@@ -1,11 +1,15 @@
 """What every reply of the server is made of: JSON and one-line errors."""
 
 import json
+import logging
 from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from squadlite.errors import SquadliteError
+
+_log = logging.getLogger("squadlite.server")
 _LONGEST_ERROR = 500
 
 
@@ -33,6 +37,22 @@ def error_response(
 def one_line(error: object) -> str:
     """An error's message in one line of bounded length."""
     return " ".join(str(error).split())[:_LONGEST_ERROR]
+
+
+def failure(error: Exception, doing: str) -> str:
+    """
+    What to say of something that went wrong: one line, never a traceback.
+
+    Args:
+        error: ours, the system's, or a mistake in the program, which is logged.
+        doing: what was being done, for the log.
+    """
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, SquadliteError | OSError):
+        return one_line(error)
+    _log.error("%s: %s", doing, one_line(repr(error)))
+    return "something went wrong here"
 
 
 def busy(what: str, seconds: int) -> HTTPException:

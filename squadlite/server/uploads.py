@@ -10,7 +10,7 @@ import threading
 import unicodedata
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ from squadlite.library.vectors import TextEmbedder
 from squadlite.errors import SquadliteError
 from squadlite.library.library import Library, LibraryBook
 from squadlite.server.events import Event
-from squadlite.server.replies import busy, one_line
+from squadlite.server.replies import busy, failure, one_line
 
 MAX_UPLOAD_BYTES = 256 << 20
 MAX_WAITING = 8
@@ -167,9 +167,10 @@ class UploadDesk:
 
     def _work(self) -> None:
         with Library(self._path) as library:
-            # A book that can't be brought up to date says so by not being ready.
-            with suppress(SquadliteError, OSError, MemoryError):
+            try:
                 self._finish_books(library)
+            except Exception as error:  # noqa: BLE001 - uploads are to be taken all the same
+                failure(error, "books without all that they need")
             while (upload := self._queue.get()) is not None and not self._is_closed:
                 upload.outcome = self._add(upload, library)
             for upload in self._uploads.values():
@@ -197,8 +198,8 @@ class UploadDesk:
                 return Event("error", {"error": one_line(report.detail)})
             self._add_vectors(library, tell("Reading"))
             return Event("book", self._describe(library.find(str(report.book))))
-        except (SquadliteError, OSError, MemoryError) as error:
-            return Event("error", {"error": one_line(error) or "not enough memory"})
+        except Exception as error:  # noqa: BLE001 - the next book is another
+            return Event("error", {"error": failure(error, "a book that was sent")})
 
     def _discard(self, upload: Upload, library: Library) -> None:
         """Remove a file, unless it is a book's that was sent here before."""
