@@ -194,12 +194,31 @@ def test_a_bound_hides_what_stands_behind_it_from_questions(client: TestClient) 
     assert "Nobody" in answers()
 
 
+def test_people_are_named_up_to_the_bound(client: TestClient) -> None:
+    book = (
+        f"# One\n\nThe boat was hers, said Mrs. Tully. Mrs. Tully laughed.\n\n{FILLER}\n\n"
+        f"# Two\n\nThe mule was his, said Mr. Rusk. Mr. Rusk laughed.\n\n{FILLER}\n"
+    )
+    add_book(client, book, "two.md")
+
+    def named() -> list[dict[str, object]]:
+        return list(client.get("/api/books/1/people").json()["people"])
+
+    assert [person["name"] for person in named()] == ["Mrs. Tully", "Mr. Rusk"]
+    schemas = client.get("/api").json()["components"]["schemas"]
+    check(named()[1], schemas["Person"], schemas)
+    assert named()[0]["first"] == {"chapter": 0, "offset": 29}
+    assert client.put("/api/books/1/until", json={"chapter": 1, "end": 0}).status_code == 204
+    assert [person["name"] for person in named()] == ["Mrs. Tully"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        {}, [], 7, "Chapter 1", {"chapter": 0}, {"chapter": 2, "OFFSET": 0}, {"chapter": 0, "OFFSET": 9999},
+        {}, [], 7, "Chapter 1", {"chapter": 0}, {"chapter": 2, "OFFSET": 0},
+        {"chapter": 0, "OFFSET": 9999}, {"chapter": None, "OFFSET": 0},
         {"chapter": -1, "OFFSET": 0}, {"chapter": 0, "OFFSET": -1}, {"chapter": 0.5, "OFFSET": 0},
-        {"chapter": True, "OFFSET": 0}, {"chapter": "0", "OFFSET": 0}, {"chapter": None, "OFFSET": 0},
+        {"chapter": True, "OFFSET": 0}, {"chapter": "0", "OFFSET": 0},
         {"chapter": 10**30, "OFFSET": 0}, {"chapter": 0, "OFFSET": 10**30},
         {"chapter": 0, "OFFSET": 0, "more": 1},
     ],
@@ -297,6 +316,8 @@ def check(value: object, schema: dict, schemas: dict) -> None:  # type: ignore[t
     elif "anyOf" in schema:
         option = schema["anyOf"][value is None]
         check(value, option, schemas)
+    elif "enum" in schema:
+        assert value in schema["enum"]
     else:
         kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool,
                  "number": (int, float), "null": type(None)}  # fmt: skip
@@ -307,5 +328,3 @@ def check(value: object, schema: dict, schemas: dict) -> None:  # type: ignore[t
         if isinstance(value, list):
             for item in value:
                 check(item, schema["items"], schemas)
-
-

@@ -211,9 +211,7 @@ def test_stopping_ends_what_is_asked_and_what_waits(
     responses = [connection.getresponse() for connection in asked]
     closing = threading.Thread(target=server.app.state.desks.close)
     closing.start()
-    assert events(responses[1].read().decode()) == [
-        ("error", {"error": "the server is stopping"})
-    ]
+    assert events(responses[1].read().decode()) == [("error", {"error": "the server is stopping"})]
     gate.opened.set()
     closing.join(20)
     assert events(responses[0].read().decode())[-1] == (

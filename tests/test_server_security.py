@@ -80,7 +80,8 @@ def test_a_browser_that_says_that_another_site_asks_is_refused_but_for_a_link(
 
 
 @pytest.mark.parametrize(
-    "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""]
+    "kind",
+    ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""],
 )
 def test_what_a_form_can_send_is_refused(client: TestClient, kind: str) -> None:
     """Even where a browser names no origin: forms can't send JSON's type, nor the file's name."""

@@ -24,7 +24,9 @@ DEFAULT_PORT = 8642
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}")
 
 
-def _check_token(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def _check_token(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
     if value is not None and not _TOKEN.fullmatch(value):
         raise click.BadParameter("expected 16 to 200 letters, digits, - and _")
     return value

@@ -551,7 +551,9 @@ class Library:
             )
         database.write("INSERT OR REPLACE INTO indexes VALUES (?, ?)", book, index.image())
         if cover is not None:
-            database.write("INSERT INTO covers VALUES (?, ?, ?)", book, cover.media_type, cover.data)
+            database.write(
+                "INSERT INTO covers VALUES (?, ?, ?)", book, cover.media_type, cover.data
+            )
         self._write_terms(book, index)
         return book
 

@@ -20,10 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from squadlite.answering.reader import Reader
 from squadlite.library.bound import Bound
 from squadlite.library.library import Library, LibraryBook, Position
+from squadlite.library.people import find_people
 from squadlite.server.bodies import is_count, read_json, read_object, stream_body
 from squadlite.server.events import EventStream, Feed
 from squadlite.server.questions import Question, QuestionDesk
-from squadlite.server.render import book_json, chapter_json, contents_json
+from squadlite.server.render import book_json, chapter_json, contents_json, people_json
 from squadlite.server.replies import Json, error_response, failure
 from squadlite.server.security import Guard
 from squadlite.server.uploads import MAX_UPLOAD_BYTES, UploadDesk
@@ -87,6 +88,7 @@ class Interface:
             Route(book, self.remove_book, methods=["DELETE"]),
             Route(f"{book}/chapters/{{chapter:int}}", self.show_chapter),
             Route(f"{book}/cover", self.show_cover),
+            Route(f"{book}/people", self.list_people),
             Route(f"{book}/position", self.keep_position, methods=["PUT"]),
             Route(f"{book}/until", self.keep_until, methods=["PUT"]),
             Route("/api/questions", self.ask, methods=["POST"]),
@@ -137,6 +139,17 @@ class Interface:
             raise HTTPException(404, "a book without a cover")
         return Response(cover.data, media_type=cover.media_type)
 
+    async def list_people(self, request: Request) -> Response:
+        """Whom a book names up to where it may be told of."""
+
+        def find(library: Library) -> list[dict[str, Any]]:
+            book = self._find(library, request)
+            with library.index(book.id) as index:
+                chapters = [index.chapter(chapter.index) for chapter in index.chapters]
+            return people_json(find_people(chapters, book.until))
+
+        return Json({"people": await self._with_library(find)})
+
     async def remove_book(self, request: Request) -> Response:
         """Remove a book."""
 
@@ -164,7 +177,9 @@ class Interface:
     async def keep_until(self, request: Request) -> Response:
         """Keep how far a book may be told of."""
         place = await read_json(request)
-        if place is not None and not (isinstance(place, dict) and place.keys() == {"chapter", "end"}):
+        if place is not None and not (
+            isinstance(place, dict) and place.keys() == {"chapter", "end"}
+        ):
             raise HTTPException(400, "expected null, or a JSON object with chapter, end")
 
         def keep(library: Library) -> None:
@@ -202,9 +217,7 @@ class Interface:
     async def ask(self, request: Request) -> ASGIApp:
         """Answer a question."""
         asked = await read_object(request, "question", optional=("books", "min_score"))
-        text, numbers, min_score = (
-            asked.get(name) for name in ("question", "books", "min_score")
-        )
+        text, numbers, min_score = (asked.get(name) for name in ("question", "books", "min_score"))
         if not isinstance(text, str) or not 0 < len(text) <= MAX_QUESTION_CHARACTERS:
             raise HTTPException(
                 400, f"question: expected text of 1 to {MAX_QUESTION_CHARACTERS} characters"

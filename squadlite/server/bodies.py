@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -16,7 +16,7 @@ GRACE_SECONDS = 15.0
 MIN_BYTES_PER_SECOND = 8 << 10
 
 
-async def stream_body(request: Request, limit: int) -> AsyncIterator[bytes]:
+async def stream_body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     """
     The pieces of a request's body.
 

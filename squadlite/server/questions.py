@@ -186,5 +186,3 @@ class _Shelves:
         for opened in (self._shelf, self._library):
             if opened is not None:
                 opened.close()
-
-

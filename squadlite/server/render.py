@@ -1,12 +1,13 @@
 """Books, chapters, covers and replies as the server gives them: JSON, and HTML made of plain text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
 from squadlite.asking import Answer, Place, Reply
 from squadlite.library.index import ChapterInfo
 from squadlite.library.library import LibraryBook
+from squadlite.library.people import Person
 from squadlite.library.structure import PARAGRAPH_BREAK, Chapter
 
 # A book's own titles may be of any length.
@@ -67,6 +68,19 @@ def _paragraphs(text: str) -> Iterator[tuple[int, str]]:
 def contents_json(chapters: tuple[ChapterInfo, ...]) -> list[dict[str, Any]]:
     """The chapters without their text."""
     return [_chapter(chapter) for chapter in chapters]
+
+
+def people_json(people: Iterable[Person]) -> list[dict[str, Any]]:
+    """The people and places of a book."""
+    return [
+        {
+            "name": person.name[:_LONGEST_TITLE],
+            "kind": person.kind.value,
+            "count": person.count,
+            "first": {"chapter": person.chapter, "offset": person.offset},
+        }
+        for person in people
+    ]
 
 
 def reply_json(reply: Reply) -> dict[str, Any]:

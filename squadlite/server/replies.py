@@ -27,9 +27,7 @@ def encode_json(value: object) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def error_response(
-    status: int, message: str, headers: Mapping[str, str] | None = None
-) -> Response:
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """A refusal or failure, told in one line."""
     return Json({"error": one_line(message)}, status, headers)
 

@@ -141,7 +141,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _visible_name(host: str, listening: socket.socket) -> str:
     """How others call the address that a socket listens at."""
     address = host
-    if listening.getsockname()[0] in {"0.0.0.0", "::"}:  # noqa: S104
+    if listening.getsockname()[0] in {"0.0.0.0", "::"}:
         try:
             with socket.socket(listening.family, socket.SOCK_DGRAM) as probe:
                 probe.connect((_OUTSIDE[listening.family], 9))

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
 
-from squadlite.library.vectors import TextEmbedder
 from squadlite.errors import SquadliteError
 from squadlite.library.library import Library, LibraryBook
+from squadlite.library.vectors import TextEmbedder
 from squadlite.server.events import Event
 from squadlite.server.replies import busy, failure, one_line
 
@@ -86,9 +86,7 @@ class UploadDesk:
 
     def is_ready(self, book: LibraryBook) -> bool:
         """Whether a book can be asked: has all that the model needs."""
-        return book.is_current and (
-            self._embedder is None or book.vectors == self._embedder.digest
-        )
+        return book.is_current and (self._embedder is None or book.vectors == self._embedder.digest)
 
     @contextmanager
     def arriving(self) -> Iterator["ArrivingFile"]:
