@@ -1,7 +1,7 @@
 """The main job: a question put to a book, answered with the places in the book."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,6 +116,22 @@ class Reply:
     read_ms: float
 
 
+@dataclass(frozen=True)
+class Step:
+    """
+    How far a question has come.
+
+    Attributes:
+        found: the passages to be read, most promising first.
+        n_read: how many of them have been, the first ones.
+        reply: what they say.
+    """
+
+    found: Sequence[Passage]
+    n_read: int
+    reply: Reply
+
+
 def ask(
     question: str,
     index: Searchable,
@@ -141,25 +157,67 @@ def ask(
             the model says.
         until: how far the book is known to who asks; None: to its end.
     """
+    *_, last = ask_in_steps(
+        question,
+        index,
+        reader,
+        top_k=top_k,
+        passages=passages,
+        min_score=min_score,
+        until=until,
+    )
+    return last.reply
+
+
+def ask_in_steps(
+    question: str,
+    index: Searchable,
+    reader: Reader,
+    *,
+    portions: Sequence[int] = (),
+    top_k: int = 5,
+    passages: int = DEFAULT_PASSAGES,
+    min_score: float | None = None,
+    until: Bound | None = None,
+) -> Iterator[Step]:
+    """
+    Answer a question as `ask` does, and say meanwhile how far it has come.
+
+    Args:
+        portions: how many passages to read before each reply but the last, which comes when all
+            the rest is read.
+        question, index, reader, top_k, passages, min_score, until: as for `ask`.
+
+    Yields:
+        A step when the passages are found, and one after each portion. The last one's reply is
+        `ask`'s; a model that rounds otherwise in other company may give it another last digit.
+    """
     started = time.perf_counter()
     found = retrieve(question, index, reader, passages, until=until)
     retrieved = time.perf_counter()
-    readings = read_passages(question, found, reader)
-    candidates = find_candidates(found, readings)
-    answers = _best_answers(question, index, found, candidates, reader.confidence)[:top_k]
-    finished = time.perf_counter()
-
-    score = answers[0].score if answers else 0.0
     threshold = reader.confidence.threshold if min_score is None else min_score
-    return Reply(
-        question=question,
-        answer=answers[0].text if score > threshold else None,
-        score=score,
-        answers=answers,
-        null_score=1.0 - score,
-        retrieve_ms=(retrieved - started) * 1000,
-        read_ms=(finished - retrieved) * 1000,
-    )
+
+    def reply(readings: Sequence[Reading]) -> Reply:
+        candidates = find_candidates(found[: len(readings)], readings)
+        answers = _best_answers(question, index, found, candidates, reader.confidence)[:top_k]
+        score = answers[0].score if answers else 0.0
+        return Reply(
+            question=question,
+            answer=answers[0].text if score > threshold else None,
+            score=score,
+            answers=answers,
+            null_score=1.0 - score,
+            retrieve_ms=(retrieved - started) * 1000,
+            read_ms=(time.perf_counter() - retrieved) * 1000,
+        )
+
+    readings: list[Reading] = []
+    yield Step(found, 0, reply(readings))
+    for portion in (*portions, len(found)):
+        unread = found[len(readings) :][:portion]
+        if unread:
+            readings += read_passages(question, unread, reader)
+            yield Step(found, len(readings), reply(readings))
 
 
 def retrieve(

@@ -19,6 +19,7 @@ Every error that squadlite raises on purpose.
     ├── BenchError              a runtime that can't be measured
     ├── LibraryError            a library file that can't be used, or a book that it doesn't have
     ├── ExportError             a model that can't be written for another program
+    ├── ServerError             a page that can't be served
     └── BookError               a book that can't be read
         ├── UnsupportedBookError  a kind of file we don't read
         ├── ProtectedBookError    a book locked by DRM
@@ -99,6 +100,10 @@ class LibraryError(SquadliteError):
 
 class ExportError(SquadliteError):
     """A model that can't be written for another program: too large, or something is in the way."""
+
+
+class ServerError(SquadliteError):
+    """A page that can't be served: an address is taken, or a package isn't installed."""
 
 
 class BookError(SquadliteError):

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "models": set(),
     "asking": {"answering", "library"},
     "interface": {"answering", "asking", "library", "models"},
+    "server": {"answering", "asking", "cores", "library"},
     "pipelines": {"answering", "config", "models"},
     "convert": {"answering", "container", "model"},
     "export": {"answering", "config", "container", "families", "tensors"},
@@ -37,7 +38,7 @@ MAY_IMPORT = {
     "cli": {
         "answering", "asking", "bench", "config", "container", "convert", "cores", "export",
         "library",
-        "model", "models",
+        "model", "models", "server",
     },
 }  # fmt: skip
 OPEN_TO_ALL = {"atomic", "errors"}

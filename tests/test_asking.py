@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from squadlite.answering.confidence import RELEVANCE_WEIGHT, ChoiceModel, Confidence, MarginRule
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
-from squadlite.asking import SPANS_PER_PASSAGE, Reply, ask
+from squadlite.asking import SPANS_PER_PASSAGE, Reply, ask, ask_in_steps
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.search import Passage
@@ -120,6 +120,35 @@ def test_an_answer_cites_its_page_where_the_book_has_pages() -> None:
     assert answer.page == "12"
     (answer,) = reply([passage(30, 60)], [reading(place, (5, 8, 2.0))]).answers
     assert answer.page is None
+
+
+def test_a_question_asked_in_steps_gives_the_best_so_far_after_each() -> None:
+    found = [passage(start, start + 20) for start in (0, 20, 40, 60, 80)]
+    readings = [reading(place, (2, 5, 1.0 + number)) for number, place in enumerate(found)]
+
+    @dataclass
+    class InTurn(FakeReader):
+        def read(self, question: str, contexts: Sequence[str], *, n_best: int) -> list[Reading]:
+            before = len(self.read_contexts)
+            self.read_contexts += contexts
+            return self.readings[before : before + len(contexts)]
+
+    steps = list(
+        ask_in_steps("Who?", FakeIndex(found), cast(Reader, InTurn(readings)), portions=(1, 2, 9))
+    )
+    assert [step.n_read for step in steps] == [0, 1, 3, 5]
+    assert all(step.found == found for step in steps)
+    assert [len(step.reply.answers) for step in steps] == [0, 1, 1, 1]
+    assert [len(answer.places) for step in steps for answer in step.reply.answers] == [1, 3, 5]
+    last = steps[-1].reply
+    assert replace(last, retrieve_ms=0, read_ms=0) == replace(
+        reply(found, readings), retrieve_ms=0, read_ms=0
+    )
+
+
+def test_a_book_without_passages_is_asked_in_one_step() -> None:
+    (step,) = ask_in_steps("Who?", FakeIndex([]), cast(Reader, FakeReader([])), portions=(5,))
+    assert step.reply.answers == ()
 
 
 def test_the_book_does_not_say_when_the_model_prefers_no_answer() -> None:

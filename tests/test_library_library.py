@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from epubs import package, page, write_epub
 from fake_embedder import FakeEmbedder
 
 from squadlite.errors import LibraryError
@@ -19,7 +20,14 @@ from squadlite.library import database as database_module
 from squadlite.library import library as library_module
 from squadlite.library.bound import Bound
 from squadlite.library.database import APPLICATION_ID, MIGRATIONS, Database
-from squadlite.library.library import Change, FileReport, Library, default_library_file
+from squadlite.library.library import (
+    Change,
+    FileReport,
+    Library,
+    Position,
+    default_library_file,
+)
+from squadlite.library.structure import Cover
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = """
@@ -100,6 +108,56 @@ def test_unchanged_books_are_not_read_again(
     forbid(monkeypatch, "file_digest")
     reports = library.add([folder, folder / "Anna.md"])
     assert list(changes(reports).values()) == [Change.UNCHANGED] * 3
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+
+
+def write_covered_book(folder: Path, cover: bytes | None) -> Path:
+    item = '<item id="c" href="c.png" media-type="image/png" properties="cover-image"/>'
+    files: dict[str, str | bytes] = {
+        "OPS/book.opf": package(["1.xhtml"], extra=item if cover else ""),
+        "OPS/1.xhtml": page("<p>The mule was grey.</p>"),
+    }
+    return write_epub(folder / "covered.epub", files | ({"OPS/c.png": cover} if cover else {}))
+
+
+def test_a_cover_is_kept_with_its_book(library: Library, folder: Path) -> None:
+    path = write_covered_book(folder, PNG)
+    library.add([folder / "Anna.md", path])
+    plain, covered = library.books()
+    assert (plain.has_cover, covered.has_cover) == (False, True)
+    assert library.cover(plain.id) is None
+    assert library.cover(covered.id) == Cover("image/png", PNG)
+    write_covered_book(folder, None)
+    library.add([path])
+    assert library.cover(covered.id) is None
+    write_covered_book(folder, PNG + b"!")
+    library.add([path])
+    assert library.cover(covered.id) == Cover("image/png", PNG + b"!")
+    library.remove(covered.id)
+    assert library._database.rows("SELECT * FROM covers") == []
+
+
+def test_the_readers_position_is_kept(library: Library, folder: Path) -> None:
+    library.add([folder])
+    assert library.books()[0].position is None
+    library.keep_position(1, Position(1, 7))
+    assert [book.position for book in library.books()] == [Position(1, 7), None, None]
+    for nowhere in (Position(2, 0), Position(-1, 0), Position(0, -1), Position(0, 10**6)):
+        with pytest.raises(LibraryError, match="book 1"):
+            library.keep_position(1, nowhere)
+    with pytest.raises(LibraryError, match="book 9"):
+        library.keep_position(9, Position(0, 0))
+    assert library.books()[0].position == Position(1, 7)
+
+
+def test_what_others_write_is_noticed(library: Library, folder: Path) -> None:
+    before = library.data_version()
+    assert library.data_version() == before
+    with Library(library.path) as other:
+        other.add([folder / "Anna.md"])
+    assert library.data_version() != before
 
 
 def test_a_touched_book_is_not_indexed_again(

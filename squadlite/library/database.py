@@ -55,6 +55,15 @@ MIGRATIONS = (
     ALTER TABLE books ADD COLUMN known_passages INTEGER NOT NULL DEFAULT 0;
     UPDATE books SET known_passages = passages;
     """,
+    """
+    ALTER TABLE books ADD COLUMN position_chapter INTEGER;
+    ALTER TABLE books ADD COLUMN position_offset INTEGER;
+    CREATE TABLE covers (
+        book INTEGER PRIMARY KEY REFERENCES books (id) ON DELETE CASCADE,
+        media_type TEXT NOT NULL,
+        image BLOB NOT NULL
+    );
+    """,
 )
 
 _BUSY_SECONDS = 60.0
@@ -111,6 +120,16 @@ class Database:
         """
         with self._telling():
             return self._connection.execute(statement, values).lastrowid or 0
+
+    def data_version(self) -> int:
+        """
+        A number that changes when another connection has written to the file.
+
+        Raises:
+            LibraryError: the file can't be read.
+        """
+        ((version,),) = self.rows("PRAGMA data_version")
+        return int(version)
 
     def write_all(self, statement: str, values: Iterable[tuple[object, ...]]) -> None:
         """Run a statement of a transaction for each of some values; see `write`."""

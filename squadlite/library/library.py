@@ -17,6 +17,7 @@ from squadlite.library.index import INDEX_VERSION, BookIndex, file_digest
 from squadlite.library.shelf import Shelf, ShelvedBook
 from squadlite.library.shelf_files import find_books
 from squadlite.library.stored import add_vectors, load_index
+from squadlite.library.structure import Book, Cover
 from squadlite.library.vectors import TextEmbedder
 
 Progress = Callable[[int, int], None]
@@ -52,6 +53,14 @@ class FileReport:
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where in a book its reader is: in which chapter, from 0, and behind how many characters."""
+
+    chapter: int
+    offset: int
+
+
+@dataclass(frozen=True)
 class LibraryBook:
     """
     A book of a library.
@@ -65,6 +74,8 @@ class LibraryBook:
         vectors: the digest of the model that its vectors are of; None where it has none.
         until: how far it has been read, and may be told of; None: to its end.
         known_passages: how many passages there are up to there.
+        position: where its reader is; None where nobody has said so.
+        has_cover: whether `Library.cover` has a picture.
     """
 
     id: int
@@ -78,6 +89,8 @@ class LibraryBook:
     vectors: str | None
     until: Bound | None
     known_passages: int
+    position: Position | None
+    has_cover: bool
 
 
 @dataclass(frozen=True)
@@ -217,8 +230,10 @@ class Library:
             paths.setdefault(book, []).append(Path(path))
         rows = self._database.rows(
             "SELECT id, title, author, language, chapters, passages, index_version, model,"
-            " until_chapter, until_end, known_passages"
-            " FROM books LEFT JOIN vectors ON book = id ORDER BY id"
+            " until_chapter, until_end, known_passages, position_chapter, position_offset,"
+            " media_type IS NOT NULL"
+            " FROM books LEFT JOIN vectors ON vectors.book = id LEFT JOIN covers ON covers.book = id"
+            " ORDER BY id"
         )
         return [
             LibraryBook(
@@ -233,10 +248,12 @@ class Library:
                 vectors=model,
                 until=None if chapter is None else Bound(chapter, end),
                 known_passages=known,
+                position=None if place is None else Position(place, offset),
+                has_cover=bool(has_cover),
             )
             for (
                 id, title, author, language, chapters, passages, version, model,
-                chapter, end, known,
+                chapter, end, known, place, offset, has_cover,
             ) in rows
             if id in paths
         ]  # fmt: skip
@@ -309,6 +326,49 @@ class Library:
         if index is None:
             raise LibraryError(f"book {book}: can't be searched in {self.path}")
         return index
+
+    def cover(self, book: int) -> Cover | None:
+        """
+        The picture on a book's cover.
+
+        Returns:
+            None where it has none, or there is no such book.
+        """
+        rows = self._database.rows("SELECT media_type, image FROM covers WHERE book = ?", book)
+        return Cover(*rows[0]) if rows else None
+
+    def keep_position(self, book: int, position: Position) -> None:
+        """
+        Keep where in a book its reader is; answers know nothing of it, see `read`.
+
+        Raises:
+            LibraryError: there is no such book or place, or the library's file can't be written.
+        """
+        with self.index(book) as index:
+            if not 0 <= position.chapter < len(index.chapters):
+                raise LibraryError(f"book {book}: no chapter {position.chapter}")
+            length = len(index.chapter(position.chapter).text)
+        if not 0 <= position.offset <= length:
+            raise LibraryError(
+                f"book {book}, chapter {position.chapter}: offset {position.offset}, "
+                f"expected 0 to {length}"
+            )
+        with self._database.writing():
+            self._database.write(
+                "UPDATE books SET position_chapter = ?, position_offset = ? WHERE id = ?",
+                position.chapter,
+                position.offset,
+                book,
+            )
+
+    def data_version(self) -> int:
+        """
+        A number that changes when another process, or another `Library`, has written to the file.
+
+        Raises:
+            LibraryError: the file can't be read.
+        """
+        return self._database.data_version()
 
     def read(self, book: int, until: Bound | None) -> None:
         """
@@ -396,13 +456,13 @@ class Library:
             digest = file_digest(path)
         except OSError as error:
             raise BookError(f"{path}: can't be read ({error})") from error
-        index = None
+        content = None
         while True:
             with self._database.writing():
-                if index is not None or self._is_indexed(digest):
-                    return self._record(path, stamp, digest, index)
+                if content is not None or self._is_indexed(digest):
+                    return self._record(path, stamp, digest, content)
             # Work that takes long is done while others may write.
-            index = BookIndex.build(open_book(path))
+            content = _Content.of(open_book(path))
             if stamp != _stamp(path):
                 raise BookError(f"{path}: changed while it was read")
 
@@ -414,18 +474,18 @@ class Library:
         )
 
     def _record(
-        self, path: Path, stamp: tuple[int, int], digest: str, index: BookIndex | None
+        self, path: Path, stamp: tuple[int, int], digest: str, content: "_Content | None"
     ) -> FileReport:
-        """Enter a file whose content the library has, or is given here with its index."""
+        """Enter a file whose content the library has, or is given here."""
         database = self._database
         before = database.rows("SELECT book FROM files WHERE path = ?", str(path))
         same = database.rows("SELECT id, index_version FROM books WHERE digest = ?", digest)
         if same and same[0][1] == INDEX_VERSION:
             ((book, _),) = same
             change, detail = self._recognize(path, book)
-        elif index is not None:
-            book = same[0][0] if same else self._earlier_content(before, index)
-            book = self._write_book(book, digest, index)
+        elif content is not None:
+            book = same[0][0] if same else self._earlier_content(before, content.index)
+            book = self._write_book(book, digest, content)
             change, detail = Change.UPDATED if before else Change.ADDED, ""
         database.write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", str(path), book, *stamp)
         return FileReport(path, change, book, detail)
@@ -461,9 +521,9 @@ class Library:
                 return book
         return None
 
-    def _write_book(self, book: int | None, digest: str, index: BookIndex) -> int:
-        """Write all that a transaction has to: a book's row, index and terms, without vectors."""
-        database = self._database
+    def _write_book(self, book: int | None, digest: str, content: "_Content") -> int:
+        """Write all that a transaction has to: all of a book but its vectors."""
+        database, index, cover = self._database, content.index, content.cover
         values = (
             digest,
             index.title,
@@ -482,6 +542,7 @@ class Library:
         else:
             self._delete_terms(book)
             database.write("DELETE FROM vectors WHERE book = ?", book)
+            database.write("DELETE FROM covers WHERE book = ?", book)
             database.write(
                 "UPDATE books SET digest = ?, title = ?, author = ?, language = ?, chapters = ?,"
                 " passages = ?, index_version = ? WHERE id = ?",
@@ -489,6 +550,10 @@ class Library:
                 book,
             )
         database.write("INSERT OR REPLACE INTO indexes VALUES (?, ?)", book, index.image())
+        if cover is not None:
+            database.write(
+                "INSERT INTO covers VALUES (?, ?, ?)", book, cover.media_type, cover.data
+            )
         self._write_terms(book, index)
         return book
 
@@ -533,6 +598,17 @@ class Library:
         else:
             # An index that can't be read any more: the terms of all books are gone through.
             self._database.write("DELETE FROM terms WHERE book = ?", book)
+
+
+@dataclass(frozen=True)
+class _Content:
+    # What the library keeps of a file's content.
+    index: BookIndex
+    cover: Cover | None
+
+    @classmethod
+    def of(cls, book: Book) -> Self:
+        return cls(BookIndex.build(book), book.cover)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""`squadlite serve`: the library as a page."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from squadlite.cli.library import library_option
+from squadlite.cli.output import (
+    compute_option,
+    existing_path,
+    json_option,
+    print_json,
+    threads_option,
+)
+from squadlite.errors import ServerError
+from squadlite.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from squadlite.config import Compute
+
+DEFAULT_PORT = 8642
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}")
+
+
+def _check_token(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value is not None and not _TOKEN.fullmatch(value):
+        raise click.BadParameter("expected 16 to 200 letters, digits, - and _")
+    return value
+
+
+@click.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to serve at; 0.0.0.0 for a phone in the same house, with a token then.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="The port; 0: any that is free.",
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@click.option(
+    "--token",
+    envvar="SQUADLITE_TOKEN",
+    callback=_check_token,
+    help="What every request must know.  [default: none at this machine's own address, else random]",
+)
+@click.option(
+    "--model", type=existing_path, default=DEFAULT_MODEL, help="A .sqz file or a checkpoint folder."
+)
+@compute_option("auto")
+@threads_option
+@library_option
+@json_option
+def serve(
+    host: str,
+    port: int,
+    open_page: bool,
+    token: str | None,
+    model: Path,
+    compute: "Compute",
+    threads: int | None,
+    library_file: Path | None,
+    as_json: bool,
+) -> None:
+    """
+    Show the library as a page, in a browser on this machine or, with --host, on a phone or an
+    e-reader in the same house. Its HTTP interface is described at /api. Needs starlette and uvicorn
+    (pip install 'squadlite[serve]'). Ctrl-C stops it.
+
+    \b
+    Examples:
+      squadlite serve --open
+      squadlite serve --host 0.0.0.0
+    """
+    try:
+        from squadlite.server.run import prepare, run
+    except ModuleNotFoundError as error:
+        raise ServerError(
+            f"serving needs {error.name}, which is not installed: pip install 'squadlite[serve]'"
+        ) from None
+    from squadlite.answering.reader import Reader
+    from squadlite.library.library import default_library_file
+
+    reader = Reader.load(model, threads=threads, compute=compute)
+    served = prepare(
+        library_file or default_library_file(), reader, host=host, port=port, token=token
+    )
+    if as_json:
+        print_json({"url": served.url, "token": served.token})
+    else:
+        click.echo(f"The library is at {served.url}\nCtrl-C stops it.")
+        if served.token is not None:
+            _print_qr_code(served.url)
+    if open_page:
+        click.launch(served.url)
+    run(served)
+
+
+def _print_qr_code(link: str) -> None:
+    try:
+        import segno
+    except ModuleNotFoundError:
+        return
+    segno.make(link, micro=False).terminal(compact=True)

@@ -1,0 +1,1 @@
+"""`squadlite serve`: the library over HTTP, and the page that shows it."""
