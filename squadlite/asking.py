@@ -1,8 +1,9 @@
 """The main job: a question put to a book, answered with the places in the book."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from squadlite.library.bound import Bound
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.query import query_words
 from squadlite.library.search import Passage
+from squadlite.library.shelf import Selection, Shelf
 from squadlite.library.vectors import TextEmbedder
 
 # benchmarks/books.py: 30 passages hold the evidence for nine questions in ten; reading more takes
@@ -218,6 +220,57 @@ def ask_in_steps(
         if unread:
             readings += read_passages(question, unread, reader)
             yield Step(found, len(readings), reply(readings))
+
+
+def ask_shelf(
+    questions: Iterable[str],
+    shelf: Shelf,
+    reader: Reader,
+    *,
+    top_k: int = 5,
+    passages: int = DEFAULT_PASSAGES,
+    min_score: float | None = None,
+) -> Iterator[Reply]:
+    """
+    Answer questions from a library's books, where the shelf's engine has its workers.
+
+    Args:
+        questions: gone through a little ahead of the replies.
+        shelf: the books.
+        reader, top_k, passages, min_score: as for `ask`. An engine of other processes needs a
+            reader that `Reader.load` gave.
+
+    Returns:
+        A reply to each, in order, as `ask` gives it.
+
+    Raises:
+        LibraryError: the library's file can't be read.
+        EngineError: see `Engine.map`.
+    """
+    work = partial(
+        _ask_selection, reader=reader, top_k=top_k, passages=passages, min_score=min_score
+    )
+
+    def selected() -> Iterator[tuple[str, Selection, float]]:
+        for question in questions:
+            started = time.perf_counter()
+            selection = shelf.select(question, reader.embedder)
+            yield question, selection, (time.perf_counter() - started) * 1000
+
+    return shelf.engine.map(work, selected())
+
+
+def _ask_selection(
+    item: tuple[str, Selection, float],
+    *,
+    reader: Reader,
+    top_k: int,
+    passages: int,
+    min_score: float | None,
+) -> Reply:
+    question, selection, select_ms = item
+    reply = ask(question, selection, reader, top_k=top_k, passages=passages, min_score=min_score)
+    return replace(reply, retrieve_ms=select_ms + reply.retrieve_ms)
 
 
 def retrieve(

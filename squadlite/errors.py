@@ -17,6 +17,7 @@ Every error that squadlite raises on purpose.
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
     ├── BoundError              a place that a book doesn't have
     ├── BenchError              a runtime that can't be measured
+    ├── EngineError             workers that can't be reached or used
     ├── LibraryError            a library file that can't be used, or a book that it doesn't have
     ├── ExportError             a model that can't be written for another program
     ├── ServerError             a page that can't be served
@@ -92,6 +93,10 @@ class BoundError(SquadliteError):
 
 class BenchError(SquadliteError):
     """A runtime that can't be measured: it doesn't run here, or its process died."""
+
+
+class EngineError(SquadliteError):
+    """Workers that can't be reached or used, or that died over their work."""
 
 
 class LibraryError(SquadliteError):

@@ -17,13 +17,17 @@ MAY_IMPORT = {
     "cache": set(),
     "config": set(),
     "cores": set(),
+    "portable": set(),
     "container": set(),
     "tensors": {"config", "container"},
     "native": {"cache", "config"},
     "families": {"config"},
     "model": {"config", "container", "families", "tensors"},
-    "answering": {"config", "container", "cores", "model", "models", "native", "tensors"},
-    "library": {"cache"},
+    "answering": {
+        "config", "container", "cores", "model", "models", "native", "portable", "tensors",
+    },
+    "engines": {"cores"},
+    "library": {"cache", "engines", "portable"},
     "models": set(),
     "asking": {"answering", "library"},
     "interface": {"answering", "asking", "library", "models"},
@@ -36,9 +40,8 @@ MAY_IMPORT = {
         "models", "native",
     },
     "cli": {
-        "answering", "asking", "bench", "config", "container", "convert", "cores", "export",
-        "library",
-        "model", "models", "server",
+        "answering", "asking", "bench", "config", "container", "convert", "cores", "engines",
+        "export", "library", "model", "models", "server",
     },
 }  # fmt: skip
 OPEN_TO_ALL = {"atomic", "errors"}

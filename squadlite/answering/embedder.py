@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.answering.metadata import EmbeddingConfig
-from squadlite.answering.scorer import Encoder
+from squadlite.answering.origin import Origin
+from squadlite.answering.scorer import Encoder, load_scorer
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TOKENIZER_FILES
+from squadlite.answering.tokenizer_spec import TOKENIZER_FILES, TokenizerSpec
 from squadlite.answering.windows import batches_by_length
 from squadlite.answering.workers import workers
 from squadlite.container import open_sqz
@@ -35,6 +37,7 @@ class Embedder:
         weight: see `EmbeddingConfig`.
         digest: names the model: vectors of another one can't be compared with these.
         threads: batches embedded at a time, each by one thread; None: one for each core.
+        origin: where the model comes from; without it the embedder can't be pickled.
 
     Raises:
         ValueError: fewer than 1 thread.
@@ -48,10 +51,12 @@ class Embedder:
         weight: float,
         digest: str,
         threads: int | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.weight = weight
         self.digest = digest
         self._encoder = encoder
+        self._origin = origin
         self._tokenizer = tokenizer
         self._max_tokens = min(MAX_TOKENS, encoder.config.max_position_embeddings)
         self._threads = default_threads() if threads is None else threads
@@ -92,6 +97,11 @@ class Embedder:
                     progress(n_embedded, len(texts))
         return vectors
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._origin is None:
+            raise TypeError("an embedder that wasn't loaded from a file can't be pickled")
+        return _load, (self._origin,)
+
     def _embed(self, texts: Sequence["_Text"], threads: int) -> NDArray[np.float32]:
         tokenizer = self._tokenizer
         shape = len(texts), max(map(len, texts))
@@ -120,14 +130,15 @@ class _Text:
 
 
 def load_embedder(
-    path: str | Path, encoder: Encoder, tokenizer: Tokenizer, *, threads: int | None = None
+    path: str | Path, encoder: Encoder, tokenizer: Tokenizer, origin: Origin
 ) -> Embedder | None:
     """
     Make a loaded model an embedder, if its metadata says that its vectors mean something.
 
     Args:
         path: the .sqz file or checkpoint folder that encoder and tokenizer come from.
-        encoder, tokenizer, threads: as for `Embedder`.
+        encoder, tokenizer: as for `Embedder`.
+        origin: of the model.
 
     Raises:
         FormatError, CheckpointError: metadata that break a rule.
@@ -136,8 +147,19 @@ def load_embedder(
     if config is None:
         return None
     return Embedder(
-        encoder, tokenizer, weight=config.weight, digest=model_digest(path), threads=threads
+        encoder,
+        tokenizer,
+        weight=config.weight,
+        digest=model_digest(path),
+        threads=origin.threads,
+        origin=origin,
     )
+
+
+def _load(origin: Origin) -> Embedder | None:
+    with origin.model.here() as path:
+        encoder = load_scorer(path, origin.compute)
+        return load_embedder(path, encoder, Tokenizer(TokenizerSpec.load(path)), origin)
 
 
 def model_digest(path: str | Path) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.answering.confidence import Confidence, MarginRule, load_confidence
 from squadlite.answering.embedder import Embedder, load_embedder
+from squadlite.answering.origin import Origin
 from squadlite.answering.related import RelatedWords
 from squadlite.answering.scorer import Scorer, load_scorer
 from squadlite.answering.spans import (
@@ -32,6 +33,7 @@ from squadlite.config import Compute, ModelConfig
 from squadlite.cores import default_threads
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
 from squadlite.models import DEFAULT_MODEL
+from squadlite.portable import PortablePath
 
 MIN_POSITIONS = 16
 
@@ -116,6 +118,7 @@ class Reader:
         threads: batches read at a time, each by one thread; None: one for each core.
         embedder: of the same model; None: its vectors mean nothing.
         confidence: how sure to be of answers found in many contexts; None: `MarginRule`.
+        origin: where the model comes from; without it the reader can't be pickled.
 
     Raises:
         ValueError: fewer than 1 thread.
@@ -132,11 +135,13 @@ class Reader:
         threads: int | None = None,
         embedder: Embedder | None = None,
         confidence: Confidence | None = None,
+        origin: Origin | None = None,
     ) -> None:
         check_readable(scorer.config, tokenizer.spec)
         self.scorer = scorer
         self.tokenizer = tokenizer
         self.embedder = embedder
+        self._origin = origin
         self.settings = (settings or ReaderSettings()).within(scorer.config.max_position_embeddings)
         self.confidence = confidence or MarginRule()
         self.threads = default_threads() if threads is None else threads
@@ -170,14 +175,22 @@ class Reader:
         confidence = load_confidence(path)
         encoder = load_scorer(path, compute)
         tokenizer = Tokenizer(TokenizerSpec.load(path))
+        threads = default_threads() if threads is None else threads
+        origin = Origin(PortablePath(Path(path)), compute, threads)
         return cls(
             encoder,
             tokenizer,
             settings,
             threads=threads,
-            embedder=load_embedder(path, encoder, tokenizer, threads=threads),
+            embedder=load_embedder(path, encoder, tokenizer, origin),
             confidence=confidence,
+            origin=origin,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._origin is None:
+            raise TypeError("a reader that wasn't loaded from a file can't be pickled")
+        return _load, (self._origin, self.settings)
 
     @cached_property
     def related_words(self) -> RelatedWords:
@@ -337,6 +350,11 @@ class Reader:
         if not all(np.isfinite(part[attention_mask]).all() for part in logits):
             raise SquadliteError("the model's logits are not all finite: its weights are damaged")
         return logits
+
+
+def _load(origin: Origin, settings: ReaderSettings) -> Reader:
+    with origin.model.here() as path:
+        return Reader.load(path, settings=settings, threads=origin.threads, compute=origin.compute)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ import click
 
 from squadlite.cli.answers import load_questions, print_reply, question_options, reply_json
 from squadlite.cli.output import (
+    Command,
     compute_option,
     existing_path,
     format_bytes,
@@ -23,6 +26,7 @@ from squadlite.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from squadlite.config import Compute
+    from squadlite.engines import Engine
     from squadlite.library.library import FileReport, LibraryBook
 
 library_option = click.option(
@@ -32,6 +36,48 @@ library_option = click.option(
     envvar="SQUADLITE_LIBRARY",
     help="The library's file.  [default: SQUADLITE_LIBRARY, or library.db among your data]",
 )
+
+
+def engine_options(command: Command) -> Command:
+    """The options that say where the work is done."""
+    for option in (
+        click.option(
+            "--address",
+            metavar="HOST:PORT",
+            help="The Ray cluster to use.  [default: one on this machine, as long as it takes]",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Where to do the work: in this process, or on a Ray cluster "
+            "(pip install 'squadlite[ray]').",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def _opened(engine: str, address: str | None, threads: int | None) -> "Iterator[Engine]":
+    """The engine of `engine_options`, each of whose tasks uses as many CPUs as threads."""
+    from squadlite.engines import LOCAL, RayEngine
+
+    if engine == "local":
+        if address is not None:
+            raise click.UsageError("--address needs --engine ray.")
+        yield LOCAL
+        return
+    with progress_bar("Starting Ray"):
+        ray = RayEngine(address, cpus=threads or 1)
+    with ray:
+        yield ray
+
+
+def _threads(engine: str, threads: int | None) -> int | None:
+    # A task of Ray's has one CPU unless it is given more.
+    return 1 if engine == "ray" and threads is None else threads
 
 
 @click.group()
@@ -53,6 +99,7 @@ def library() -> None:
 )
 @compute_option("auto")
 @threads_option
+@engine_options
 @library_option
 @json_option
 @click.pass_context
@@ -62,6 +109,8 @@ def add(
     model: Path,
     compute: "Compute",
     threads: int | None,
+    engine: str,
+    address: str | None,
     library_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -75,12 +124,14 @@ def add(
     \b
     Example:
       squadlite library add ~/Books novel.epub
+      squadlite library add /shelves --engine ray --address head:6379
     """
     from squadlite.library.library import Library
 
-    with Library(library_file) as books:
+    threads = _threads(engine, threads)
+    with Library(library_file) as books, _opened(engine, address, threads) as workers:
         with progress_bar("Indexing the books") as progress:
-            reports = books.add(paths, progress=progress)
+            reports = books.add(paths, engine=workers, progress=progress)
         for report in reports:
             if as_json:
                 print_json(_report_json(report))
@@ -95,7 +146,7 @@ def add(
             embedder = Reader.load(model, threads=threads, compute=compute).embedder
             if embedder is not None:
                 with progress_bar("Reading the books") as progress:
-                    books.add_vectors(embedder, progress=progress)
+                    books.add_vectors(embedder, engine=workers, progress=progress)
         if not as_json:
             _print_summary(reports, len(books.books()))
     if any(report.book is None for report in reports):
@@ -194,6 +245,7 @@ def remove(books: tuple[str, ...], library_file: Path | None, as_json: bool) -> 
 @question_options
 @compute_option("auto")
 @threads_option
+@engine_options
 @library_option
 @json_option
 def ask(
@@ -206,6 +258,8 @@ def ask(
     min_score: float | None,
     compute: "Compute",
     threads: int | None,
+    engine: str,
+    address: str | None,
     library_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -225,33 +279,36 @@ def ask(
 
     from squadlite.library.library import Library
 
-    started = time.perf_counter()
-    with (
-        Library(library_file) as books,
-        progress_bar("Reading the books") as progress,
-        books.shelf([books.find(name).id for name in names] or None, progress=progress) as shelf,
-    ):
-        opened = time.perf_counter()
-        from squadlite.answering.reader import Reader
-        from squadlite.asking import DEFAULT_PASSAGES
-        from squadlite.asking import ask as ask_shelf
+    threads = _threads(engine, threads)
+    with Library(library_file) as books, _opened(engine, address, threads) as workers:
+        started = time.perf_counter()
+        numbers = [books.find(name).id for name in names] or None
+        with (
+            # Of the passages of books that have no vectors yet, and of the questions.
+            progress_bar("Asking the library") as progress,
+            books.shelf(numbers, engine=workers, progress=progress) as shelf,
+        ):
+            opened = time.perf_counter()
+            from squadlite.answering.reader import Reader
+            from squadlite.asking import DEFAULT_PASSAGES, ask_shelf
 
-        reader = Reader.load(model, threads=threads, compute=compute)
-        load_ms = (time.perf_counter() - opened) * 1000
-        costs = {"load_ms": load_ms, "index_ms": (opened - started) * 1000}
-        for item in asked:
-            reply = ask_shelf(
-                item.text,
+            reader = Reader.load(model, threads=threads, compute=compute)
+            load_ms = (time.perf_counter() - opened) * 1000
+            costs = {"load_ms": load_ms, "index_ms": (opened - started) * 1000}
+            replies = ask_shelf(
+                [item.text for item in asked],
                 shelf,
                 reader,
                 top_k=top_k,
                 passages=passages or DEFAULT_PASSAGES,
                 min_score=min_score,
             )
-            if as_json or questions is not None:
-                print_json(reply_json(item, reply, costs))
-            else:
-                print_reply(reply, "The library")
+            for done, (item, reply) in enumerate(zip(asked, replies, strict=True), start=1):
+                if as_json or questions is not None:
+                    print_json(reply_json(item, reply, costs))
+                else:
+                    print_reply(reply, "The library")
+                progress(done, len(asked))
 
 
 @library.command()

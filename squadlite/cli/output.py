@@ -66,7 +66,14 @@ def progress_bar(title: str) -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+    bar = RichProgress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        # What is printed meanwhile goes above the bar, unless it goes to a file.
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

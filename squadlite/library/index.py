@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -181,6 +181,9 @@ class BookIndex:
     def image(self) -> bytes:
         """The index as bytes: a SQLite database."""
         return self._connection.serialize()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.load, (self.image(), self._vectors)
 
     def chapter(self, index: int) -> Chapter:
         """

@@ -2,13 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from squadlite.engines import LOCAL, Engine
 from squadlite.errors import BookError, LibraryError
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.bound import Bound
@@ -19,6 +21,7 @@ from squadlite.library.shelf_files import find_books
 from squadlite.library.stored import add_vectors, load_index
 from squadlite.library.structure import Book, Cover
 from squadlite.library.vectors import TextEmbedder
+from squadlite.portable import PortablePath
 
 Progress = Callable[[int, int], None]
 
@@ -146,7 +149,11 @@ class Library:
         self._database = Database(self.path)
 
     def add(
-        self, paths: Iterable[str | Path], *, progress: Progress | None = None
+        self,
+        paths: Iterable[str | Path],
+        *,
+        engine: Engine = LOCAL,
+        progress: Progress | None = None,
     ) -> list[FileReport]:
         """
         Add books, or bring them up to date.
@@ -157,6 +164,7 @@ class Library:
 
         Args:
             paths: files of books, and folders of them.
+            engine: where books are read and indexed; the library is written here.
             progress: called with (files done, files to be read).
 
         Returns:
@@ -164,6 +172,7 @@ class Library:
 
         Raises:
             LibraryError: the library's file can't be written.
+            EngineError: see `Engine.map`.
         """
         known = self._known_files()
         unchanged, to_read, failed = [], [], []
@@ -179,49 +188,58 @@ class Library:
                 unchanged.append(FileReport(path, Change.UNCHANGED, entry.book))
             else:
                 to_read.append(path)
+        looked_at: deque[_BookFile | BookError] = deque()
+
+        def new() -> Iterator[PortablePath | None]:
+            for path in to_read:
+                file = self._look_at(path)
+                looked_at.append(file)
+                is_new = isinstance(file, _BookFile) and not self._is_indexed(file.digest)
+                yield PortablePath(path) if is_new else None
+
         read = []
-        for path in to_read:
-            try:
-                read.append(self._add(path))
-            except BookError as error:
-                read.append(FileReport(path, Change.FAILED, None, str(error)))
+        for path, content in zip(to_read, engine.map(_read, new()), strict=True):
+            read.append(self._add(path, looked_at.popleft(), content))
             if progress is not None:
                 progress(len(read), len(to_read))
         self._remove_orphans()
         return unchanged + read + failed
 
-    def add_vectors(self, embedder: TextEmbedder, *, progress: Progress | None = None) -> None:
+    def add_vectors(
+        self,
+        embedder: TextEmbedder,
+        *,
+        engine: Engine = LOCAL,
+        progress: Progress | None = None,
+    ) -> None:
         """
         Make the vectors of all books that have none of this model; each book's are kept at once.
 
         Args:
             embedder: the model.
+            engine: where they are made.
             progress: called with (passages done, passages to be done).
+
+        Raises:
+            LibraryError: the library's file can't be written.
+            EngineError: see `Engine.map`.
         """
-        missing = self._without_vectors(embedder.digest)
-        total = sum(passages for _, passages in missing)
-        done = 0
-        for book, passages in missing:
-
-            def advance(of_book: int, _: int, before: int = done) -> None:
-                if progress is not None:
-                    progress(before + of_book, total)
-
-            add_vectors(self._database, book, embedder, progress=advance)
-            done += passages
+        books = self._without_vectors(embedder.digest)
+        add_vectors(self._database, books, embedder, engine=engine, progress=progress)
 
     def lacks_vectors(self, model: str) -> bool:
         """Whether a book has no vectors of a model, named by its digest."""
         return bool(self._without_vectors(model))
 
-    def _without_vectors(self, model: str) -> list[tuple[Any, ...]]:
-        """The books without vectors of a model, and how many passages each has."""
-        return self._database.rows(
-            "SELECT id, passages FROM books LEFT JOIN vectors ON book = id"
+    def _without_vectors(self, model: str) -> list[int]:
+        """The books without vectors of a model."""
+        rows = self._database.rows(
+            "SELECT id FROM books LEFT JOIN vectors ON book = id"
             " WHERE index_version = ? AND model IS NOT ? ORDER BY id",
             INDEX_VERSION,
             model,
         )
+        return [book for (book,) in rows]
 
     def books(self) -> list[LibraryBook]:
         """All books, in the order in which they were added."""
@@ -392,13 +410,18 @@ class Library:
             self._write_terms(book, index)
 
     def shelf(
-        self, books: Sequence[int] | None = None, *, progress: Progress | None = None
+        self,
+        books: Sequence[int] | None = None,
+        *,
+        engine: Engine = LOCAL,
+        progress: Progress | None = None,
     ) -> Shelf:
         """
         The books as they are now, to be searched and asked together.
 
         Args:
             books: their numbers; None: all.
+            engine: where vectors are made, and by `ask_shelf` questions answered.
             progress: called with (passages done, passages in all) while a search makes the
                 vectors of a book that has none yet.
 
@@ -418,7 +441,7 @@ class Library:
         if not shelved:
             raise LibraryError(f"{self.path}: no books, expected some; `squadlite library add`")
         wanted = {number: shelved[number] for number in books or shelved}
-        return Shelf(self._database, wanted, progress=progress)
+        return Shelf(self._database, wanted, engine=engine, progress=progress)
 
     def close(self) -> None:
         """Close the file."""
@@ -444,27 +467,43 @@ class Library:
             )
         }
 
-    def _add(self, path: Path) -> FileReport:
+    def _look_at(self, path: Path) -> "_BookFile | BookError":
         try:
             str(path).encode()
         except UnicodeEncodeError:
-            raise BookError(f"{path!r}: a name that isn't text, expected UTF-8") from None
-        check_book_file(path)
+            return BookError(f"{path!r}: a name that isn't text, expected UTF-8")
         try:
+            check_book_file(path)
             # Before the content, so that a file which changes meanwhile is read again next time.
-            stamp = _stamp(path)
-            digest = file_digest(path)
+            return _BookFile(path, _stamp(path), file_digest(path))
+        except BookError as error:
+            return error
         except OSError as error:
-            raise BookError(f"{path}: can't be read ({error})") from error
-        content = None
+            return BookError(f"{path}: can't be read ({error})")
+
+    def _add(
+        self, path: Path, file: "_BookFile | BookError", content: "_Content | BookError | None"
+    ) -> FileReport:
+        """
+        Enter a file that was looked at.
+
+        Args:
+            path: the file's.
+            file: what was seen, or why it can't be read.
+            content: its book's, or why there is none; None where the library had it.
+        """
         while True:
+            if isinstance(file, BookError):
+                return FileReport(path, Change.FAILED, None, str(file))
+            if isinstance(content, BookError):
+                return FileReport(path, Change.FAILED, None, str(content))
+            if content is not None and file.stamp != _stamp(path):
+                return FileReport(path, Change.FAILED, None, f"{path}: changed while it was read")
             with self._database.writing():
-                if content is not None or self._is_indexed(digest):
-                    return self._record(path, stamp, digest, content)
-            # Work that takes long is done while others may write.
-            content = _Content.of(open_book(path))
-            if stamp != _stamp(path):
-                raise BookError(f"{path}: changed while it was read")
+                if content is not None or self._is_indexed(file.digest):
+                    return self._record(file, content)
+            # Another file of the book was found to hold something else since.
+            content = _read(PortablePath(path))
 
     def _is_indexed(self, digest: str) -> bool:
         return bool(
@@ -473,11 +512,9 @@ class Library:
             )
         )
 
-    def _record(
-        self, path: Path, stamp: tuple[int, int], digest: str, content: "_Content | None"
-    ) -> FileReport:
+    def _record(self, file: "_BookFile", content: "_Content | None") -> FileReport:
         """Enter a file whose content the library has, or is given here."""
-        database = self._database
+        database, path, digest = self._database, file.path, file.digest
         before = database.rows("SELECT book FROM files WHERE path = ?", str(path))
         same = database.rows("SELECT id, index_version FROM books WHERE digest = ?", digest)
         if same and same[0][1] == INDEX_VERSION:
@@ -487,7 +524,9 @@ class Library:
             book = same[0][0] if same else self._earlier_content(before, content.index)
             book = self._write_book(book, digest, content)
             change, detail = Change.UPDATED if before else Change.ADDED, ""
-        database.write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", str(path), book, *stamp)
+        database.write(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", str(path), book, *file.stamp
+        )
         return FileReport(path, change, book, detail)
 
     def _recognize(self, path: Path, book: int) -> tuple[Change, str]:
@@ -616,6 +655,26 @@ class _KnownFile:
     book: int
     stamp: tuple[int, int]
     is_current: bool
+
+
+@dataclass(frozen=True)
+class _BookFile:
+    path: Path
+    stamp: tuple[int, int]
+    digest: str
+
+
+def _read(file: PortablePath | None) -> _Content | BookError | None:
+    """Read and index a book, wherever that is done; an error is a result like others."""
+    if file is None:
+        return None
+    try:
+        with file.here() as path:
+            return _Content.of(open_book(path))
+    except BookError as error:
+        return error
+    except OSError as error:
+        return BookError(f"{file}: can't be read ({error})")
 
 
 def _stamp(path: Path) -> tuple[int, int]:

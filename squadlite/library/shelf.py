@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.engines import LOCAL, Engine, Shared
 from squadlite.errors import LibraryError
 from squadlite.library.bound import Bound
 from squadlite.library.database import Database
@@ -23,8 +24,6 @@ from squadlite.library.vectors import TextEmbedder
 BOOKS_SEARCHED = 32
 # How much less a term's passages count in a book of twice the length.
 _LENGTH_WEIGHT = 0.5
-# Kept open for the next question: a novel's index takes two megabytes.
-_BOOKS_OPEN = 64
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,57 @@ class ShelvedBook:
     passages: int
 
 
+class Selection:
+    """
+    The books that a question is put to, wherever it is answered.
+
+    `ask` takes it as it takes a book's index.
+
+    Args:
+        books: number -> book and its index.
+    """
+
+    def __init__(self, books: Mapping[int, tuple[ShelvedBook, Shared[BookIndex]]]) -> None:
+        self._books = books
+
+    def search(
+        self,
+        question: str,
+        limit: int,
+        *,
+        related: Mapping[str, float] | None = None,
+        embedder: TextEmbedder | None = None,
+        until: Bound | None = None,
+    ) -> list[Passage]:
+        """
+        Find the passages of all these books that look most like they answer a question.
+
+        Args:
+            question, limit, related, embedder: as for `BookIndex.search`.
+            until: None; each book has a bound of its own.
+
+        Returns:
+            Passages, best first, ranked as if the books were one.
+
+        Raises:
+            ValueError: limit below 1, or a bound.
+        """
+        if until is not None:
+            raise ValueError(f"until: {until}, expected None: each book has a bound of its own")
+        if not self._books:
+            return []
+        known = {
+            number: index.get().known(book.until) for number, (book, index) in self._books.items()
+        }
+        return search_books(known, question, limit, related=related, embedder=embedder)
+
+    def cite(self, passage: Passage) -> Citation:
+        """Say what a passage that `search` found is from."""
+        book, index = self._books[passage.book]
+        chapter = index.get().chapters[passage.chapter_index]
+        return Citation(book.title, BookSource(book.id, book.path), chapter)
+
+
 class Shelf:
     """
     Books of a library as they were when the shelf was made; a context manager.
@@ -54,6 +104,7 @@ class Shelf:
     Args:
         database: the library's, which stays open.
         books: number -> book, at least one.
+        engine: where vectors are made, and by `ask_shelf` questions answered.
         progress: called with (passages done, passages in all) while a book's vectors are made.
     """
 
@@ -62,14 +113,16 @@ class Shelf:
         database: Database,
         books: Mapping[int, ShelvedBook],
         *,
+        engine: Engine = LOCAL,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
+        self.engine = engine
         self._database = database
         self._progress = progress
         self._books = books
         self._numbers = np.array(sorted(books))
         self._passages = np.array([books[number].passages for number in sorted(books)])
-        self._open: dict[int, BookIndex] = {}
+        self._open: dict[int, Shared[BookIndex]] = {}
 
     def search(
         self,
@@ -83,37 +136,44 @@ class Shelf:
         """
         Find the passages of all books that look most like they answer a question.
 
-        The books whose terms promise most are found first, and their passages ranked as if they
-        were one book. Those of them that have no vectors get them, as by `Library.add_vectors`.
-
         Args:
             question, limit, related, embedder: as for `BookIndex.search`.
             until: None; each book has a bound of its own.
 
         Returns:
-            Passages, best first.
+            Passages, best first, of the books that `select` gives.
 
         Raises:
             LibraryError: the library's file can't be read.
             ValueError: limit below 1, or a bound.
         """
-        if until is not None:
-            raise ValueError(f"until: {until}, expected None: each book has a bound of its own")
+        selection = self.select(question, embedder)
+        return selection.search(question, limit, related=related, embedder=embedder, until=until)
+
+    def select(self, question: str, embedder: TextEmbedder | None = None) -> Selection:
+        """
+        Find the books that may answer a question: those whose terms promise most.
+
+        Args:
+            question: any text.
+            embedder: a model; those of the books that have no vectors of it get them, as by
+                `Library.add_vectors`.
+
+        Raises:
+            LibraryError: the library's file can't be read.
+            EngineError: see `Engine.map`.
+        """
         promising = self._promising(question)
         if embedder is not None:
-            for book in promising:
-                if book not in self._open:
-                    add_vectors(self._database, book, embedder, progress=self._progress)
-        opened = {
-            book: index.known(self._books[book].until)
+            new = [book for book in promising if book not in self._open]
+            add_vectors(self._database, new, embedder, engine=self.engine, progress=self._progress)
+        selected = {
+            book: (self._books[book], index)
             for book in promising
             if (index := self._index(book)) is not None
         }
-        if not opened:
-            return []
-        found = search_books(opened, question, limit, related=related, embedder=embedder)
-        self._close_all_but(_BOOKS_OPEN)
-        return found
+        self._close_all_but(max(len(promising), self.engine.max_shared))
+        return Selection(selected)
 
     def cite(self, passage: Passage) -> Citation:
         """
@@ -125,8 +185,7 @@ class Shelf:
         book, index = self._books[passage.book], self._index(passage.book)
         if index is None:
             raise LibraryError(f"book {book.id}: {book.title} has been removed meanwhile")
-        chapter = index.chapters[passage.chapter_index]
-        return Citation(book.title, BookSource(book.id, book.path), chapter)
+        return Selection({book.id: (book, index)}).cite(passage)
 
     def _promising(self, question: str) -> list[int]:
         """The numbers of the books whose passages are worth ranking: bm25 with books' passages."""
@@ -153,15 +212,16 @@ class Shelf:
         is_here = self._numbers[np.minimum(positions, len(self._numbers) - 1)] == books
         return positions[is_here], counts[is_here]
 
-    def _index(self, book: int) -> BookIndex | None:
+    def _index(self, book: int) -> Shared[BookIndex] | None:
         """A book's index; None where the book has been removed since the shelf was made."""
         if book in self._open:
             self._open[book] = self._open.pop(book)  # the last one used stands last
             return self._open[book]
         index = load_index(self._database, book)
-        if index is not None:
-            self._open[book] = index
-        return index
+        if index is None:
+            return None
+        self._open[book] = self.engine.share(index)
+        return self._open[book]
 
     def _close_all_but(self, number: int) -> None:
         while len(self._open) > number:

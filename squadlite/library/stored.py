@@ -1,9 +1,12 @@
 """What a library's file holds of one book: its index and its vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from squadlite.engines import LOCAL, Engine
 from squadlite.library.database import Database
 from squadlite.library.index import BookIndex
 from squadlite.library.vectors import SCALE, PassageVectors, TextEmbedder
@@ -37,33 +40,74 @@ def load_index(database: Database, book: int) -> BookIndex | None:
 
 def add_vectors(
     database: Database,
-    book: int,
+    books: Sequence[int],
     embedder: TextEmbedder,
     *,
+    engine: Engine = LOCAL,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """
-    Make a book's vectors and keep them, unless they are there; where the book is gone, do nothing.
+    Make the vectors of books that have none of a model; each book's are kept at once.
 
     Args:
         database: the library's file.
-        book: its number.
+        books: their numbers; those that are gone are passed over.
         embedder: the model; vectors of another one are replaced.
-        progress: called with (passages done, passages in all).
+        engine: where they are made.
+        progress: called with (passages done, passages to be done).
 
     Raises:
         LibraryError: the library's file can't be read or written.
+        EngineError: see `Engine.map`.
     """
-    rows = database.rows(
-        "SELECT digest, model FROM books LEFT JOIN vectors ON book = id WHERE id = ?", book
-    )
-    if not rows or rows[0][1] == embedder.digest:
-        return
-    index = load_index(database, book)
-    if index is None:
-        return
-    with index:
-        vectors = index.add_vectors(embedder, progress=progress)
+    missing = [
+        row
+        for book in books
+        for row in database.rows(
+            "SELECT id, digest, passages FROM books LEFT JOIN vectors ON book = id"
+            " WHERE id = ? AND model IS NOT ?",
+            book,
+            embedder.digest,
+        )
+    ]
+    total = sum(passages for *_, passages in missing)
+    done = 0
+
+    def advance(of_book: int, _: int) -> None:
+        if progress is not None:
+            progress(done + of_book, total)
+
+    def indexes() -> Iterator[BookIndex | None]:
+        for book, *_ in missing:
+            index = load_index(database, book)
+            yield index
+            if index is not None:
+                index.close()
+
+    made = engine.map(_Embedding(embedder, advance), indexes())
+    for (book, digest, passages), vectors in zip(missing, made, strict=True):
+        if vectors is not None:
+            _keep(database, book, digest, vectors)
+        advance(passages, passages)
+        done += passages
+
+
+@dataclass(frozen=True)
+class _Embedding:
+    embedder: TextEmbedder
+    progress: Callable[[int, int], None] | None = None
+
+    def __call__(self, index: BookIndex | None) -> PassageVectors | None:
+        if index is None:
+            return None
+        return index.add_vectors(self.embedder, progress=self.progress)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process can't tell this one how far it has come.
+        return type(self), (self.embedder,)
+
+
+def _keep(database: Database, book: int, digest: str, vectors: PassageVectors) -> None:
     with database.writing():
         # Not where the book has been removed, or become another, while they were made.
         database.write(
@@ -74,5 +118,5 @@ def add_vectors(
             vectors.codes.tobytes(),
             vectors.scales.astype(SCALE).tobytes(),
             book,
-            rows[0][0],
+            digest,
         )
