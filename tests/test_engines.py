@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -305,11 +306,15 @@ def test_replies_are_equal_and_in_order(engine: RayEngine, shelf_library: Librar
     assert all(reply.answers for reply in replies)
 
 
-def test_a_reader_that_was_not_loaded_cannot_be_sent(cluster: Any) -> None:
+def test_a_loaded_reader_is_sent_with_its_model() -> None:
     reader = Reader.load(DEFAULT_MODEL, threads=1, compute="auto")
+    sent = pickle.loads(pickle.dumps(reader))  # noqa: S301 - our own bytes
+    asked = ("Who keeps the lighthouse?", ["Old Anna keeps the lighthouse.", "It rained."])
+    assert sent.read(*asked) == reader.read(*asked)
+    assert sent.embedder.digest == reader.embedder.digest
     made = Reader(reader.scorer, reader.tokenizer)
     with pytest.raises(TypeError, match="wasn't loaded from a file"):
-        made.__reduce__()
+        pickle.dumps(made)
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
