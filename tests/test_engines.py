@@ -23,7 +23,7 @@ from squadlite.cli import run
 from squadlite.engines import LOCAL, LocalEngine, RayEngine
 from squadlite.errors import BookError, EngineError
 from squadlite.library.bound import Bound
-from squadlite.library.library import Library
+from squadlite.library.library import Library, default_library_file
 from squadlite.library.shelf import BOOKS_SEARCHED
 from squadlite.models import DEFAULT_MODEL
 
@@ -53,6 +53,11 @@ def cluster() -> Iterator[Any]:
         )
         yield ray
         ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def library_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQUADLITE_LIBRARY", str(tmp_path / "not-the-users.db"))
 
 
 @pytest.fixture
@@ -362,6 +367,7 @@ def test_without_ray_the_line_says_how_to_get_it(
 def test_an_address_needs_the_engine_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["library", "add", "books", "--address", "head:6379"]) == 2
     assert "--address needs --engine ray" in capsys.readouterr().err
+    assert not default_library_file().exists()
 
 
 def test_the_local_engine_is_closed_like_others() -> None:
