@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from squadlite.cli import run
 from squadlite.engines import LOCAL, LocalEngine, RayEngine
 from squadlite.errors import BookError, EngineError
 from squadlite.library.bound import Bound
-from squadlite.library.library import Library
+from squadlite.library.library import Library, default_library_file
 from squadlite.library.shelf import BOOKS_SEARCHED
 from squadlite.models import DEFAULT_MODEL
 
@@ -52,6 +53,11 @@ def cluster() -> Iterator[Any]:
         )
         yield ray
         ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def library_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQUADLITE_LIBRARY", str(tmp_path / "not-the-users.db"))
 
 
 @pytest.fixture
@@ -305,11 +311,15 @@ def test_replies_are_equal_and_in_order(engine: RayEngine, shelf_library: Librar
     assert all(reply.answers for reply in replies)
 
 
-def test_a_reader_that_was_not_loaded_cannot_be_sent(cluster: Any) -> None:
+def test_a_loaded_reader_is_sent_with_its_model() -> None:
     reader = Reader.load(DEFAULT_MODEL, threads=1, compute="auto")
+    sent = pickle.loads(pickle.dumps(reader))  # noqa: S301 - our own bytes
+    asked = ("Who keeps the lighthouse?", ["Old Anna keeps the lighthouse.", "It rained."])
+    assert sent.read(*asked) == reader.read(*asked)
+    assert sent.embedder.digest == reader.embedder.digest
     made = Reader(reader.scorer, reader.tokenizer)
     with pytest.raises(TypeError, match="wasn't loaded from a file"):
-        made.__reduce__()
+        pickle.dumps(made)
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -357,6 +367,7 @@ def test_without_ray_the_line_says_how_to_get_it(
 def test_an_address_needs_the_engine_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["library", "add", "books", "--address", "head:6379"]) == 2
     assert "--address needs --engine ray" in capsys.readouterr().err
+    assert not default_library_file().exists()
 
 
 def test_the_local_engine_is_closed_like_others() -> None:

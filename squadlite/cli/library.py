@@ -65,8 +65,6 @@ def _opened(engine: str, address: str | None, threads: int | None) -> "Iterator[
     from squadlite.engines import LOCAL, RayEngine
 
     if engine == "local":
-        if address is not None:
-            raise click.UsageError("--address needs --engine ray.")
         yield LOCAL
         return
     with progress_bar("Starting Ray"):
@@ -75,7 +73,10 @@ def _opened(engine: str, address: str | None, threads: int | None) -> "Iterator[
         yield ray
 
 
-def _threads(engine: str, threads: int | None) -> int | None:
+def _check_engine(engine: str, address: str | None, threads: int | None) -> int | None:
+    """Refuse options that don't go together; return the threads that the engine computes with."""
+    if engine == "local" and address is not None:
+        raise click.UsageError("--address needs --engine ray.")
     # A task of Ray's has one CPU unless it is given more.
     return 1 if engine == "ray" and threads is None else threads
 
@@ -128,7 +129,7 @@ def add(
     """
     from squadlite.library.library import Library
 
-    threads = _threads(engine, threads)
+    threads = _check_engine(engine, address, threads)
     with Library(library_file) as books, _opened(engine, address, threads) as workers:
         with progress_bar("Indexing the books") as progress:
             reports = books.add(paths, engine=workers, progress=progress)
@@ -279,7 +280,7 @@ def ask(
 
     from squadlite.library.library import Library
 
-    threads = _threads(engine, threads)
+    threads = _check_engine(engine, address, threads)
     with Library(library_file) as books, _opened(engine, address, threads) as workers:
         started = time.perf_counter()
         numbers = [books.find(name).id for name in names] or None
