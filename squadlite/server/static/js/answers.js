@@ -8,7 +8,7 @@ import { noteQuestion } from "./storage.js";
 
 // How many characters of the passage are shown on either side of an answer.
 const AROUND = 140;
-const AROUND_BEST = 360;
+const AROUND_BEST = 300;
 const MAX_KEPT = 30;
 
 // Coming back from the book shows the answers at once. They are kept as long as the page is.

@@ -18,17 +18,23 @@ export function answersAddress(book, question) {
  */
 export function askForm(book, question = "") {
   const label = book === null ? "Ask all your books" : `Ask ${book.title}`;
-  const field = h("input", {
+  // A long question takes several lines; Enter asks it.
+  const onkeydown = (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    field.form.requestSubmit();
+  };
+  const field = h("textarea", {
     id: "question",
     name: "question",
-    type: "text",
+    rows: 1,
     placeholder: book === null ? "Ask all your books…" : "Ask this book…",
     maxlength: 500,
     required: true,
     autocomplete: "off",
     enterkeyhint: "go",
-    value: question,
-  });
+    onkeydown,
+  }, question);
   const onsubmit = (event) => {
     event.preventDefault();
     const asked = field.value.trim();

@@ -55,7 +55,7 @@ export async function showReader({ book: id, chapter: number, query, signal }) {
   }
 
   function openAsk() {
-    openDialog("ask-dialog", "Ask this book", () => [askForm(book)]).querySelector("input").focus();
+    openDialog("ask-dialog", "Ask this book", () => [askForm(book)]).querySelector("textarea").focus();
   }
 
   function openContents() {
