@@ -5,8 +5,9 @@ What `squadlite serve` does when everybody comes at once.
 
 The BOOKS are put into a library in a temporary folder, and the server is started on it. For
 --seconds bursts follow one another: --questions clients ask at the same moment, each one of the
-QUESTIONS of the whole shelf, and --uploads others each send a small book that nobody has sent before, wait
-until it is in the library, and remove it. Nobody who is refused comes again in the same burst.
+QUESTIONS of the whole shelf, and --uploads others each send a small book that nobody has sent
+before, wait until it is in the library, and remove it. Nobody who is refused comes again in the
+same burst.
 
 Columns: how many were served, refused (503) and failed (anything else), the median and the 95th
 percentile of the seconds to the first answers and to the end, for those served; and the server's
