@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 SAMPLE   := tests/books/the-salt-road.epub
 QUESTION := What did Rusk ask for instead of the toll?
 
-.PHONY: demo test test-slow lint bench bench-peers readme model clean
+.PHONY: demo test test-slow test-browser lint bench bench-peers readme model clean
 
 demo: $(VENV)/runtime
 	$(BIN)/squadlite ask $(SAMPLE) "$(QUESTION)"
@@ -17,6 +17,10 @@ test: $(VENV)/development
 
 test-slow: $(VENV)/development
 	$(BIN)/pytest -m slow
+
+# Needs chromium: apt-get install chromium
+test-browser: $(VENV)/browser
+	$(BIN)/pytest -m browser tests/browser
 
 lint: $(VENV)/development
 	$(BIN)/ruff check .
@@ -69,6 +73,10 @@ $(VENV)/runtime: pyproject.toml constraints.txt
 
 $(VENV)/development: $(VENV)/runtime
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/browser: $(VENV)/development
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,serve,browser]'
 	touch $@
 
 $(VENV)/bench: $(VENV)/development

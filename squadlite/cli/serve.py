@@ -51,7 +51,7 @@ def _check_token(
     "--token",
     envvar="SQUADLITE_TOKEN",
     callback=_check_token,
-    help="What every request must know.  [default: none at this machine's own address, else random]",
+    help="What every request must know.  [default: none at a loopback address, else random]",
 )
 @click.option(
     "--model", type=existing_path, default=DEFAULT_MODEL, help="A .sqz file or a checkpoint folder."

@@ -250,8 +250,8 @@ class Library:
             "SELECT id, title, author, language, chapters, passages, index_version, model,"
             " until_chapter, until_end, known_passages, position_chapter, position_offset,"
             " media_type IS NOT NULL"
-            " FROM books LEFT JOIN vectors ON vectors.book = id LEFT JOIN covers ON covers.book = id"
-            " ORDER BY id"
+            " FROM books LEFT JOIN vectors ON vectors.book = id"
+            " LEFT JOIN covers ON covers.book = id ORDER BY id"
         )
         return [
             LibraryBook(

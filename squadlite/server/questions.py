@@ -72,7 +72,7 @@ class QuestionDesk:
 
     def submit(self, question: Question) -> None:
         """
-        Have a question answered; its feed gets "passages", "answers" and at last "reply", or "error".
+        Have a question answered: its feed gets "passages", "answers" and "reply", or "error".
 
         Raises:
             HTTPException: too many are waiting.

@@ -1,4 +1,4 @@
-"""Books, chapters, covers and replies as the server gives them: JSON, and HTML made of plain text."""
+"""Books, chapters, people and replies as the server gives them: JSON, with HTML of plain text."""
 
 from collections.abc import Iterable, Iterator
 from html import escape
