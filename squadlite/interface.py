@@ -10,6 +10,7 @@ from squadlite.asking import DEFAULT_PASSAGES, Reply
 from squadlite.asking import ask as ask_index
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex, ChapterInfo
+from squadlite.library.people import Person, find_people
 from squadlite.library.structure import Chapter
 from squadlite.models import DEFAULT_MODEL
 
@@ -96,8 +97,6 @@ class Book:
             BoundError: the book has no such place as `until` names.
             SquadliteError: a model that can't be loaded; see `Reader.load`.
         """
-        if isinstance(until, str):
-            until = Bound.parse(until, self._index)
         return ask_index(
             question,
             self._index,
@@ -105,8 +104,23 @@ class Book:
             top_k=top_k,
             passages=passages,
             min_score=min_score,
-            until=until,
+            until=self._bound(until),
         )
+
+    def people(self, until: str | Bound | None = None) -> tuple[Person, ...]:
+        """
+        Find whom the book names, and which places; see `find_people`.
+
+        Args:
+            until: as for `ask`.
+
+        Raises:
+            BoundError: the book has no such place as `until` names.
+        """
+        return find_people(self._index.read_chapters(), self._bound(until))
+
+    def _bound(self, until: str | Bound | None) -> Bound | None:
+        return Bound.parse(until, self._index) if isinstance(until, str) else until
 
     @cached_property
     def _reader(self) -> Reader:

@@ -88,6 +88,50 @@ def test_every_command_has_help_with_an_example_and_json(name: str, command: cli
     assert all(getattr(p, "help", "") for p in command.params if isinstance(p, click.Option))
 
 
+PEOPLE_BOOK = """# The Inn
+
+It was raining on the roof of the inn when Orla came from Sundby, and nobody was in the house but
+the keeper. “The road to Sundby is under water,” said Orla, and the keeper laughed at that. He set
+bread and soup before her, hung her wet coat beside the fire, and wished to know what anybody could
+want on such a road in such a night, with the bridges gone and the ferry on the other bank.
+
+# The Road
+
+There had been no rain in Sundby for a year. “Nor will there be,” said Orla. The keeper of the inn
+said no more to Orla that night, and Jory, who had heard it all, went out to the mule. “Come,” said
+Jory to the mule, and the mule of Jory came. They were seen at the ford before the sun was up, and
+at the mill when it was high, and after that nobody saw them again until the first of the snow.
+"""
+
+
+def test_people_are_told_with_their_first_place_and_up_to_a_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "inn.md"
+    path.write_text(PEOPLE_BOOK, encoding="utf-8")
+    assert run(["people", str(path), "--json"]) == 0
+    told = printed_json(capsys)
+    assert [(person["name"], person["kind"], person["count"]) for person in told] == [
+        ("Orla", "person", 4),
+        ("Sundby", "place", 3),
+        ("Jory", "person", 3),
+    ]
+    for person in told:
+        assert list(person) == ["name", "kind", "count", "first", "names"]
+        chapter = open_book(path).chapters[person["first"]["chapter"]]
+        assert chapter.text[person["first"]["offset"] :].startswith(person["name"])
+    assert run(["people", str(path)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == [
+        ["4", "Orla", "person", "The", "Inn"],
+        ["3", "Sundby", "place", "The", "Inn"],
+        ["3", "Jory", "person", "The", "Road"],
+    ]
+    assert run(["people", str(path), "--until", "The Inn", "--json"]) == 0
+    assert "Jory" not in capsys.readouterr().out
+    assert run(["people", str(path), "--until", "Chapter 9"]) == 1
+
+
 def test_ask_prints_one_object_whose_offsets_are_the_chapters_text(
     book: Path, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,6 +61,19 @@ def test_a_place_in_words_bounds_what_is_told(reader: Reader) -> None:
             book.ask(QUESTION, until="page 7")
 
 
+def test_a_book_tells_who_is_who_up_to_a_place() -> None:
+    with squadlite.Book.open(SALT_ROAD) as book:
+        people = {person.name: person for person in book.people()}
+        known = {person.name: person for person in book.people("Chapter 1")}
+        assert book.people(Bound(0, len(book.chapter(0).text))) == tuple(known.values())
+        with pytest.raises(BoundError):
+            book.people("page 7")
+    assert people["Rusk"].kind == "person"
+    assert people["Crow Bridge"].kind == "place"
+    assert "Rusk" not in known
+    assert 0 < known["Marit"].count < people["Marit"].count
+
+
 def test_errors_are_those_of_the_parts(tmp_path: Path) -> None:
     with pytest.raises(BookError):
         squadlite.Book.open(tmp_path / "gone.epub")

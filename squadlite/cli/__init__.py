@@ -13,6 +13,7 @@ from squadlite.cli.evaluate import evaluate
 from squadlite.cli.export import export
 from squadlite.cli.library import library
 from squadlite.cli.model_files import convert, inspect, verify
+from squadlite.cli.people import people
 from squadlite.cli.serve import serve
 from squadlite.cli.text import text
 from squadlite.errors import SquadliteError
@@ -33,7 +34,19 @@ def squadlite() -> None:
     """
 
 
-for command in (ask, library, serve, text, convert, export, inspect, verify, evaluate, bench):
+for command in (
+    ask,
+    people,
+    library,
+    serve,
+    text,
+    convert,
+    export,
+    inspect,
+    verify,
+    evaluate,
+    bench,
+):
     squadlite.add_command(command)
 
 

@@ -205,6 +205,10 @@ class BookIndex:
         pages = self.pages(index, 0, len(text))
         return Chapter(info.index, info.title, info.href, text, pages)
 
+    def read_chapters(self) -> Iterator[Chapter]:
+        """All chapters with their text, in order."""
+        return (self.chapter(info.index) for info in self.chapters)
+
     def add_vectors(
         self, embedder: TextEmbedder, *, progress: Progress | None = None
     ) -> PassageVectors:

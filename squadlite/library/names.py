@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,12 +21,13 @@ _ABBREVIATED = (
 )
 # What may stand between the words of a name.
 _PARTICLES = "of the|of|de la|de|du|des|del|della|di|da|van der|van|von der|von|der|den|ter|le|la"
-_PARTICLE_WORDS = frozenset(_PARTICLES.replace("|", " ").split())
 _ARTICLES = frozenset(["le", "la"])
 _MAX_WORDS = 6
 _MAX_CHARACTERS = 40
 
-_CAPITAL = f"[{re.escape(''.join(filter(str.isupper, map(chr, range(0x2000)))))}]"
+# Of Latin, Greek and Cyrillic: all that Unicode has would take long to compile.
+_EXTENDED_LATIN = "".join(filter(str.isupper, map(chr, range(0x100, 0x180))))
+_CAPITAL = f"[A-ZÀ-ÖØ-ÞΑ-ΩЀ-Я{_EXTENDED_LATIN}]"
 _LETTER = r"[^\W\d_]"
 _WORD = rf"(?:(?:{_CAPITAL}|d)['’])?{_CAPITAL}{_LETTER}++(?:-{_CAPITAL}{_LETTER}++)*+(?!-?\w)"
 _PART = rf"(?:(?:{_ABBREVIATED})\.|(?:{_CAPITAL}\.)++|{_WORD})"
@@ -34,7 +35,7 @@ _RUN = re.compile(rf"\b{_PART}(?:[ \u00a0]++(?:(?:{_PARTICLES})[ \u00a0]++)?{_PA
 _ANY_WORD = re.compile(rf"{_LETTER}+")
 # Behind this a sentence, a line or something quoted begins: a capital says nothing there.
 _BEGINNING = re.compile(
-    r"(?:\n|[.!?…:;。][\"'”’)\]»]*\s)[\s_*]*[\"'“‘«(\[_*—–-]*$|[\"“‘«(\[_*—–-]\s?$"
+    r"(?:\n|[.!?…:;。][\"'”’)\]»]*\s)[\s_*]*[\"'“‘«(\[_*—–-]*$|(?:\s'|[\"“‘«(\[_*—–-]\s?)$"
 )
 _LOOK_BACK = 12
 
@@ -127,29 +128,42 @@ class NameFinder:
         self._capitalised: Counter[str] = Counter()
         runs = Counter((text, begins) for _, _, text, begins in self._runs)
         for (text, begins), count in runs.items():
-            words = text.split()
-            for word in words[begins:]:
+            words = text.split()[begins:]
+            for word in words:
                 if not _is_shouted(word):
                     self._capitalised[word] += count
                     self._alone[word] += count if len(words) == 1 else 0
+        self._split_runs = {run: list(self._split(*run)) for run in runs}
+        self._counts: Counter[Name] = Counter()
+        for run, names in self._split_runs.items():
+            for _, _, name in names:
+                self._counts[name] += runs[run]
 
-    def mentions(self) -> Iterator[Mention]:
-        """Every place that may name somebody or something, in order."""
-        found: dict[tuple[str, bool], list[tuple[int, int, Name]]] = {}
+    def names(self) -> Iterator[Name]:
+        """All that seem to be names, most frequent first."""
+        return (name for name, _ in self._counts.most_common() if self._is_name(name))
+
+    def mentions(self, names: Collection[Name]) -> Iterator[Mention]:
+        """Every place of some of the names, in order."""
+        places = {
+            run: [place for place in split if place[2] in names]
+            for run, split in self._split_runs.items()
+        }
         for chapter, start, text, begins in self._runs:
-            if (text, begins) not in found:
-                found[text, begins] = list(self._split(text, begins))
-            for first, end, name in found[text, begins]:
+            for first, end, name in places[text, begins]:
                 yield Mention(name, chapter, start + first, start + end, begins and first == 0)
 
-    def is_name(self, name: Name) -> bool:
+    def _is_name(self, name: Name) -> bool:
         """Whether it is more than common words that begin a sentence or are stressed."""
         if all(_plain(word) in NO_NAMES or word.endswith(".") for word in name.words):
             return False
         if any(_plain(word) in HONOURS for word in name.words):
             return False
         if len(name.words) == 1 and not name.titles:
-            return self._is_mostly(self._alone, name.words[0])
+            # The Time Traveller makes no name of “Time”; “Watson” is never small.
+            word = name.words[0]
+            is_never_small = word.lower() not in self._words
+            return self._is_mostly(self._capitalised if is_never_small else self._alone, word)
         if name.is_title or name.is_of_place:
             return True
         return any(self._is_mostly(self._capitalised, word) for word in name.words)
@@ -180,9 +194,9 @@ class NameFinder:
 def _name(parts: list[re.Match[str]]) -> Iterator[tuple[int, int, Name]]:
     """The name that these words make, if any, with start and end."""
     words = [part[0] for part in parts]
-    # “of the”, and “Spanish” before “Admiral”.
+    # What the name before it leaves, and “Spanish” before “Admiral”.
     while len(words) > 1 and (
-        words[0] == "the" or (_plain(words[0]) in NO_NAMES and _title(words, 1) is not None)
+        words[0] in ("of", "the") or (_plain(words[0]) in NO_NAMES and _title(words, 1) is not None)
     ):
         del parts[0], words[0]
     if 0 < len(words) <= _MAX_WORDS and max(map(len, words)) <= _MAX_CHARACTERS:
@@ -193,7 +207,7 @@ def _title(words: list[str], number: int) -> Title | None:
     """The title that one of a name's words is, if it is one."""
     word = _plain(words[number])
     # “M. de Rivarol”: elsewhere it is a name’s first letter.
-    if word == "m" and number == 0 and words[1:2] and words[1] in _PARTICLE_WORDS:
+    if word == "m" and number == 0 and len(words) > 1 and words[1][0].islower():
         word = "monsieur"
     return TITLES.get(word)
 

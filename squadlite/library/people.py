@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 
 from squadlite.library.bound import Bound
 from squadlite.library.clues import Clues
@@ -12,8 +13,8 @@ from squadlite.library.names import Mention, Name, NameFinder
 from squadlite.library.structure import Chapter
 
 MAX_PEOPLE = 100
-# Joining compares names that share a word: so many of the most frequent ones at most.
-_MAX_NAMES = 2000
+# So many of the most frequent names are looked at: those that share a word are compared.
+_MAX_NAMES = 1000
 _LEAST_COUNT = 3
 
 # How much there must be of what speaks for a person or a place, in each of its places.
@@ -81,14 +82,10 @@ def find_people(chapters: Iterable[Chapter], until: Bound | None = None) -> tupl
     """
     texts = dict(_known_texts(chapters, until))
     finder = NameFinder(texts.items())
-    found: dict[Name, _Entry | None] = {}
-    for mention in finder.mentions():
-        if mention.name not in found:
-            found[mention.name] = _Entry() if finder.is_name(mention.name) else None
-        entry = found[mention.name]
-        if entry is not None:
-            entry.read(mention, texts[mention.chapter], is_english=finder.is_english)
-    entries = {name: entry for name, entry in found.items() if entry is not None}
+    entries = {name: _Entry() for name in islice(finder.names(), _MAX_NAMES)}
+    for mention in finder.mentions(entries):
+        text = texts[mention.chapter]
+        entries[mention.name].read(mention, text, is_english=finder.is_english)
     people = [entry.person() for entry in _join(entries) if entry.is_known]
     people.sort(key=lambda person: (-person.count, person.chapter, person.offset))
     return tuple(people[:MAX_PEOPLE])
@@ -238,9 +235,8 @@ class _Register:
 
 def _join(entries: dict[Name, _Entry]) -> list[_Entry]:
     """Put together the entries of names that are the same person's or place's."""
-    counts = Counter({name: entry.count for name, entry in entries.items()})
     by_words: defaultdict[tuple[str, ...], list[Name]] = defaultdict(list)
-    for name, _ in counts.most_common(_MAX_NAMES):
+    for name in entries:
         by_words[name.words].append(name)
     register = _Register()
     titles = []
@@ -277,7 +273,10 @@ def _may_be(words: tuple[str, ...], entry: _Entry, other: _Entry) -> bool:
     # “Squire Cass” isn’t his son, “Mr. Godfrey Cass”.
     if entry.ranks and not entry.ranks & other.ranks:
         return False
-    return _agree(entry.bearers, other.bearers) and (words in longer or _is_likely(entry, other))
+    if words in longer:
+        # “Toller” isn’t Mrs. Toller; else it is the same name, with a title or without.
+        return _agree(entry.bearers, other.bearers) if entry.titles else other.bearers != {"wife"}
+    return _agree(entry.bearers, other.bearers) and _is_likely(entry, other)
 
 
 def _is_likely(entry: _Entry, other: _Entry) -> bool:

@@ -102,7 +102,9 @@ def test_a_book_is_added_asked_opened_at_the_answer_bounded_and_found_again(
 
 def no_sideways_scrolling(page: Any) -> bool:
     return bool(
-        page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
     )
 
 
