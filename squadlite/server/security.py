@@ -64,6 +64,7 @@ class Guard:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
+        given_in_link = self._token is not None and scope["path"] == "/" and self._has_link(scope)
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -78,7 +79,6 @@ class Guard:
                     )
             await send(message)
 
-        given_in_link = self._token is not None and scope["path"] == "/" and self._has_link(scope)
         if not self._is_our_host(headers):
             refusal = error_response(421, "this server isn't known by that Host")
         elif not _is_our_origin(scope, headers):
@@ -90,7 +90,7 @@ class Guard:
         else:
             await self._app(scope, receive, send_guarded)
             return
-        given_in_link = False
+        given_in_link = False  # who is refused gets no cookie
         await refusal(scope, receive, send_guarded)
 
     def _is_our_host(self, headers: Headers) -> bool:
