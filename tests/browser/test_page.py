@@ -33,6 +33,11 @@ def open_book(page: Any) -> None:
     expect(page.get_by_role("heading", level=1, name="The Salt Road")).to_be_visible()
 
 
+def open_chapter(page: Any, link: str, title: str) -> None:
+    page.get_by_role("link", name=link, exact=True).click()
+    expect(page.locator(".page h1")).to_have_text(title)
+
+
 def ask(page: Any, question: str) -> None:
     field = page.locator("[name=question]").last
     field.fill(question)
@@ -80,8 +85,7 @@ def test_a_book_is_added_asked_opened_at_the_answer_bounded_and_found_again(
     expect(page.get_by_role("heading", name="Contents")).to_be_visible()
 
     # Reading, and telling so: what comes later isn't told of from then on.
-    page.get_by_role("link", name="The Widow’s Contract").click()
-    expect(page.locator(".page h1")).to_have_text("The Widow’s Contract")
+    open_chapter(page, "The Widow’s Contract", "The Widow’s Contract")
     page.get_by_role("button", name="I’ve read up to here").click()
     expect(page.locator(".page .bound")).to_be_visible()
     expect(page.locator("#toast")).to_contain_text("Answers now stop here.")
@@ -112,7 +116,7 @@ def test_a_bound_can_be_taken_back(look: Look) -> None:
     page = look()
     add_book(page)
     open_book(page)
-    page.get_by_role("link", name="The Widow’s Contract").click()
+    open_chapter(page, "The Widow’s Contract", "The Widow’s Contract")
     page.keyboard.press("b")
     expect(page.locator(".page .bound")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
@@ -152,7 +156,7 @@ def test_the_readers_place_and_display_are_found_again(look: Look) -> None:
     page = look()
     add_book(page)
     open_book(page)
-    page.get_by_role("link", name="Read", exact=True).click()
+    open_chapter(page, "Read", "The Widow’s Contract")
     page.keyboard.press("ArrowRight")
     expect(page.locator(".page h1")).to_have_text("The Boy at Crow Bridge")
     fourth = page.locator(".page p").nth(3)
@@ -180,7 +184,7 @@ def test_looking_an_answer_up_leaves_the_readers_place(look: Look) -> None:
     add_book(page)
     open_book(page)
     with page.expect_response(lambda reply: reply.url.endswith("/position")):
-        page.get_by_role("link", name="Weather").click()
+        open_chapter(page, "Weather", "Weather")
     page.keyboard.press("/")
     ask(page, QUESTION)
     page.locator(".answer.best").get_by_role("link", name=ANSWER).click()
@@ -291,6 +295,7 @@ def test_axe_finds_no_violation(look: Look, display: Display) -> None:
         if results.violations_count:
             found[view] = results.generate_report()
 
+    expect(page.get_by_text("An empty shelf.")).to_be_visible()
     check("empty shelf")
     add_book(page)
     check("shelf")

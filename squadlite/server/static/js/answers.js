@@ -3,6 +3,7 @@
 import { ask, getBook } from "./api.js";
 import { askForm } from "./askform.js";
 import { announce, h, icon } from "./dom.js";
+import { comeBack } from "./navigation.js";
 import { slicePoints } from "./offsets.js";
 import { noteQuestion } from "./storage.js";
 
@@ -53,6 +54,7 @@ export async function showAnswers({ book: id, query, signal }) {
           if (replies.size >= MAX_KEPT) replies.delete(replies.keys().next().value);
           replies.set(key, data);
           showReply(data);
+          comeBack();
           announce(summary(data, book));
           return;
         }
@@ -147,7 +149,7 @@ function answerCard(answer, number, book, isBest) {
   const card = h(
     `article.answer${isBest ? ".best" : ""}`,
     { onclick: open },
-    h("h3", {}, h("a", { id: `answer-${number}`, href: address(answer) }, oneLine(answer.text))),
+    h(isBest ? "h2.says" : "h3.says", {}, h("a", { id: `answer-${number}`, href: address(answer) }, oneLine(answer.text))),
     sure(answer.score),
     h("blockquote", {}, passage(answer, isBest)),
     h(
@@ -217,7 +219,7 @@ const oneLine = (text) => text.split(/\s+/).join(" ");
 
 /** Put the focus on the next answer, or the one before. */
 function step(place, by) {
-  const links = [...place.querySelectorAll("h3 a")].filter((link) => link.checkVisibility?.() ?? link.offsetParent);
+  const links = [...place.querySelectorAll(".says a")].filter((link) => link.checkVisibility?.() ?? link.offsetParent);
   const at = links.findIndex((link) => link.closest("article").contains(document.activeElement));
   const next = links[at === -1 ? (by > 0 ? 0 : links.length - 1) : at + by];
   next?.focus({ preventScroll: true });

@@ -37,12 +37,20 @@ export function arrive() {
   isFirst = false;
   isSettled = false;
   return ({ shown }) => {
-    scrollTo(0, isFresh ? 0 : kept.scroll);
-    const element = isFresh || kept.focus === null ? null : document.getElementById(kept.focus);
+    scrollTo(0, 0);
     // Screen readers go on from the focus, which was on what is no longer there.
-    if (element !== null) element.focus({ preventScroll: true });
-    else if (focuses) document.querySelector("main h1")?.focus({ preventScroll: true });
+    if (focuses) document.querySelector("main h1")?.focus({ preventScroll: true });
+    comeBack();
     shown?.(!isFresh);
     isSettled = true;
   };
+}
+
+/** Put the reader where they were, unless they went on; what comes late needs it once more. */
+export function comeBack() {
+  const { scroll, focus } = history.state;
+  if (scroll === null) return;
+  if (scrollY === 0) scrollTo(0, scroll);
+  if (focus === null || document.activeElement?.matches("input, textarea, .says a")) return;
+  document.getElementById(focus)?.focus({ preventScroll: true });
 }
