@@ -33,7 +33,7 @@ def read_stages(output: Path) -> list[dict[str, Any]]:
 
 
 def test_the_smoke_recipe_runs_every_command_that_makes_a_model() -> None:
-    about_books = {"assemble_books", "fit_answering", "fit_search"}
+    about_books = {"assemble_books", "book_data", "fit_answering", "fit_search"}
     assert {stage.run for stage in load_recipe(SMOKE).stages} == set(COMMANDS) - about_books
 
 
@@ -230,6 +230,13 @@ run = "assemble_books"
 data = ["one.json", "two.json"]
 
 [[stages]]
+name = "retrieved"
+run = "book_data"
+books = "books"
+questions = "books"
+searcher = "model.sqz"
+
+[[stages]]
 name = "searching"
 run = "fit_search"
 from = "model.sqz"
@@ -259,12 +266,15 @@ def test_a_recipe_fits_a_file_to_books_that_it_puts_together(tmp_path: Path) -> 
         assert file.metadata["embedding"]["weight"] < 7
     assert [stage["num_parameters"] > 0 for stage in read_stages(made.parent)] == [
         False,
+        False,
         True,
         True,
     ]
+    retrieved = json.loads((made.parent / "retrieved.json").read_bytes())
+    assert [article["title"] for article in retrieved["data"]] == ["book/one", "book/two"]
     before = made.read_bytes()
     again = run_stage(recipe_command, tmp_path / "fit.toml")
-    assert again.output.count("unchanged, skipped") == 3
+    assert again.output.count("unchanged, skipped") == 4
     shutil.rmtree(made.parent)
     run_stage(recipe_command, tmp_path / "fit.toml")
     assert made.read_bytes() == before

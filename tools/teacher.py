@@ -27,8 +27,8 @@ from tools.settings import Precision
 from tools.soft_targets import SoftTargets
 from tools.transformers_teacher import load_transformers_teacher
 
-# Windows are padded to multiples of it: kernels are compiled for fewer shapes, and on a GPU a bias
-# of other lengths would be copied to be aligned.
+# Windows with tokens of the teacher's own are padded to multiples of it: kernels are compiled for
+# fewer shapes, and on a GPU a bias of other lengths would be copied to be aligned.
 LENGTH_STEP = 16
 
 
@@ -44,6 +44,7 @@ class Teacher:
         align: makes its windows of a student's.
         device: where it computes.
         precision: what it computes in.
+        length_step: windows are padded to multiples of it.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Teacher:
         align: Callable[[Sequence[Feature]], list[TeacherWindow]],
         device: torch.device,
         precision: Precision,
+        length_step: int = 1,
     ) -> None:
         self.folder = folder
         self.model = model.to(device).requires_grad_(False).eval()
@@ -64,6 +66,7 @@ class Teacher:
         self.align = align
         self.device = device
         self.precision = precision
+        self.length_step = length_step
         if precision == "bf16":
             # Autocast would make them so again in every pass.
             for module in model.modules():
@@ -104,7 +107,7 @@ class Teacher:
             yield [window.feature for window in windows], self._ask(windows, temperature)
 
     def _ask(self, windows: Sequence[TeacherWindow], temperature: float) -> SoftTargets:
-        inputs, places = lay_out(windows, self.n_positions, self.template.pad_id)
+        inputs, places = lay_out(windows, self.n_positions, self.template.pad_id, self.length_step)
         with (
             torch.no_grad(),
             torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"),
@@ -123,7 +126,7 @@ class Teacher:
 
 
 def lay_out(
-    windows: Sequence[TeacherWindow], n_positions: int, pad_id: int
+    windows: Sequence[TeacherWindow], n_positions: int, pad_id: int, length_step: int
 ) -> tuple[tuple[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
     """
     Pad windows as their teacher reads them.
@@ -132,13 +135,14 @@ def lay_out(
         windows: B of them, cut to `n_positions`.
         n_positions: tokens that the teacher can read.
         pad_id: of the teacher.
+        length_step: they are padded to a multiple of it, as far as there are positions.
 
     Returns:
         The model's inputs, (B, N) each: ids, type ids and the mask; and (2, B, N) the places in
         the student's windows that a start and an end at each token mean.
     """
     lengths = [min(len(window), n_positions) for window in windows]
-    shape = len(windows), min(-(-max(lengths) // LENGTH_STEP) * LENGTH_STEP, n_positions)
+    shape = len(windows), min(-(-max(lengths) // length_step) * length_step, n_positions)
     ids = np.full(shape, pad_id, dtype=np.int64)
     type_ids = np.zeros(shape, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.bool_)
@@ -225,6 +229,8 @@ def load_teacher(
         else Aligner(examples, Tokenizer(student.spec), tokenizer),
         device=device,
         precision=precision,
+        # Hidden states are compared token by token.
+        length_step=1 if has_same_tokens else LENGTH_STEP,
     )
 
 

@@ -26,7 +26,7 @@ from tools.plan import Plan
 from tools.processes import Processes
 from tools.progress import training_bar
 from tools.state import WorkFolder
-from tools.teacher import lay_out
+from tools.teacher import LENGTH_STEP, lay_out
 from tools.training import Trainer
 from tools.transformers_teacher import SpanModel, load_transformers_teacher
 
@@ -87,7 +87,7 @@ def finetune_teacher(
 
         def objective(model: SpanModel, batch: TrainingBatch) -> torch.Tensor:
             windows = align(batch.features)
-            inputs, _ = lay_out(windows, n_positions, pad_id)
+            inputs, _ = lay_out(windows, n_positions, pad_id, LENGTH_STEP)
             ids, type_ids, mask = (part.to(processes.device) for part in inputs)
             starts, ends = model(ids, type_ids, mask)
             gold = gold_positions(windows, mask.shape[1]).to(processes.device)
