@@ -58,9 +58,9 @@ class Server:
 
     def start(self) -> None:
         """Start it, at the same address where it was started before."""
+        options = ["--port", str(self._port), "--library", str(self._library)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "squadlite", "serve", "--json"]
-            + ["--port", str(self._port), "--library", str(self._library)],
+            [sys.executable, "-m", "squadlite", "serve", "--json", *options],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -157,6 +157,6 @@ def screenshot(tmp_path: Path) -> Callable[[Any, str], None]:
     folder = Path(os.environ.get("SQUADLITE_SCREENSHOTS") or tmp_path)
 
     def keep(page: Any, name: str) -> None:
-        page.screenshot(path=folder / f"serve_{name}.png", animations="disabled")
+        page.screenshot(path=folder / f"serve_{name.replace('-', '_')}.png", animations="disabled")
 
     return keep

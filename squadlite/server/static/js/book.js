@@ -6,9 +6,10 @@ import { forgetReplies } from "./answers.js";
 import { cover } from "./covers.js";
 import { h, openDialog, toast } from "./dom.js";
 import { navigate } from "./navigation.js";
+import { countPoints } from "./offsets.js";
 import { forgetQuestion } from "./storage.js";
 
-const SHOWN_NAMES = 14;
+const SHOWN_NAMES = 8;
 
 /** Show a book. */
 export async function showBook({ book: id, signal }) {
@@ -31,7 +32,7 @@ export async function showBook({ book: id, signal }) {
       {},
       h("h1", { tabindex: "-1", lang: book.language || null }, book.title),
       h("p.author", {}, book.author),
-      askForm(book),
+      book.indexed ? askForm(book) : h("p.bound-note", {}, "An earlier squadlite added this book. Add its file again to ask it."),
       askedBefore(book) ?? "",
       people,
       contents(book),
@@ -81,19 +82,17 @@ async function showPeople(place, book, signal) {
 function nameList(book, names, heading, question) {
   if (names.length === 0) return null;
   const id = `names-${heading.toLowerCase()}`;
-  const item = ({ name, count, first }, number) =>
+  const item = ({ name, count, first: { chapter, offset } }, number) =>
     h(
       "li",
       { hidden: number >= SHOWN_NAMES },
+      h("a.name", { href: answersAddress(book, `${question} ${name}?`), "aria-label": `${question} ${name}?` }, name),
+      h("span.times", {}, count === 1 ? "once" : `${count} times`),
       h(
-        "a",
-        {
-          href: answersAddress(book, `${question} ${name}?`),
-          title: `First in ${book.contents[first.chapter].title}`,
-          "aria-label": `${question} ${name}? Named ${count === 1 ? "once" : `${count} times`}`,
-        },
-        name,
-        h("span.times", {}, `${count}`),
+        "a.first",
+        { href: `#/books/${book.id}/read/${chapter}?start=${offset}&end=${offset + countPoints(name)}` },
+        h("span.visually-hidden", {}, `${name}, `),
+        `first in ${book.contents[chapter].title}`,
       ),
     );
   const list = h("ul.names", { "aria-labelledby": id }, names.map(item));
@@ -103,7 +102,7 @@ function nameList(book, names, heading, question) {
       type: "button",
       onclick: () => {
         for (const hidden of list.querySelectorAll("[hidden]")) hidden.hidden = false;
-        list.querySelectorAll("a")[SHOWN_NAMES].focus();
+        list.querySelectorAll(".name")[SHOWN_NAMES].focus();
         more.remove();
       },
     },

@@ -168,23 +168,31 @@ export async function showReader({ book: id, chapter: number, query, signal }) {
  */
 function setParagraphs(chapter, language) {
   const parsed = new DOMParser().parseFromString(chapter.html, "text/html");
-  const paragraphs = [...parsed.querySelectorAll("p[data-start]")].map((paragraph, number) => {
-    const text = paragraph.textContent;
-    const start = Number(paragraph.dataset.start);
-    return { text, start, end: start + countPoints(text), element: h(tag(text, number, chapter), {}, text) };
+  const given = [...parsed.querySelectorAll("p[data-start]")];
+  const last = lastOfHeading(given.map(({ textContent }) => textContent), chapter.title);
+  const paragraphs = given.map(({ textContent: text, dataset }, number) => {
+    const start = Number(dataset.start);
+    const tag = number < last ? "p.number" : number === last ? "h1" : isBreak(text) ? "p.break" : "p";
+    return { text, start, end: start + countPoints(text), element: h(tag, {}, text) };
   });
-  const hasHeading = paragraphs[0]?.element.matches("h1");
-  const heading = hasHeading ? null : h("h1", {}, chapter.title);
+  const heading = last === -1 ? h("h1", {}, chapter.title) : null;
   const text = h("article.page", { lang: language || null }, heading, paragraphs.map(({ element }) => element));
   text.querySelector("h1").tabIndex = -1;
   return { text, paragraphs };
 }
 
 const letters = (text) => text.replace(/[^\p{L}\p{N}]+/gu, "").toLowerCase();
+const isBreak = (text) => letters(text) === "";
 
-function tag(text, number, { title }) {
-  if (number === 0 && letters(text) === letters(title)) return "h1";
-  return /[\p{L}\p{N}]/u.test(text) ? "p" : "p.break";
+/**
+ * Which of a chapter's first paragraphs is the end of its heading: the title may stand in one, or in
+ * two, a number and a name; -1: in none.
+ */
+function lastOfHeading(texts, title) {
+  const [first = "", second = ""] = texts.map(letters);
+  if (first === letters(title)) return 0;
+  const hasNumber = first.length < 20 && [second, first + second].includes(letters(title));
+  return hasNumber ? 1 : -1;
 }
 
 /** Mark text[start:end] of the chapter; returns the marks, one in each paragraph it stands in. */
