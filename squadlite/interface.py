@@ -2,12 +2,12 @@
 
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from squadlite.answering.reader import Reader
 from squadlite.asking import DEFAULT_PASSAGES, Reply
 from squadlite.asking import ask as ask_index
+from squadlite.closing import Closing
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex, ChapterInfo
 from squadlite.library.people import Person, find_people
@@ -15,7 +15,7 @@ from squadlite.library.structure import Chapter
 from squadlite.models import DEFAULT_MODEL
 
 
-class Book:
+class Book(Closing):
     """
     An opened book; a context manager. `Book.open` makes one.
 
@@ -131,17 +131,6 @@ class Book:
     def close(self) -> None:
         """Close the book's index."""
         self._index.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def ask(

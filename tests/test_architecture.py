@@ -12,7 +12,7 @@ from squadlite.native import cpu_with_kernels
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "squadlite"
 
-# Which rooms of squadlite a room may import; errors and atomic are open to all.
+# Which rooms of squadlite a room may import; atomic, closing and errors are open to all.
 MAY_IMPORT = {
     "cache": set(),
     "config": set(),
@@ -44,7 +44,7 @@ MAY_IMPORT = {
         "export", "library", "model", "models", "server",
     },
 }  # fmt: skip
-OPEN_TO_ALL = {"atomic", "errors"}
+OPEN_TO_ALL = {"atomic", "closing", "errors"}
 ROOMS_WITH_TORCH = {"bench", "model"}
 
 

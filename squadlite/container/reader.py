@@ -13,11 +13,12 @@ import stat
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
+from squadlite.closing import Closing
 from squadlite.container.header import Header, TensorInfo
 from squadlite.container.layout import (
     DIGEST_BYTES,
@@ -38,7 +39,7 @@ from squadlite.errors import (
 _CHUNK_BYTES = 2**20
 
 
-class SqzFile:
+class SqzFile(Closing):
     """
     An open .sqz file; a context manager that closes it. Made by `open_sqz`.
 
@@ -76,17 +77,6 @@ class SqzFile:
             {tensor.name: tensor for tensor in header.tensors}
         )
         self._preamble = preamble
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._map.closed else f"{len(self.tensors)} tensors"

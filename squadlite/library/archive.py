@@ -6,9 +6,8 @@ import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from squadlite.closing import Closing
 from squadlite.errors import BrokenBookError
 
 MiB = 1 << 20
@@ -44,7 +43,7 @@ class BoundedReader(io.BufferedReader):
         return super().read(size)
 
 
-class BookArchive:
+class BookArchive(Closing):
     """
     The members of a ZIP archive by name, as an EPUB needs them.
 
@@ -141,17 +140,6 @@ class BookArchive:
         """Close the archive's file."""
         self._zip.close()
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _is_file(info: zipfile.ZipInfo) -> bool:

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from squadlite.closing import Closing
 from squadlite.errors import LibraryError
 
 APPLICATION_ID = 0x53515A4C  # "SQZL"
@@ -71,7 +71,7 @@ _RETRY_SECONDS = 0.05
 _CACHE_KIB = 64 << 10
 
 
-class Database:
+class Database(Closing):
     """
     A library's file, made where there is none and brought up to date; a context manager.
 
@@ -221,14 +221,3 @@ class Database:
                 self._connection.execute(statement)
         self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

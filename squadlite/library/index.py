@@ -5,13 +5,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from squadlite.cache import default_cache_dir
+from squadlite.closing import Closing
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.bound import Bound
 from squadlite.library.cache import load, store, take_into_memory
@@ -84,7 +84,7 @@ class Citation:
     chapter: ChapterInfo
 
 
-class BookIndex:
+class BookIndex(Closing):
     """
     An indexed book; a context manager. `BookIndex.open` makes one.
 
@@ -351,17 +351,6 @@ class BookIndex:
     def close(self) -> None:
         """Close the index file."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def file_digest(path: Path) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from squadlite.closing import Closing
 from squadlite.engines import LOCAL, Engine
 from squadlite.errors import BookError, LibraryError
 from squadlite.library.book import check_book_file, open_book
@@ -133,7 +133,7 @@ def default_library_file() -> Path:
     return base / "squadlite" / "library.db"
 
 
-class Library:
+class Library(Closing):
     """
     Books in one file; a context manager. Several processes may use the file at a time.
 
@@ -446,17 +446,6 @@ class Library:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _known_files(self) -> dict[str, "_KnownFile"]:
         return {

@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.closing import Closing
 from squadlite.engines import LOCAL, Engine, Shared
 from squadlite.errors import LibraryError
 from squadlite.library.bound import Bound
@@ -95,7 +94,7 @@ class Selection:
         return Citation(book.title, BookSource(book.id, book.path), chapter)
 
 
-class Shelf:
+class Shelf(Closing):
     """
     Books of a library as they were when the shelf was made; a context manager.
 
@@ -230,14 +229,3 @@ class Shelf:
     def close(self) -> None:
         """Let go of the books; the library stays open."""
         self._close_all_but(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
