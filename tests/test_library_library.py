@@ -7,8 +7,10 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -566,6 +568,20 @@ def start_adding(library: Path, *paths: Path) -> subprocess.Popen[bytes]:
 def finish(process: subprocess.Popen[bytes]) -> None:
     _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, b"")
+
+
+def test_a_library_that_several_make_at_once_is_one(tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / f"{number}.db"
+        together = threading.Barrier(6)
+
+        def opened(_: int, path: Path = path, together: threading.Barrier = together) -> int:
+            together.wait()
+            with Library(path) as library:
+                return len(library.books())
+
+        with ThreadPoolExecutor(6) as threads:
+            assert list(threads.map(opened, range(6))) == [0] * 6
 
 
 def test_processes_that_add_at_once_don_t_hinder_one_another(tmp_path: Path) -> None:

@@ -104,3 +104,20 @@ def test_any_text_in_a_paragraph_comes_out_with_its_words(content: str) -> None:
     assert "".join(letter for letter in found if letter.isalnum() and letter.isascii()) == (
         "x" + visible
     )
+
+
+@given(
+    number=st.integers(0xD800, 0xDFFF) | st.sampled_from([0xD7FF, 0xE000, 0xD8000]),
+    form=st.sampled_from(["&#{0};", "&#{0}", "&#x{0:x};", "&#X00{0:X};"]),
+    is_xml=st.booleans(),
+)
+def test_references_to_halves_of_characters_are_no_characters(
+    number: int, form: str, is_xml: bool
+) -> None:
+    # Not well-formed, so that the parser mends it.
+    source = f"<div><p>salt {form.format(number)} road".encode()
+    root = parse_xml(source) if is_xml else parse_markup(source)
+    assert root is not None
+    text = "".join(str(piece) for piece in root.itertext())
+    assert text.startswith("salt ")
+    text.encode()

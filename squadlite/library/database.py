@@ -173,8 +173,8 @@ class Database(Closing):
             raise LibraryError(f"{self.path}: can't be used as a library ({error})") from error
 
     def _prepare(self) -> None:
-        application, version = self._identity()
-        if application != APPLICATION_ID and (application or version or self._has_tables()):
+        application, version, has_tables = self._identity()
+        if application != APPLICATION_ID and (application or version or has_tables):
             raise LibraryError(f"{self.path}: another program's database, expected a library")
         if version > len(MIGRATIONS):
             raise LibraryError(
@@ -192,13 +192,17 @@ class Database(Closing):
             with self.writing():
                 self._migrate()
 
-    def _identity(self) -> tuple[int, int]:
-        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        return application, version
-
-    def _has_tables(self) -> bool:
-        return self._connection.execute("SELECT 1 FROM sqlite_schema").fetchone() is not None
+    def _identity(self) -> tuple[int, int, bool]:
+        """Whose database it is, of which version, and whether it has tables."""
+        # In one transaction: another process may be making the library right now.
+        self._connection.execute("BEGIN")
+        try:
+            (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            table = self._connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        finally:
+            self._connection.rollback()
+        return application, version, table is not None
 
     def _use_write_ahead_log(self) -> None:
         # The one statement that doesn't wait while others have the file open.
@@ -215,7 +219,7 @@ class Database(Closing):
 
     def _migrate(self) -> None:
         # Another process may have been here since the version was read.
-        _, version = self._identity()
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         for script in MIGRATIONS[version:]:
             for statement in script.split(";"):
                 self._connection.execute(statement)

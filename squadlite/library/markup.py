@@ -33,6 +33,12 @@ _SKIPPED_CLASSES = frozenset(["pagenum", "pageno", "pg-boilerplate"])
 _NOTE_MARK = re.compile(r"\s*[\[(]?\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*[\])]?\s*")
 _BRACKETED_MARK = re.compile(r"\s*\[\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*\]\s*|\s*↩\ufe0e?\s*")
 
+# References to halves of characters, which are none.
+_SURROGATE = re.compile(
+    r"&#(?:x0*d[89a-f][0-9a-f]{2}(?![0-9a-f])"
+    r"|0*(?:5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3])(?!\d))",
+    re.IGNORECASE | re.ASCII,
+)
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>", re.IGNORECASE)
 _DOCTYPE = re.compile("<!doctype", re.IGNORECASE)
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
@@ -94,6 +100,8 @@ def _xml_parser(*, recover: bool) -> etree.XMLParser:
 
 
 def _prepare(source: str) -> str:
+    # A parser that mends what it can lets them through, and texts with them can't be got out.
+    source = _SURROGATE.sub("&#xFFFD", source)
     source = _XML_DECLARATION.sub("", source, count=1)
     source = _without_doctype(source)
     return _ENTITY.sub(_entity_character, source).strip()
