@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from squadlite import __version__
+from squadlite.closing import Closing
 from squadlite.cores import usable_cores
 from squadlite.errors import EngineError, SquadliteError
 
@@ -76,7 +77,7 @@ class Engine(Protocol):
     ) -> None: ...
 
 
-class LocalEngine:
+class LocalEngine(Closing):
     """Does work in this process, each item's when its result is asked for."""
 
     max_shared = 64
@@ -90,16 +91,8 @@ class LocalEngine:
         """See `Engine`."""
         return _Here(value)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        pass
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 LOCAL = LocalEngine()
@@ -125,7 +118,7 @@ _CONNECT_SECONDS = 10.0
 _VALUES_KEPT = 64
 
 
-class RayEngine:
+class RayEngine(Closing):
     """
     Has work done by the workers of a Ray cluster, which have the same squadlite installed.
 
@@ -163,7 +156,7 @@ class RayEngine:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         found = max(resources.get("CPU", 0) for resources in nodes)
         if found < cpus:
-            self._close()
+            self.close()
             raise EngineError(f"Ray: found machines of {found:g} CPUs, expected {cpus} in one")
 
     def map(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -204,20 +197,10 @@ class RayEngine:
         except errors.RayError as error:
             raise EngineError(f"Ray: a worker was lost ({_first_line(error)})") from error
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the cluster, if it was started here."""
         if self._is_ours:
             self._ray.shutdown()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()
 
 
 def _connect(ray: Any, address: str | None, cpus: int) -> None:

@@ -18,17 +18,12 @@ from epubs import package, page, write_epub
 from fake_embedder import FakeEmbedder
 
 from squadlite.errors import LibraryError
+from squadlite.library import adding as adding_module
 from squadlite.library import database as database_module
-from squadlite.library import library as library_module
+from squadlite.library.adding import Change, FileReport
 from squadlite.library.bound import Bound
 from squadlite.library.database import APPLICATION_ID, MIGRATIONS, Database
-from squadlite.library.library import (
-    Change,
-    FileReport,
-    Library,
-    Position,
-    default_library_file,
-)
+from squadlite.library.library import Library, Position, default_library_file
 from squadlite.library.structure import Cover
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +82,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def fail(path: Path) -> None:
         raise AssertionError(f"{name} of {path}")
 
-    monkeypatch.setattr(library_module, name, fail)
+    monkeypatch.setattr(adding_module, name, fail)
 
 
 def test_a_folder_is_added_in_order(library: Library, folder: Path) -> None:
@@ -258,13 +253,13 @@ def test_a_name_that_is_not_text_is_told(library: Library, folder: Path) -> None
 def test_a_book_that_changes_while_it_is_read_is_not_taken(
     library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = library_module.open_book
+    read = adding_module.open_book
 
     def change_and_read(path: Path) -> object:
         path.write_text(f"{path.read_text(encoding='utf-8')} More.", encoding="utf-8")
         return read(path)
 
-    monkeypatch.setattr(library_module, "open_book", change_and_read)
+    monkeypatch.setattr(adding_module, "open_book", change_and_read)
     assert changes(library.add([folder / "Anna.md"]))["Anna.md"] is Change.FAILED
     monkeypatch.undo()
     assert changes(library.add([folder / "Anna.md"]))["Anna.md"] is Change.ADDED

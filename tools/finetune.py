@@ -24,7 +24,6 @@ import torch
 
 from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.reader import ReaderSettings
-from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.convert import Quantization
 from squadlite.errors import CodecError
@@ -39,14 +38,19 @@ from tools.command import (
     run,
 )
 from tools.contrast import ContrastSettings
-from tools.data import group_features, make_features, take_share
 from tools.distill import DistillationSettings
 from tools.folders import (
     load_input,
     write_json,
     write_output,
 )
-from tools.objectives import make_contrast, make_objective, make_quantized, make_scorer
+from tools.objectives import (
+    load_training_data,
+    make_contrast,
+    make_objective,
+    make_quantized,
+    make_scorer,
+)
 from tools.plan import Evaluation, Plan, Teaching
 from tools.processes import Processes
 from tools.progress import training_bar
@@ -104,11 +108,7 @@ def finetune(
         )
         tokenizer = Tokenizer(start.spec)
         windows = plan.windows.within(model.config.max_position_embeddings)
-        examples = [
-            example for path in plan.data for example in take_share(load_squad(path), plan.take)
-        ]
-        features = make_features(examples, tokenizer, windows)
-        groups = group_features(features, examples, together=plan.together)
+        examples, features, groups = load_training_data(plan, tokenizer, windows)
         work = WorkFolder(output, plan.inputs(source))
         if processes.is_first:
             work.prepare(resume=resume)

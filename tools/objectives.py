@@ -12,7 +12,14 @@ from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.model import QuestionAnsweringModel
 from tools.contrast import Contrast
-from tools.data import Feature, TrainingBatch
+from tools.data import (
+    Feature,
+    Group,
+    TrainingBatch,
+    group_features,
+    make_features,
+    take_share,
+)
 from tools.distill import Distillation
 from tools.evaluation import evaluate_model
 from tools.folders import StageInput, digest_file, digest_folder, digest_values
@@ -24,6 +31,29 @@ from tools.soft_targets import SoftTargets
 from tools.teacher import Teacher, load_teacher
 from tools.teacher_cache import KeptTargets, fill_cache, read_cache
 from tools.training import Objective, autocast, hard_objective
+
+
+def load_training_data(
+    plan: Plan, tokenizer: Tokenizer, windows: ReaderSettings
+) -> tuple[list[SquadExample], list[Feature], list[Group]]:
+    """
+    Read a plan's data and cut it into windows.
+
+    Args:
+        plan: says which data, and whether a question's passages stand together.
+        tokenizer, windows: of the model that reads them.
+
+    Returns:
+        Examples, their windows, and groups of these.
+
+    Raises:
+        DatasetError: the data can't be trained on.
+    """
+    examples = [
+        example for path in plan.data for example in take_share(load_squad(path), plan.take)
+    ]
+    features = make_features(examples, tokenizer, windows)
+    return examples, features, group_features(features, examples, together=plan.together)
 
 
 def make_objective(

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from tools.alignment import NOWHERE, Aligner, TeacherWindow
-from tools.data import TrainingBatch, group_features, make_features, take_share
+from tools.data import TrainingBatch
 from tools.errors import TrainingError
 from tools.folders import digest_folder, is_ours, load_input, write_teacher
 from tools.losses import group_span_loss
+from tools.objectives import load_training_data
 from tools.plan import Plan
 from tools.processes import Processes
 from tools.progress import training_bar
@@ -73,24 +73,17 @@ def finetune_teacher(
                 if isinstance(module, nn.Embedding):
                     module.requires_grad_(False)
         tokenizer = Tokenizer(start.spec)
-        examples = [
-            example for path in plan.data for example in take_share(load_squad(path), plan.take)
-        ]
-        features = make_features(
-            examples,
-            tokenizer,
-            plan.windows.within(start.checkpoint.config.max_position_embeddings),
-        )
-        groups = group_features(features, examples, together=plan.together)
+        windows = plan.windows.within(start.checkpoint.config.max_position_embeddings)
+        examples, features, groups = load_training_data(plan, tokenizer, windows)
         align = Aligner(examples, tokenizer, teacher_tokenizer)
         pad_id = teacher_tokenizer.template.pad_id
 
         def objective(model: SpanModel, batch: TrainingBatch) -> torch.Tensor:
-            windows = align(batch.features)
-            inputs, _ = lay_out(windows, n_positions, pad_id, LENGTH_STEP)
+            read = align(batch.features)
+            inputs, _ = lay_out(read, n_positions, pad_id, LENGTH_STEP)
             ids, type_ids, mask = (part.to(processes.device) for part in inputs)
             starts, ends = model(ids, type_ids, mask)
-            gold = gold_positions(windows, mask.shape[1]).to(processes.device)
+            gold = gold_positions(read, mask.shape[1]).to(processes.device)
             return group_span_loss(
                 (starts.float(), ends.float()), mask, (gold[0], gold[1]), batch.groups
             )

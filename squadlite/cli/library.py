@@ -27,7 +27,8 @@ from squadlite.models import DEFAULT_MODEL
 if TYPE_CHECKING:
     from squadlite.config import Compute
     from squadlite.engines import Engine
-    from squadlite.library.library import FileReport, LibraryBook
+    from squadlite.library.adding import FileReport
+    from squadlite.library.library import LibraryBook
 
 library_option = click.option(
     "--library",
@@ -164,7 +165,7 @@ def _report_json(report: "FileReport") -> dict[str, Any]:
 
 
 def _print_report(report: "FileReport") -> None:
-    from squadlite.library.library import Change
+    from squadlite.library.adding import Change
 
     if report.change is Change.FAILED:
         click.echo(f"Not added: {' '.join(report.detail.split())}", err=True)

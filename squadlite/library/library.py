@@ -2,57 +2,29 @@
 
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Self
 
 from squadlite.closing import Closing
 from squadlite.engines import LOCAL, Engine
-from squadlite.errors import BookError, LibraryError
-from squadlite.library.book import check_book_file, open_book
+from squadlite.errors import LibraryError
+from squadlite.library.adding import FileReport, add_books
 from squadlite.library.bound import Bound
 from squadlite.library.database import Database
-from squadlite.library.index import INDEX_VERSION, BookIndex, file_digest
+from squadlite.library.index import INDEX_VERSION, BookIndex
 from squadlite.library.shelf import Shelf, ShelvedBook
-from squadlite.library.shelf_files import find_books
-from squadlite.library.stored import add_vectors, load_index
-from squadlite.library.structure import Book, Cover
+from squadlite.library.stored import (
+    add_vectors,
+    delete_book,
+    delete_terms,
+    load_index,
+    write_terms,
+)
+from squadlite.library.structure import Cover
 from squadlite.library.vectors import TextEmbedder
-from squadlite.portable import PortablePath
 
 Progress = Callable[[int, int], None]
-
-
-class Change(Enum):
-    """What adding a file came to."""
-
-    ADDED = "added"
-    UPDATED = "updated"
-    MOVED = "moved"
-    DUPLICATE = "duplicate"
-    UNCHANGED = "unchanged"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class FileReport:
-    """
-    What adding one file came to.
-
-    Attributes:
-        path: the file.
-        change: what became of it.
-        book: its book's number; None where it can't be read.
-        detail: why it can't be read, or where it was before, or whose duplicate it is; else "".
-    """
-
-    path: Path
-    change: Change
-    book: int | None
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,36 +146,7 @@ class Library(Closing):
             LibraryError: the library's file can't be written.
             EngineError: see `Engine.map`.
         """
-        known = self._known_files()
-        unchanged, to_read, failed = [], [], []
-        files: dict[Path, None] = {}
-        for named in map(Path, paths):
-            try:
-                files.update(dict.fromkeys(file.resolve() for file in find_books(named)))
-            except BookError as error:
-                failed.append(FileReport(named, Change.FAILED, None, str(error)))
-        for path in files:
-            entry = known.get(str(path))
-            if entry is not None and entry.is_current and entry.stamp == _stamp(path):
-                unchanged.append(FileReport(path, Change.UNCHANGED, entry.book))
-            else:
-                to_read.append(path)
-        looked_at: deque[_BookFile | BookError] = deque()
-
-        def new() -> Iterator[PortablePath | None]:
-            for path in to_read:
-                file = self._look_at(path)
-                looked_at.append(file)
-                is_new = isinstance(file, _BookFile) and not self._is_indexed(file.digest)
-                yield PortablePath(path) if is_new else None
-
-        read = []
-        for path, content in zip(to_read, engine.map(_read, new()), strict=True):
-            read.append(self._add(path, looked_at.popleft(), content))
-            if progress is not None:
-                progress(len(read), len(to_read))
-        self._remove_orphans()
-        return unchanged + read + failed
+        return add_books(self._database, paths, engine=engine, progress=progress)
 
     def add_vectors(
         self,
@@ -329,7 +272,7 @@ class Library(Closing):
         with self._database.writing():
             if not self._database.rows("SELECT 1 FROM books WHERE id = ?", book):
                 raise LibraryError(f"book {book}: {self.path} has none of this number")
-            self._delete(book)
+            delete_book(self._database, book)
         self._database.shrink()
 
     def index(self, book: int) -> BookIndex:
@@ -406,8 +349,8 @@ class Library(Closing):
                 None if until is None else until.end,
                 book,
             )
-            self._delete_terms(book)
-            self._write_terms(book, index)
+            delete_terms(self._database, book)
+            write_terms(self._database, book, index)
 
     def shelf(
         self,
@@ -446,230 +389,3 @@ class Library(Closing):
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-    def _known_files(self) -> dict[str, "_KnownFile"]:
-        return {
-            path: _KnownFile(book, (size, mtime_ns), version == INDEX_VERSION)
-            for path, book, size, mtime_ns, version in self._database.rows(
-                "SELECT path, book, size, mtime_ns, index_version"
-                " FROM files JOIN books ON id = book"
-            )
-        }
-
-    def _look_at(self, path: Path) -> "_BookFile | BookError":
-        try:
-            str(path).encode()
-        except UnicodeEncodeError:
-            return BookError(f"{path!r}: a name that isn't text, expected UTF-8")
-        try:
-            check_book_file(path)
-            # Before the content, so that a file which changes meanwhile is read again next time.
-            return _BookFile(path, _stamp(path), file_digest(path))
-        except BookError as error:
-            return error
-        except OSError as error:
-            return BookError(f"{path}: can't be read ({error})")
-
-    def _add(
-        self, path: Path, file: "_BookFile | BookError", content: "_Content | BookError | None"
-    ) -> FileReport:
-        """
-        Enter a file that was looked at.
-
-        Args:
-            path: the file's.
-            file: what was seen, or why it can't be read.
-            content: its book's, or why there is none; None where the library had it.
-        """
-        while True:
-            if isinstance(file, BookError):
-                return FileReport(path, Change.FAILED, None, str(file))
-            if isinstance(content, BookError):
-                return FileReport(path, Change.FAILED, None, str(content))
-            if content is not None and file.stamp != _stamp(path):
-                return FileReport(path, Change.FAILED, None, f"{path}: changed while it was read")
-            with self._database.writing():
-                if content is not None or self._is_indexed(file.digest):
-                    return self._record(file, content)
-            # Another file of the book was found to hold something else since.
-            content = _read(PortablePath(path))
-
-    def _is_indexed(self, digest: str) -> bool:
-        return bool(
-            self._database.rows(
-                "SELECT 1 FROM books WHERE digest = ? AND index_version = ?", digest, INDEX_VERSION
-            )
-        )
-
-    def _record(self, file: "_BookFile", content: "_Content | None") -> FileReport:
-        """Enter a file whose content the library has, or is given here."""
-        database, path, digest = self._database, file.path, file.digest
-        before = database.rows("SELECT book FROM files WHERE path = ?", str(path))
-        same = database.rows("SELECT id, index_version FROM books WHERE digest = ?", digest)
-        if same and same[0][1] == INDEX_VERSION:
-            ((book, _),) = same
-            change, detail = self._recognize(path, book)
-        elif content is not None:
-            book = same[0][0] if same else self._earlier_content(before, content.index)
-            book = self._write_book(book, digest, content)
-            change, detail = Change.UPDATED if before else Change.ADDED, ""
-        database.write(
-            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", str(path), book, *file.stamp
-        )
-        return FileReport(path, change, book, detail)
-
-    def _recognize(self, path: Path, book: int) -> tuple[Change, str]:
-        """What a file with the content of a book is, beside the book's other files."""
-        paths = [
-            path
-            for (path,) in self._database.rows(
-                "SELECT path FROM files WHERE book = ? ORDER BY path", book
-            )
-        ]
-        if str(path) in paths:
-            return Change.UNCHANGED, ""
-        for other in paths:
-            if not Path(other).exists():
-                self._database.write("DELETE FROM files WHERE path = ?", other)
-                return Change.MOVED, other
-        # A book without files is one whose file has just been found to hold another.
-        return (Change.DUPLICATE, paths[0]) if paths else (Change.MOVED, "")
-
-    def _earlier_content(self, before: Sequence[tuple[int]], index: BookIndex) -> int | None:
-        """The book that a file held before, if it was an earlier version of this one."""
-        for (book,) in before:
-            (files,) = self._database.rows("SELECT count(*) FROM files WHERE book = ?", book)[0]
-            same = self._database.rows(
-                "SELECT 1 FROM books WHERE id = ? AND title = ? AND author = ?",
-                book,
-                index.title,
-                index.author,
-            )
-            if same and files == 1:
-                return book
-        return None
-
-    def _write_book(self, book: int | None, digest: str, content: "_Content") -> int:
-        """Write all that a transaction has to: all of a book but its vectors."""
-        database, index, cover = self._database, content.index, content.cover
-        values = (
-            digest,
-            index.title,
-            index.author,
-            index.language,
-            len(index.chapters),
-            len(index.passages.table),
-            INDEX_VERSION,
-        )
-        if book is None:
-            book = database.write(
-                "INSERT INTO books (digest, title, author, language, chapters, passages,"
-                " index_version) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                *values,
-            )
-        else:
-            self._delete_terms(book)
-            database.write("DELETE FROM vectors WHERE book = ?", book)
-            database.write("DELETE FROM covers WHERE book = ?", book)
-            database.write(
-                "UPDATE books SET digest = ?, title = ?, author = ?, language = ?, chapters = ?,"
-                " passages = ?, index_version = ? WHERE id = ?",
-                *values,
-                book,
-            )
-        database.write("INSERT OR REPLACE INTO indexes VALUES (?, ?)", book, index.image())
-        if cover is not None:
-            database.write(
-                "INSERT INTO covers VALUES (?, ?, ?)", book, cover.media_type, cover.data
-            )
-        self._write_terms(book, index)
-        return book
-
-    def _write_terms(self, book: int, index: BookIndex) -> None:
-        """Write the terms of the part of a book that may be told of."""
-        ((chapter, end),) = self._database.rows(
-            "SELECT until_chapter, until_end FROM books WHERE id = ?", book
-        )
-        known = index.known(None if chapter is None else Bound(chapter, end))
-        counts = ((term, book, known.frequency(term)) for term in index.terms())
-        self._database.write_all(
-            "INSERT INTO terms VALUES (?, ?, ?)", (row for row in counts if row[-1])
-        )
-        self._database.write(
-            "UPDATE books SET known_passages = ? WHERE id = ?", len(known.table), book
-        )
-
-    def _remove_orphans(self) -> None:
-        """Remove books whose files have been found to hold others."""
-        orphans = "SELECT id FROM books WHERE id NOT IN (SELECT book FROM files)"
-        if not self._database.rows(orphans):
-            return
-        with self._database.writing():
-            for (book,) in self._database.rows(orphans):
-                self._delete(book)
-        self._database.shrink()
-
-    def _delete(self, book: int) -> None:
-        self._delete_terms(book)
-        self._database.write("DELETE FROM books WHERE id = ?", book)
-
-    def _delete_terms(self, book: int) -> None:
-        ((image, version),) = self._database.rows(
-            "SELECT image, index_version FROM indexes JOIN books ON id = book WHERE id = ?", book
-        )
-        if version == INDEX_VERSION:
-            with BookIndex.load(image) as index:
-                self._database.write_all(
-                    "DELETE FROM terms WHERE term = ? AND book = ?",
-                    ((term, book) for term in index.terms()),
-                )
-        else:
-            # An index that can't be read any more: the terms of all books are gone through.
-            self._database.write("DELETE FROM terms WHERE book = ?", book)
-
-
-@dataclass(frozen=True)
-class _Content:
-    # What the library keeps of a file's content.
-    index: BookIndex
-    cover: Cover | None
-
-    @classmethod
-    def of(cls, book: Book) -> Self:
-        return cls(BookIndex.build(book), book.cover)
-
-
-@dataclass(frozen=True)
-class _KnownFile:
-    book: int
-    stamp: tuple[int, int]
-    is_current: bool
-
-
-@dataclass(frozen=True)
-class _BookFile:
-    path: Path
-    stamp: tuple[int, int]
-    digest: str
-
-
-def _read(file: PortablePath | None) -> _Content | BookError | None:
-    """Read and index a book, wherever that is done; an error is a result like others."""
-    if file is None:
-        return None
-    try:
-        with file.here() as path:
-            return _Content.of(open_book(path))
-    except BookError as error:
-        return error
-    except OSError as error:
-        return BookError(f"{file}: can't be read ({error})")
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """A file's size and time of change; none that any file has where there is no such file."""
-    try:
-        status = path.stat()
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns

@@ -1,15 +1,30 @@
-"""What a library's file holds of one book: its index and its vectors."""
+"""What a library's file holds of one book: its entry, index, cover, terms and vectors."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from squadlite.engines import LOCAL, Engine
+from squadlite.library.bound import Bound
 from squadlite.library.database import Database
-from squadlite.library.index import BookIndex
+from squadlite.library.index import INDEX_VERSION, BookIndex
+from squadlite.library.structure import Book, Cover
 from squadlite.library.vectors import SCALE, PassageVectors, TextEmbedder
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a library keeps of a file's content: the index of the book and its cover."""
+
+    index: BookIndex
+    cover: Cover | None
+
+    @classmethod
+    def of(cls, book: Book) -> Self:
+        """Index a book."""
+        return cls(BookIndex.build(book), book.cover)
 
 
 def load_index(database: Database, book: int) -> BookIndex | None:
@@ -120,3 +135,71 @@ def _keep(database: Database, book: int, digest: str, vectors: PassageVectors) -
             book,
             digest,
         )
+
+
+def write_book(database: Database, book: int | None, digest: str, content: Content) -> int:
+    """Write all that a transaction has to: all of a book but its vectors."""
+    index, cover = content.index, content.cover
+    values = (
+        digest,
+        index.title,
+        index.author,
+        index.language,
+        len(index.chapters),
+        len(index.passages.table),
+        INDEX_VERSION,
+    )
+    if book is None:
+        book = database.write(
+            "INSERT INTO books (digest, title, author, language, chapters, passages,"
+            " index_version) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *values,
+        )
+    else:
+        delete_terms(database, book)
+        database.write("DELETE FROM vectors WHERE book = ?", book)
+        database.write("DELETE FROM covers WHERE book = ?", book)
+        database.write(
+            "UPDATE books SET digest = ?, title = ?, author = ?, language = ?, chapters = ?,"
+            " passages = ?, index_version = ? WHERE id = ?",
+            *values,
+            book,
+        )
+    database.write("INSERT OR REPLACE INTO indexes VALUES (?, ?)", book, index.image())
+    if cover is not None:
+        database.write("INSERT INTO covers VALUES (?, ?, ?)", book, cover.media_type, cover.data)
+    write_terms(database, book, index)
+    return book
+
+
+def write_terms(database: Database, book: int, index: BookIndex) -> None:
+    """Write the terms of the part of a book that may be told of."""
+    ((chapter, end),) = database.rows(
+        "SELECT until_chapter, until_end FROM books WHERE id = ?", book
+    )
+    known = index.known(None if chapter is None else Bound(chapter, end))
+    counts = ((term, book, known.frequency(term)) for term in index.terms())
+    database.write_all("INSERT INTO terms VALUES (?, ?, ?)", (row for row in counts if row[-1]))
+    database.write("UPDATE books SET known_passages = ? WHERE id = ?", len(known.table), book)
+
+
+def delete_book(database: Database, book: int) -> None:
+    """Take a book and all that is held of it out, in a transaction."""
+    delete_terms(database, book)
+    database.write("DELETE FROM books WHERE id = ?", book)
+
+
+def delete_terms(database: Database, book: int) -> None:
+    """Take the terms of a book out, in a transaction."""
+    ((image, version),) = database.rows(
+        "SELECT image, index_version FROM indexes JOIN books ON id = book WHERE id = ?", book
+    )
+    if version == INDEX_VERSION:
+        with BookIndex.load(image) as index:
+            database.write_all(
+                "DELETE FROM terms WHERE term = ? AND book = ?",
+                ((term, book) for term in index.terms()),
+            )
+    else:
+        # An index that can't be read any more: the terms of all books are gone through.
+        database.write("DELETE FROM terms WHERE book = ?", book)
