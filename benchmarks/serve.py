@@ -3,11 +3,15 @@ What `squadlite serve` does when everybody comes at once.
 
     python -m benchmarks.serve ../shared/books "Who is Filby?" "Who kept the lighthouse?"
 
-The BOOKS are put into a library in a temporary folder, and the server is started on it. For
---seconds bursts follow one another: --questions clients ask at the same moment, each one of the
-QUESTIONS of the whole shelf, and --uploads others each send a small book that nobody has sent
-before, wait until it is in the library, and remove it. Nobody who is refused comes again in the
-same burst.
+The BOOKS are put into a library in a temporary folder, and the server is started on it. First each
+of the QUESTIONS is asked alone, in turns, of the server and by `squadlite library ask`: the medians
+of the seconds to the server's first answers and to its reply, and of the command line's from its
+start to its end, stand below the table.
+
+Then for --seconds bursts follow one another: --questions clients ask at the same moment, each one
+of the QUESTIONS of the whole shelf, and --uploads others each send a small book that nobody has
+sent before, wait until it is in the library, and remove it. Nobody who is refused comes again in
+the same burst.
 
 Columns: how many were served, refused (503) and failed (anything else), the median and the 95th
 percentile of the seconds to the first answers and to the end, for those served; and the server's
@@ -177,6 +181,22 @@ def memory(process: int) -> float:
     return int(line.split()[1]) / 1000
 
 
+def alone(
+    address: tuple[str, int], library: Path, questions: Sequence[str], turns: int = 10
+) -> dict[str, float]:
+    """Median seconds of one question at a time, asked of the server and in a terminal."""
+    served, typed = Outcomes(), []
+    for _ in range(turns):
+        for question in questions:
+            Client(address, served).ask(question)
+            began = time.perf_counter()
+            command = ["-m", "squadlite", "library", "ask", "--library", str(library), question]
+            subprocess.run([sys.executable, *command], stdout=subprocess.DEVNULL, check=True)
+            typed.append(time.perf_counter() - began)
+    seconds = {"first": served.first, "whole": served.whole, "command": typed}
+    return {name: round(statistics.median(each), 3) for name, each in seconds.items()}
+
+
 @click.command(help=__doc__)
 @click.argument("books", type=click.Path(exists=True, path_type=Path))
 @click.argument("texts", metavar="QUESTIONS...", nargs=-1, required=True)
@@ -201,6 +221,7 @@ def main(books: Path, texts: tuple[str, ...], seconds: float, questions: int, up
             assert url.port is not None
             address = url.hostname, url.port
             try:
+                single = alone(address, path, texts)
                 began = time.monotonic()
                 while time.monotonic() < began + seconds:
                     burst(
@@ -223,7 +244,18 @@ def main(books: Path, texts: tuple[str, ...], seconds: float, questions: int, up
     click.echo(
         f"{len(memories)} bursts; {memories[0]:.0f} MB after the first, {memories[-1]:.0f} at last"
     )
-    print_json({**rows, "bursts": len(memories), "memory_mb": [round(one, 1) for one in memories]})
+    click.echo(
+        f"alone: the server's first answers after {single['first']} s, its reply after "
+        f"{single['whole']} s; the command line's after {single['command']} s"
+    )
+    print_json(
+        {
+            **rows,
+            "alone": single,
+            "bursts": len(memories),
+            "memory_mb": [round(one, 1) for one in memories],
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fake_embedder import FakeEmbedder
 
+from squadlite.answering.reader import Reader
+from squadlite.answering.spans import Reading
 from squadlite.errors import BookError
 
 
@@ -55,10 +58,33 @@ class DyingEmbedder:
     ) -> np.ndarray:
         """Embed all but once."""
         if any("Clara" in text for text in texts):
-            try:
-                self.died.touch(exist_ok=False)
-            except FileExistsError:
-                pass
-            else:
-                os.kill(os.getpid(), signal.SIGKILL)
+            _die_once(self.died)
         return FakeEmbedder(self.digest).embed(texts, progress=progress)
+
+
+class DyingReader:
+    """A `Reader` that kills its process while it reads for one of the questions, once."""
+
+    def __init__(self, reader: Reader, died: Path) -> None:
+        self._reader = reader
+        self.died = died
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DyingReader, (self._reader, self.died)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def read(self, question: str, contexts: Sequence[str], **options: Any) -> list[Reading]:
+        """Read all but once."""
+        if "number7" in question:
+            _die_once(self.died)
+        return self._reader.read(question, contexts, **options)
+
+
+def _die_once(died: Path) -> None:
+    try:
+        died.touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)

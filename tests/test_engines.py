@@ -5,10 +5,12 @@ import os
 import pickle
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import ray_workers
@@ -273,7 +275,7 @@ def test_an_interrupted_add_leaves_whole_books(
         assert contents(library) == contents(expected)
 
 
-def untimed(replies: Iterator[Reply]) -> list[Reply]:
+def untimed(replies: Iterable[Reply]) -> list[Reply]:
     return [replace(reply, retrieve_ms=0, read_ms=0) for reply in replies]
 
 
@@ -309,6 +311,27 @@ def test_replies_are_equal_and_in_order(engine: RayEngine, shelf_library: Librar
         assert untimed(ask_shelf(QUESTIONS, shelf, reader, top_k=9)) == replies
     assert [reply.question for reply in replies] == QUESTIONS
     assert all(reply.answers for reply in replies)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_workers_killed_while_they_read_change_no_reply(
+    engine: RayEngine, shelf_library: Library, tmp_path: Path
+) -> None:
+    reader = Reader.load(DEFAULT_MODEL, threads=1, compute="auto")
+    workers = set(engine.map(ray_workers.process_of, range(8)))
+    questions = QUESTIONS * 3
+    with shelf_library.shelf() as shelf:
+        expected = untimed(ask_shelf(questions, shelf, reader, top_k=9))
+    dying = ray_workers.DyingReader(reader, tmp_path / "died")
+    with shelf_library.shelf(engine=engine) as shelf:
+        asked = ask_shelf(questions, shelf, cast(Reader, dying), top_k=9)
+        first = next(asked)
+        for worker in workers:
+            with suppress(ProcessLookupError):  # it may have been the one that killed itself
+                os.kill(worker, signal.SIGKILL)
+        replies = untimed(chain([first], asked))
+    assert dying.died.exists()
+    assert replies == expected
 
 
 def test_a_loaded_reader_is_sent_with_its_model() -> None:
