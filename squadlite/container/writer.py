@@ -116,8 +116,7 @@ def _finish(file: BinaryIO, header: Header) -> None:
 def _write_tensor(file: BinaryIO, name: str, values: np.ndarray, codec: Codec) -> TensorInfo:
     shape = check_shape(name, values.shape)
     try:
-        codec = codec.fitted(values)
-        data = codec.encode(values)
+        codec, data = codec.stored(values)
     except CodecError as error:
         raise CodecError(f"tensor {name!r}: {error}") from error
     _pad(file)
