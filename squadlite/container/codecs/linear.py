@@ -191,9 +191,8 @@ class Linear(CompressibleCodec):
         rans.decode(upper, count, symbols)
         low = np.frombuffer(data, np.uint8, offset=len(coded))
         bitpack.check_padding(low, self._low_bits, count)
-        return np.ascontiguousarray(pairs.T).view(self._stored).reshape(-1), self._joined(
-            symbols, low
-        )
+        ranges = np.ascontiguousarray(pairs.T).view(self._stored).reshape(-1)
+        return ranges, self._joined(symbols, low)
 
     def _joined(self, symbols: np.ndarray, low: np.ndarray) -> Iterator[np.ndarray]:
         """Blocks of codes out of their upper bits and the bit stream of their lower ones."""
@@ -201,11 +200,9 @@ class Linear(CompressibleCodec):
         if not self._low_bits:
             yield from blocks
             return
-        for upper, codes in zip(
-            blocks, self._unpacked(low, self._low_bits, symbols.size), strict=True
-        ):
-            codes |= upper.astype(np.uint16) << np.uint16(self._low_bits)
-            yield codes
+        unpacked = self._unpacked(low, self._low_bits, symbols.size)
+        for upper, codes in zip(blocks, unpacked, strict=True):
+            yield codes | upper.astype(np.uint16) << np.uint16(self._low_bits)
 
     def _unpacked(self, packed: np.ndarray, bits: int, count: int) -> Iterator[np.ndarray]:
         """Blocks of codes out of a bit stream; each in the place of the one before."""

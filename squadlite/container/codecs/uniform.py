@@ -119,39 +119,40 @@ class Uniform(Codec):
     @property
     def spacing(self) -> NDArray[np.float32]:
         """
-        What one code more adds to a value: shape (), (rows, 1) or (1, columns), as float32.
+        What one code more adds to a value: float32 of shape (), (rows, 1) or (1, columns).
 
         Raises:
-            CodecError: scales without their exponents.
+            CodecError: scales without exponents.
         """
         if self.scales is None:
             return _spacing(self.step, np.zeros((), np.int8))
         if self.exponents is None:
             raise CodecError(f"codec 'uniform': scales {self.scales!r} without exponents")
-        return _spacing(self.step, np.expand_dims(self.exponents, self._across))
+        return _spacing(self.step, self._spread(self.exponents))
 
     def n_bytes(self, shape: Shape) -> int:
-        """What the coded streams take: `coded_bytes`."""
+        """What the coded streams take: `coded_bytes`; nothing for an empty tensor."""
         self._check_shape(shape)
-        if self.coded_bytes is None or self.lowest is None:
-            raise CodecError("codec 'uniform': setting 'coded_bytes' or 'lowest' is missing")
+        if self.lowest is None or self.coded_bytes is None:
+            raise CodecError("codec 'uniform': setting 'lowest' or 'coded_bytes' is missing")
         if (self.coded_bytes == 0) != (count_values(shape) == 0):
-            raise CodecError(f"codec 'uniform': coded_bytes {self.coded_bytes}, shape {list(shape)}")
+            raise CodecError(
+                f"codec 'uniform': coded_bytes {self.coded_bytes} for shape {list(shape)}"
+            )
         return self.coded_bytes
 
     def stored(self, values: np.ndarray) -> tuple[Self, bytes]:
-        """The codec with `lowest` and `coded_bytes`, and what they belong to."""
+        """The codec with `lowest` and `coded_bytes`, and the bytes that it describes."""
         codes = self._codes(finite_float32(values))
-        if codes.size == 0:
+        if not codes.size:
             return replace(self, lowest=0, coded_bytes=0), b""
-        least, most = int(codes.min()), int(codes.max())
-        # All codes if they fit, or else those nearest to -128..127 that are used.
-        window = min(max(least, -_SYMBOLS // 2), max(least, most + 1 - _SYMBOLS))
-        lowest = min(window, MAX_LOWEST)
+        lowest = _lowest_of(int(codes.min()), int(codes.max()))
         codes -= lowest
-        symbols = codes.clip(0, _SYMBOLS - 1).astype(np.uint8).reshape(-1)
-        parts = [] if self.exponents is None else [rans.encode(self.exponents.view(np.uint8))]
-        data = b"".join([*parts, rans.encode(symbols)])
+        symbols = codes.clip(0, _SYMBOLS - 1).astype(np.uint8)
+        streams = [rans.encode(symbols.reshape(-1))]
+        if self.exponents is not None:
+            streams.insert(0, rans.encode(self.exponents.view(np.uint8)))
+        data = b"".join(streams)
         return replace(self, lowest=lowest, coded_bytes=len(data)), data
 
     def encode(self, values: np.ndarray) -> bytes:
@@ -159,44 +160,38 @@ class Uniform(Codec):
         return self.stored(values)[1]
 
     def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
-        """Read the values back, in float32; every one is finite, whatever the bytes."""
+        """Read the values back, in float32; whatever the bytes, they are finite."""
         self._check_data(data, shape)
         out = self._output(shape, out)
         if not out.size:
             return out
         counts = [out.size] if self.scales is None else [shape[self._axis], out.size]
-        streams = rans.split(data, counts)
-        symbols = np.empty(out.size, np.uint8)
-        rans.decode(streams[-1], out.size, symbols)
-        exponents = np.zeros((), np.uint8)
-        if self.scales is not None:
+        *scaled, coded = rans.split(data, counts)
+        spacing = _spacing(self.step, np.zeros((), np.int8))
+        if scaled:
             exponents = np.empty(counts[0], np.uint8)
-            rans.decode(streams[0], counts[0], exponents)
-            exponents = np.expand_dims(exponents, self._across)
-        self._dequantize(symbols, _spacing(self.step, exponents.view(np.int8)), out)
-        return out
-
-    def _dequantize(
-        self, symbols: NDArray[np.uint8], spacing: NDArray[np.float32], out: np.ndarray
-    ) -> None:
+            rans.decode(scaled[0], counts[0], exponents)
+            spacing = _spacing(self.step, self._spread(exponents.view(np.int8)))
+        symbols = np.empty(out.size, np.uint8)
+        rans.decode(coded, out.size, symbols)
         lowest = np.float32(self.lowest or 0)
-        for codes, values, by in _blocks(symbols, out, spacing):
+        for codes, by, values in _blocks(symbols, spacing, out):
             values[...] = codes
-            values += lowest
-            values *= by
+            np.add(values, lowest, out=values)
+            np.multiply(values, by, out=values)
+        return out
 
     def _codes(self, values: NDArray[np.float32]) -> NDArray[np.int16]:
         self._check_shape(values.shape)
-        spacing = self.spacing
-        if self.exponents is not None and self.exponents.size != values.shape[self._axis]:
+        if self.exponents is not None and self.exponents.shape != (values.shape[self._axis],):
             raise CodecError(
-                f"codec 'uniform': {self.exponents.size} exponents for the {self.scales} of "
-                f"shape {list(values.shape)}"
+                f"codec 'uniform': exponents of shape {self.exponents.shape} for the {self.scales} "
+                f"of shape {list(values.shape)}"
             )
         codes = np.empty(values.shape, np.int16)
-        for block, target, by in _blocks(values, codes, spacing):
-            exact = np.rint(block / by.astype(np.float64))
-            target[...] = exact.clip(MIN_CODE, MAX_CODE)
+        for some, by, target in _blocks(values, self.spacing, codes):
+            quotients = np.divide(some, by, dtype=np.float64)
+            target[...] = np.rint(quotients).clip(MIN_CODE, MAX_CODE)
         return codes
 
     def _check_shape(self, shape: Shape) -> None:
@@ -209,19 +204,23 @@ class Uniform(Codec):
     def _axis(self) -> int:
         return 0 if self.scales == "rows" else 1
 
-    @property
-    def _across(self) -> int:
-        return 1 - self._axis
+    def _spread(self, exponents: NDArray[np.int8]) -> NDArray[np.int8]:
+        """One a row or column, in the shape that goes with a matrix."""
+        return np.expand_dims(exponents, 1 - self._axis)
 
 
 def nearest_exponents(ratios: NDArray[np.floating]) -> NDArray[np.int8]:
     """
-    Exponents e for spacings of about `ratios` times the step: 2^(e/8) nearest to each, as int8.
+    Exponents that scale a step about `ratios` times: e for which 2^(e / 8) is nearest.
 
     Args:
         ratios: above 0, any shape; beyond 2^-16 .. 2^(127/8) the outermost exponent is taken.
+
+    Returns:
+        int8 array of that shape.
     """
-    return np.rint(8 * np.log2(ratios)).clip(-128, 127).astype(np.int8)
+    exponents: NDArray[np.int8] = np.rint(8 * np.log2(ratios)).clip(-128, 127).astype(np.int8)
+    return exponents
 
 
 def _spacing(step: float, exponents: NDArray[np.int8]) -> NDArray[np.float32]:
@@ -229,14 +228,20 @@ def _spacing(step: float, exponents: NDArray[np.int8]) -> NDArray[np.float32]:
     return np.ldexp(step * _EIGHTHS[eighths], octaves).astype(np.float32)
 
 
+def _lowest_of(least: int, most: int) -> int:
+    """Where 256 codes begin that have all of least..most, or else those nearest to -128..127."""
+    begin = min(max(least, -_SYMBOLS // 2), max(least, most + 1 - _SYMBOLS))
+    return min(begin, MAX_LOWEST)
+
+
 def _blocks(
-    source: np.ndarray, target: np.ndarray, spacing: NDArray[np.float32]
-) -> Iterator[tuple[np.ndarray, np.ndarray, NDArray[np.float32]]]:
-    """Some rows at a time of two arrays of equal size, and the spacing of these rows."""
-    columns = 1 if spacing.ndim == 0 else target.shape[1]
+    source: np.ndarray, spacing: NDArray[np.float32], target: np.ndarray
+) -> Iterator[tuple[np.ndarray, NDArray[np.float32], np.ndarray]]:
+    """Some rows at a time of two arrays of equal size, and the spacing of their values."""
+    columns = target.shape[1] if spacing.ndim else 1
     source, target = source.reshape(-1, columns), target.reshape(-1, columns)
-    rows = max(1, _BLOCK // columns)
-    for start in range(0, len(target), rows):
-        some = slice(start, start + rows)
-        by_row = spacing.ndim and len(spacing) > 1
-        yield source[some], target[some], spacing[some] if by_row else spacing
+    by = np.broadcast_to(spacing, target.shape)
+    n_rows = max(1, _BLOCK // columns)
+    for start in range(0, len(target), n_rows):
+        some = slice(start, start + n_rows)
+        yield source[some], by[some], target[some]
