@@ -9,22 +9,21 @@ and keeps the row in --results, so that a run that was stopped goes on where it 
 another checkpoint, data set or compute type are measured again.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from benchmarks.kept_rows import digest, keep_rows
 from squadlite.answering.evaluate import evaluate
 from squadlite.answering.reader import Reader
 from squadlite.answering.squad import SquadExample, load_squad
-from squadlite.atomic import atomic_write
 from squadlite.cli.output import print_json, print_table, progress_bar
 from squadlite.convert import convert
+from tools.command import run
 
 RESULTS = Path(__file__).with_name("results") / "size_accuracy.json"
 GROUP_SIZE = 64
@@ -82,23 +81,19 @@ def main(
 ) -> None:
     """Measure every setting on CHECKPOINT that RESULTS doesn't hold yet."""
     inputs = {
-        "checkpoint": _digest(checkpoint / "model.safetensors"),
-        "data": _digest(data),
-        "corpus": _digest(corpus),
+        "checkpoint": digest(checkpoint),
+        "data": digest(data),
+        "corpus": digest(corpus),
         "compute": compute,
     }
-    known = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
-    rows = known.get("rows", []) if known.get("inputs") == inputs else []
     examples = load_squad(data)
-    order = [setting.name for setting in settings()]
-    for setting in settings():
-        if any(row["name"] == setting.name for row in rows):
-            continue
-        rows.append(_measure(setting, checkpoint, corpus, examples, compute, threads))
-        rows.sort(key=lambda row: order.index(row["name"]))
-        results.parent.mkdir(exist_ok=True)
-        with atomic_write(results) as file:
-            file.write(json.dumps({"inputs": inputs, "rows": rows}, indent=1).encode())
+    by_name = {setting.name: setting for setting in settings()}
+    rows = keep_rows(
+        results,
+        inputs,
+        by_name,
+        lambda name: _measure(by_name[name], checkpoint, corpus, examples, compute, threads),
+    )
     _print_rows(rows)
     print_json({"benchmark": "size_accuracy", "inputs": inputs, "rows": rows})
 
@@ -119,7 +114,7 @@ def _measure(
             size = _convert(checkpoint, model, corpus, setting, setting.bits)
         reader = Reader.load(model, threads=threads, compute=compute)
         result = evaluate(reader, examples, progress=progress)
-    return {"name": setting.name, **asdict(setting), "bytes": size, **result.scores}
+    return {**asdict(setting), "bytes": size, **result.scores}
 
 
 def _convert(checkpoint: Path, output: Path, corpus: Path, setting: Setting, bits: int) -> int:
@@ -145,9 +140,5 @@ def _print_rows(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _digest(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
-
-
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from squadlite import __version__
 from squadlite.answering.metadata import METADATA_FILE, EmbeddingConfig, load_metadata
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
-from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, write_sqz
-from squadlite.errors import CheckpointError
+from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, open_sqz, write_sqz
+from squadlite.errors import CheckpointError, CodecError
 from squadlite.model import Checkpoint, load_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
 
@@ -167,6 +167,43 @@ class Quantization:
             return Linear(self.bits, per=self.per, group_size=self.group_size, search_range=True)
         fits_half = np.abs(values).max() <= np.finfo(np.float16).max
         return Raw("f16" if fits_half else "f32")
+
+
+@dataclass(frozen=True)
+class SameAs:
+    """
+    Tensors become codes as those of the same names in a file are: on the same grid.
+
+    Attributes:
+        path: the file.
+        codecs: name -> codec, as it encodes.
+    """
+
+    path: Path
+    codecs: Mapping[str, Codec] = field(compare=False, repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """
+        Read from a file how it is quantized.
+
+        Raises:
+            FormatError: not a .sqz file, or a damaged one.
+            OSError: it can't be read.
+        """
+        with open_sqz(path) as file:
+            return cls(path, {name: file.encoder(name) for name in file.tensors})
+
+    def codec(self, name: str, values: np.ndarray) -> Codec:
+        """
+        The codec for one tensor of a model.
+
+        Raises:
+            CodecError: the file has no such tensor.
+        """
+        if name not in self.codecs:
+            raise CodecError(f"{self.path}: tensor {name!r} is missing, expected all of the model")
+        return self.codecs[name]
 
 
 def _encoded(

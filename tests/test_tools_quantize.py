@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from tiny_models import random_model, tiny_config
 from tiny_training import run_stage, write_checkpoint, write_squad
 
-from squadlite.container import Linear, open_sqz
+from squadlite.container import Linear, Uniform, open_sqz
 from squadlite.convert import Quantization, convert
 from squadlite.model import load_checkpoint
 from tools.finetune import main as finetune
@@ -38,6 +38,24 @@ VALUES = arrays.arrays(
 def test_weights_are_quantized_as_the_container_does_it(values: np.ndarray, codec: Linear) -> None:
     expected = codec.decode(codec.encode(values), values.shape)
     np.testing.assert_array_equal(quantize(torch.from_numpy(values), codec).numpy(), expected)
+
+
+@given(
+    values=arrays.arrays(
+        np.float32, st.just((5, 7)), elements=st.floats(-100, 100, width=32, allow_subnormal=False)
+    ),
+    step=st.floats(2**-3, 2**9),
+    exponents=arrays.arrays(np.int8, st.just((7,)), elements=st.integers(0, 16)),
+)
+def test_weights_are_quantized_to_a_grid_as_the_container_does_it(
+    values: np.ndarray, step: float, exponents: np.ndarray
+) -> None:
+    for codec in (Uniform(step), Uniform(step, "columns", exponents=exponents)):
+        stored, data = codec.stored(values)
+        expected = stored.decode(data, values.shape)
+        if np.ptp(expected / codec.spacing) < 255:
+            found = quantize(torch.from_numpy(values), stored.encoder(data, values.shape))
+            np.testing.assert_array_equal(found.numpy(), expected)
 
 
 def test_weights_are_quantized_inside_the_block_and_themselves_after_it() -> None:

@@ -25,7 +25,7 @@ import torch
 from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.convert import Quantization
+from squadlite.convert import Quantization, SameAs
 from squadlite.errors import CodecError
 from squadlite.model import Checkpoint, model_from_checkpoint
 from tools.command import (
@@ -281,6 +281,11 @@ def _threads(count: int | None) -> Iterator[None]:
 )
 @click.option("--group-size", type=int, default=64, show_default=True)
 @click.option(
+    "--quantize-like",
+    type=existing_file,
+    help="Train at weights quantized as this .sqz file of the same model has them.",
+)
+@click.option(
     "--evaluate", type=existing_file, help="SQuAD file that the best checkpoint is chosen by."
 )
 @click.option(
@@ -324,6 +329,7 @@ def main(
     quantize_bits: int | None,
     quantize_per: str,
     group_size: int,
+    quantize_like: Path | None,
     evaluate: Path | None,
     evaluate_limit: int,
     evaluate_steps: int,
@@ -341,8 +347,17 @@ def main(
       python -m tools.finetune shared-6 tuned-6 --data train-v2.0.json --teacher tuned
       python -m tools.finetune mpnet better-mpnet --data train-v2.0.json --windows-of tuned
     """
+    if quantize_bits is not None and quantize_like is not None:
+        raise click.UsageError("--quantize-bits and --quantize-like: one of them is enough.")
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
+        quantization: Quantization | SameAs | None = None
+        if quantize_like is not None:
+            quantization = SameAs.read(quantize_like)
+        elif quantize_bits is not None:
+            quantization = Quantization(
+                quantize_bits, quantize_per, group_size if quantize_per == "group" else None
+            )
         distillation = DistillationSettings(
             hard_weight=hard_weight, temperature=temperature, hidden_weight=hidden_weight
         )
@@ -378,11 +393,7 @@ def main(
             )
             if contrast_weight is not None
             else None,
-            quantization=Quantization(
-                quantize_bits, quantize_per, group_size if quantize_per == "group" else None
-            )
-            if quantize_bits is not None
-            else None,
+            quantization=quantization,
         )
     except (ValueError, CodecError) as error:
         raise click.UsageError(str(error)) from error
@@ -391,7 +402,7 @@ def main(
     elif plan.teaching or plan.contrast or plan.quantization or plan.evaluation:
         raise click.UsageError(
             "--windows-of trains a teacher: without --teacher, --contrast-weight, "
-            "--quantize-bits and --evaluate."
+            "--quantize-bits, --quantize-like and --evaluate."
         )
     else:
         stage = finetune_teacher(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from squadlite.answering.reader import ReaderSettings
-from squadlite.convert import Quantization
+from squadlite.convert import Quantization, SameAs
 from tools.contrast import ContrastSettings
 from tools.distill import DistillationSettings
 from tools.folders import digest_file, digest_folder
@@ -83,7 +83,7 @@ class Plan:
     evaluation: Evaluation | None = None
     teaching: Teaching | None = None
     contrast: ContrastSettings | None = None
-    quantization: Quantization | None = None
+    quantization: Quantization | SameAs | None = None
 
     def inputs(self, source: Path) -> dict[str, Any]:
         """
@@ -115,5 +115,9 @@ class Plan:
         if self.contrast is not None:
             inputs["contrast"] = asdict(self.contrast)
         if self.quantization is not None:
-            inputs["quantization"] = asdict(self.quantization)
+            inputs["quantization"] = (
+                {"like": digest_file(self.quantization.path)}
+                if isinstance(self.quantization, SameAs)
+                else asdict(self.quantization)
+            )
         return inputs

@@ -2,8 +2,11 @@
 Quantization-aware training: gradients are taken at the weights as a .sqz file will hold them.
 
     python -m tools.finetune CHECKPOINT OUTPUT --data train.json --quantize-bits 6
+    python -m tools.finetune CHECKPOINT OUTPUT --data train.json --quantize-like SMALL.sqz
 
-Straight-through: the gradient at the quantized weights moves the weights themselves.
+Straight-through: the gradient at the quantized weights moves the weights themselves. With a file to
+be like, each tensor is quantized as that file has it, steps and all; `squadlite convert --like`
+writes what was trained in the same way.
 
 Source: Bengio et al. 2013 (straight-through); format_spec.md, "linear".
 """
@@ -13,8 +16,8 @@ from contextlib import contextmanager
 
 import torch
 
-from squadlite.container import Linear
-from squadlite.convert import Quantization
+from squadlite.container import Linear, Uniform
+from squadlite.convert import Quantization, SameAs
 from squadlite.model import QuestionAnsweringModel
 
 
@@ -30,12 +33,12 @@ class QuantizedWeights:
         quantization: as `convert` will be told.
     """
 
-    def __init__(self, model: QuestionAnsweringModel, quantization: Quantization) -> None:
-        self._codecs: list[tuple[torch.nn.Parameter, Linear]] = []
+    def __init__(self, model: QuestionAnsweringModel, quantization: Quantization | SameAs) -> None:
+        self._codecs: list[tuple[torch.nn.Parameter, Linear | Uniform]] = []
         for name, parameter in model.named_parameters():
             values = parameter.detach().cpu().numpy()
             codec = quantization.codec(name, values)
-            if isinstance(codec, Linear):
+            if isinstance(codec, Linear | Uniform):
                 self._codecs.append((parameter, codec.fitted(values)))
         # What doesn't train needs to be quantized only once.
         self._frozen = {
@@ -62,8 +65,8 @@ class QuantizedWeights:
         # Parameters of whole groups of one size at once: for a GPU each alone is too little.
         together: dict[tuple[Linear, int], list[torch.nn.Parameter]] = {}
         for parameter, codec in self._moving:
-            size = codec.group_size
-            if size is not None and parameter.shape[-1] % size == 0:
+            size = codec.group_size if isinstance(codec, Linear) else None
+            if isinstance(codec, Linear) and size is not None and parameter.shape[-1] % size == 0:
                 together.setdefault((codec, size), []).append(parameter)
             else:
                 parameter.data = quantize(parameter.data, codec)
@@ -75,19 +78,24 @@ class QuantizedWeights:
                 parameter.data = values.view_as(parameter)
 
 
-def quantize(values: torch.Tensor, codec: Linear) -> torch.Tensor:
+def quantize(values: torch.Tensor, codec: Linear | Uniform) -> torch.Tensor:
     """
-    What `codec` gives back of `values`: min + round((x - min) / (max - min) * levels) * step.
+    What `codec` gives back of `values`: min + round((x - min) / (max - min) * levels) * step, or
+    round(x / spacing) * spacing.
 
     Args:
         values: float32, of any shape but a scalar's; finite.
-        codec: its search for narrower ranges is not made.
+        codec: a linear one's search for narrower ranges is not made, and a uniform one's codes
+            are not clamped.
 
     Returns:
         float32 of the same shape.
 
-    Source: Deng & Looi 2020, section 3.5; format_spec.md, "linear".
+    Source: Deng & Looi 2020, section 3.5; format_spec.md, "linear" and "uniform".
     """
+    if isinstance(codec, Uniform):
+        spacing = torch.as_tensor(codec.spacing, device=values.device)
+        return (values.double() / spacing).round().float() * spacing
     if codec.per == "tensor":
         return _on_grid(values.reshape(1, -1), codec).view_as(values)
     rows = values.reshape(values.shape[0], -1)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from squadlite.closing import Closing
+from squadlite.container.codecs import Codec
 from squadlite.container.header import Header, TensorInfo
 from squadlite.container.layout import (
     DIGEST_BYTES,
@@ -126,6 +127,20 @@ class SqzFile(Closing):
                 f"tensor {name!r}: digest of bytes {tensor.offset}..{tensor.end} doesn't match them"
             )
         return data
+
+    def encoder(self, name: str) -> Codec:
+        """
+        The codec that wrote a tensor, ready to write another in the same way.
+
+        Raises:
+            TensorError, DigestError, CodecError, ValueError: as for `read`.
+        """
+        data = self.read_stored(name)
+        tensor = self.tensors[name]
+        try:
+            return tensor.codec.encoder(data, tensor.shape)
+        except CodecError as error:
+            raise CodecError(f"tensor {name!r}: {error}") from error
 
     def verify(self) -> None:
         """

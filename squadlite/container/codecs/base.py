@@ -90,6 +90,19 @@ class Codec(ABC):
             ValueError: `data` or `out` of the wrong size or kind.
         """
 
+    def encoder(self, data: bytes, shape: Shape) -> Self:
+        """
+        The codec that wrote a tensor, ready to write another in the same way.
+
+        Args:
+            data: the tensor's bytes, as for `decode`.
+            shape: of the tensor.
+
+        Raises:
+            CodecError, ValueError: as `decode`.
+        """
+        return self
+
     def to_header(self) -> dict[str, Any]:
         """The codec as it stands in a header: its name and settings."""
         settings = {f.name: getattr(self, f.name) for f in fields(self) if f.compare}

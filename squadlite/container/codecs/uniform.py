@@ -155,6 +155,31 @@ class Uniform(Codec):
         data = b"".join(streams)
         return replace(self, lowest=lowest, coded_bytes=len(data)), data
 
+    def encoder(self, data: bytes, shape: Shape) -> Self:
+        """
+        The codec that wrote a tensor, ready to write another on the same grid.
+
+        Args:
+            data: as for `decode`.
+            shape: of the tensor.
+
+        Returns:
+            The codec without `lowest` and `coded_bytes`, and with the exponents that the bytes
+            hold.
+
+        Raises:
+            CodecError, ValueError: as `decode`.
+        """
+        self._check_data(data, shape)
+        exponents = None
+        if self.scales is not None:
+            count = shape[self._axis]
+            coded, _ = rans.split(data, [count, count_values(shape)])
+            symbols = np.empty(count, np.uint8)
+            rans.decode(coded, count, symbols)
+            exponents = symbols.view(np.int8)
+        return replace(self, lowest=None, coded_bytes=None, exponents=exponents)
+
     def encode(self, values: np.ndarray) -> bytes:
         """Write exponents and codes; floats are rounded to float32 first and must be finite."""
         return self.stored(values)[1]

@@ -1,0 +1,203 @@
+"""
+The best scores for the bytes: size against SQuAD 2.0 and books, by technique.
+
+    python -m benchmarks.frontier squadlite/models/default.sqz \\
+        --data ../shared/data/cs224n-dev-v2.0.json \\
+        --calibration ../shared/data/train-mix-v2.0.json \\
+        --books ../shared/books --questions ../shared/data/book-questions \\
+        --plot docs/frontier.png
+
+One checkpoint is converted in many ways, and each file asked all questions of --data and of
+--questions, in the 8 bits that `squadlite ask` computes in:
+
+- "per tensor": the paper's linear codes, one range for a tensor;
+- "per group": linear codes of groups of 64 values, as they are;
+- "per group, coded": the same values, entropy-coded;
+- "target": `squadlite convert --target-size`: a step for each tensor, chosen under the budget by
+  what it does to the answers; codes rounded with feedback of their error, entropy-coded;
+- "trained": the files of --also, which were trained at the weights they hold.
+
+Every choice is made on --calibration, training data. Rows are kept in --results, so that a run that
+was stopped goes on where it was.
+"""
+
+import io
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.books import measure_folder
+from benchmarks.kept_rows import digest, keep_rows
+from squadlite.answering.evaluate import evaluate
+from squadlite.answering.reader import Reader
+from squadlite.answering.squad import load_squad
+from squadlite.asking import DEFAULT_PASSAGES
+from squadlite.atomic import atomic_write
+from squadlite.bench.plot import require_matplotlib
+from squadlite.cli.output import output_file, print_json, print_table, progress_bar
+from squadlite.convert import convert
+from tools.command import existing_file, existing_folder, run
+from tools.paper import BASES, PAPER_BASE
+from tools.paper import rows as paper_rows
+from tools.questions import load_questions
+
+RESULTS = Path(__file__).with_name("results") / "frontier.json"
+LINEAR_BITS = (3, 4, 5, 6, 8)
+TARGETS = (4.0, 5.0, 6.0, 7.0, 8.0, 8.5, 10.0, 11.0)
+MB = 1_000_000
+INCHES = (8.0, 5.5)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One way to make a file of the checkpoint."""
+
+    technique: str
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None  # of a file that is there
+
+
+def points(calibration: Path, also: Sequence[Path]) -> Iterator[Point]:
+    """All that are measured."""
+    for bits in LINEAR_BITS:
+        settings: dict[str, Any] = {"bits": bits, "format_version": 1}
+        yield Point("per tensor", f"{bits} bit per tensor", settings)
+    for technique, version in (("per group", 1), ("per group, coded", 2)):
+        for bits in LINEAR_BITS:
+            settings = {"bits": bits, "per": "group", "format_version": version}
+            yield Point(technique, f"{bits} bit {technique}", settings)
+    for megabytes in TARGETS:
+        settings = {"target_size": round(megabytes * MB), "calibration": calibration}
+        yield Point("target", f"target {megabytes:g} MB", settings)
+    for path in also:
+        yield Point("trained", f"trained, {path.stem}", path=path)
+
+
+def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """
+    Draw F1 against megabytes, a line for each technique, beside the paper's points.
+
+    Args:
+        rows: as measured.
+
+    Returns:
+        A PNG file.
+
+    Raises:
+        BenchError: matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=INCHES, layout="constrained")
+    panel = figure.subplots()
+    panel.set(
+        title="SQuAD 2.0 answers for the bytes of a model file",
+        xlabel="megabytes on disk",
+        ylabel="F1, CS224N development set",
+        xscale="log",
+        xlim=(3, 130),
+        ylim=(44, 74),
+    )
+    ticks = [4, 6, 8, 10, 16, 21, 35, 58, 112]
+    panel.set_xticks(ticks, [str(tick) for tick in ticks])
+    panel.minorticks_off()
+    for technique, of_technique in groupby(rows, key=lambda row: row["technique"]):
+        measured = sorted((row["bytes"] / MB, row["f1"]) for row in of_technique)
+        style = "*" if technique == "trained" else "o-"
+        panel.plot(*zip(*measured, strict=True), style, markersize=5, label=technique)
+    paper = {
+        (row.paper.megabytes, row.paper.f1)
+        for row in paper_rows(PAPER_BASE, BASES[PAPER_BASE])
+        if row.paper is not None
+    }
+    panel.plot(
+        *zip(*sorted(paper), strict=True), "x", color="0.4", label="Deng & Looi 2020, BERT-base"
+    )
+    panel.grid(alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, loc="lower right")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    return picture.getvalue()
+
+
+@click.command(help=__doc__)
+@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
+@click.option("--data", type=existing_file, required=True, help="SQuAD 2.0 file to score on.")
+@click.option(
+    "--calibration", type=existing_file, required=True, help="Training data to choose by."
+)
+@click.option("--books", type=existing_folder, help="Folder of NAME.epub.")
+@click.option("--questions", type=existing_folder, help="Folder of NAME.jsonl: questions of books.")
+@click.option("--also", type=existing_file, multiple=True, help="A trained .sqz file.")
+@click.option("--plot", type=output_file, help="Draw the curves into this PNG.")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS)
+def main(
+    checkpoint: Path,
+    data: Path,
+    calibration: Path,
+    books: Path | None,
+    questions: Path | None,
+    also: tuple[Path, ...],
+    plot: Path | None,
+    results: Path,
+) -> None:
+    """Measure every point that RESULTS doesn't hold yet, and print a table and a JSON line."""
+    if plot is not None:
+        require_matplotlib()
+    if (books is None) != (questions is None):
+        raise click.UsageError("--books and --questions go together.")
+    inputs = {
+        "checkpoint": digest(checkpoint),
+        "data": digest(data),
+        "calibration": digest(calibration),
+        "books": questions is not None,
+    }
+    examples = load_squad(data)
+    asked = load_questions(questions) if questions is not None else {}
+    by_name = {point.name: point for point in points(calibration, also)}
+
+    def measure(name: str) -> dict[str, Any]:
+        point = by_name[name]
+        with tempfile.TemporaryDirectory() as folder:
+            path = point.path or Path(folder) / "model.sqz"
+            if point.path is None:
+                with progress_bar(f"Converting, {name}") as progress:
+                    convert(checkpoint, path, **point.settings, progress=progress)
+            reader = Reader.load(path)
+            with progress_bar(name) as progress:
+                scores = evaluate(reader, examples, progress=progress).scores
+            row = {"technique": point.technique, "bytes": path.stat().st_size, **scores}
+            if books is not None:
+                rows, _ = measure_folder(books, asked, reader, DEFAULT_PASSAGES, lambda: None)
+                row |= {"books_F1": rows[-1]["F1"], "books_F1_all": rows[-1]["F1 all"]}
+            return row
+
+    rows = keep_rows(results, inputs, by_name, measure)
+    print_table(
+        ["File", "MB", "EM", "F1", "F1, books"],
+        [
+            [
+                row["name"],
+                f"{row['bytes'] / MB:.2f}",
+                *(f"{row[key]:.2f}" for key in ("exact", "f1")),
+                str(row.get("books_F1", "-")),
+            ]
+            for row in rows
+        ],
+    )
+    if plot is not None:
+        with atomic_write(plot) as file:
+            file.write(draw(rows))
+    print_json({"benchmark": "frontier", "inputs": inputs, "rows": rows})
+
+
+if __name__ == "__main__":
+    run(main)
