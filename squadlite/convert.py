@@ -72,13 +72,15 @@ def convert(
     vocab_size: int | None = None,
     vocab_corpus: str | Path | None = None,
     store_signs: bool = False,
+    format_version: int = 2,
     metadata: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> ConversionReport:
     """
     Write the model and the tokenizer of a checkpoint folder to a .sqz file.
 
-    The same folder and settings give the same bytes, whenever and wherever that is.
+    The same folder and settings give the same bytes, whenever and wherever that is; what DEFLATE
+    compresses in version 2 is only the same where Python is built with the same zlib.
 
     Args:
         checkpoint_folder: BERT or DistilBERT with a span head, in Hugging Face's layout.
@@ -93,6 +95,8 @@ def convert(
         vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
         vocab_corpus: the text, or SQuAD file, whose most frequent word pieces are kept.
         store_signs: store the signs of sketches also where a seed could stand for them.
+        format_version: 2, or 1 for a larger file that older squadlites read too; both hold the
+            same values. In 2 each tensor is compressed without loss where that makes it smaller.
         metadata: facts to write into the file, such as "name", "licence" and "provenance". To
             these come those of the folder's squadlite.json that aren't among them, the source with
             its digests, the settings and the version of squadlite.
@@ -104,8 +108,8 @@ def convert(
         CodecError: bad settings, or a tensor with NaN or infinity.
         HeaderError: metadata that a header can't hold.
         ConfigError: metadata that break a rule of format_spec.md.
-        ValueError: `vocab_size` without `vocab_corpus` or the reverse, or metadata with a name
-            that the conversion itself writes.
+        ValueError: `vocab_size` without `vocab_corpus` or the reverse, another format version,
+            or metadata with a name that the conversion itself writes.
         OSError: a file can't be read or written.
 
     Source: Deng & Looi 2020, sections 3.4 (vocabulary), 3.5 (quantization) and 3.6 (sketches).
@@ -113,6 +117,8 @@ def convert(
     folder, output = Path(checkpoint_folder), Path(output)
     if (vocab_size is None) != (vocab_corpus is None):
         raise ValueError("vocab_size and vocab_corpus: found one alone, expected both or neither")
+    if format_version not in (1, 2):
+        raise ValueError(f"format_version: found {format_version!r}, expected 1 or 2")
     quantization = Quantization(bits, per, group_size if per == "group" else None)
     facts = _all_metadata(folder, metadata or {}, quantization, vocab_size, vocab_corpus)
     spec = TokenizerSpec.from_folder(folder)
@@ -130,12 +136,15 @@ def convert(
         if progress is not None:
             progress(len(written), total)
 
+    tensors = _encoded(checkpoint, pieces, quantization, seeds)
+    if format_version > 1:
+        tensors = ((name, values, codec.compressed()) for name, values, codec in tensors)
     write_sqz(
         output,
         model=checkpoint.config.to_dict(),
         tokenizer=spec.to_header(),
         metadata=facts,
-        tensors=_encoded(checkpoint, pieces, quantization, seeds),
+        tensors=tensors,
         progress=count,
     )
     return ConversionReport(output, _count_parts(written, output.stat().st_size), facts)

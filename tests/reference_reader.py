@@ -10,11 +10,20 @@ import json
 import math
 import re
 import struct
+import zlib
 from fractions import Fraction
 
 RAW = {"f32": "f", "f16": "e", "u8": "B", "i8": "b", "u16": "H", "i16": "h"}
 RAW |= {"u32": "I", "i32": "i", "u64": "Q", "i64": "q", "bf16": "H"}
 ITEM = {name: struct.calcsize("<" + code) for name, code in RAW.items()}
+# 2^(k/8) in binary64
+EIGHTHS = [
+    float.fromhex(digits)
+    for digits in """
+    0x1.0000000000000p+0 0x1.172b83c7d517bp+0 0x1.306fe0a31b715p+0 0x1.4bfdad5362a27p+0
+    0x1.6a09e667f3bcdp+0 0x1.8ace5422aa0dbp+0 0x1.ae89f995ad3adp+0 0x1.d5818dcfba487p+0
+    """.split()
+]
 
 
 class Refused(Exception):
@@ -47,14 +56,14 @@ def open_file(data):
     demand(data[:8] == b"\x89SQZ\r\n\x1a\n", "magic")
     demand(len(data) >= 128, "preamble is whole")
     major, minor, reserved, at, size, length = struct.unpack_from("<HHIQQQ", data, 8)
-    demand(major == 1, "major version")
+    demand(major in (1, 2), "major version")
     demand(reserved == 0 and not any(data[40:96]), "reserved is zero")
     demand(1 <= size <= 2**20, "header length")
     demand(at >= 128 and at % 64 == 0, "header position")
     demand(length == at + size + 32 == len(data), "file length")
     text = data[at : at + size]
     demand(hashlib.sha256(data[:96] + text).digest() == data[96:128], "header digest")
-    header = parse_json(text)
+    header = parse_json(inflate(text, 2**20) if major == 2 else text)
     demand(type(header) is dict, "header is an object")
     members = {"metadata", "model", "tensors", "tokenizer"}
     demand(members <= header.keys(), "header members")
@@ -63,7 +72,7 @@ def open_file(data):
     demand(type(header["tensors"]) is list, "tensors is a list")
     end, names, stored, decoded = 128, set(), 0, 0
     for entry in header["tensors"]:
-        n_bytes, values_size = check_entry(entry, next64(end))
+        n_bytes, values_size = check_entry(entry, next64(end), major)
         demand(entry["name"] not in names, "names are unique")
         names.add(entry["name"])
         end = entry["offset"] + n_bytes
@@ -76,6 +85,17 @@ def open_file(data):
 
 def next64(position):
     return (position + 63) // 64 * 64
+
+
+def inflate(data, at_most):
+    inflater = zlib.decompressobj(-15)
+    try:
+        result = inflater.decompress(data, at_most + 1)
+    except zlib.error as error:
+        raise Refused(f"DEFLATE: {error}") from error
+    demand(len(result) <= at_most, "inflated size")
+    demand(inflater.eof and not inflater.unused_data, "one whole DEFLATE stream")
+    return result
 
 
 def parse_json(text):
@@ -163,7 +183,7 @@ def shortest_digits(value):
     raise AssertionError("17 digits are always enough")
 
 
-def check_entry(entry, expected_offset):
+def check_entry(entry, expected_offset, major):
     demand(type(entry) is dict, "tensor entry is an object")
     demand(
         entry.keys() == {"codec", "digest", "n_bytes", "name", "offset", "shape"}, "entry members"
@@ -174,7 +194,7 @@ def check_entry(entry, expected_offset):
     demand(type(shape) is list and len(shape) <= 8, "dimensions")
     demand(all(type(d) is int and d >= 0 for d in shape), "dimensions")
     demand(math.prod(max(d, 1) for d in shape) < 2**31, "number of values")
-    n_bytes = check_codec(entry["codec"], shape)
+    n_bytes = check_codec(entry["codec"], shape, major)
     demand(type(entry["n_bytes"]) is int and entry["n_bytes"] == n_bytes, "n_bytes")
     demand(type(entry["offset"]) is int and entry["offset"] == expected_offset, "offset")
     digest = entry["digest"]
@@ -183,8 +203,37 @@ def check_entry(entry, expected_offset):
     return n_bytes, math.prod(shape) * (4 if dtype in ("f16", "bf16") else ITEM[dtype])
 
 
-def check_codec(codec, shape):
+def check_codec(codec, shape, major):
     demand(type(codec) is dict, "codec is an object")
+    coding = {key: codec[key] for key in ("coding", "coded_bytes") if key in codec}
+    if codec.get("name") == "uniform":
+        demand(major == 2, "uniform is of version 2")
+        check_uniform(codec, shape)
+        return codec["coded_bytes"]
+    n_bytes = check_plain({k: v for k, v in codec.items() if k not in coding}, shape)
+    if not coding:
+        return n_bytes
+    demand(major == 2, "coding is of version 2")
+    demand(coding.keys() == {"coding", "coded_bytes"}, "coding settings")
+    demand(coding["coding"] == {"raw": "deflate", "linear": "rans"}.get(codec["name"]), "coding")
+    size = coding["coded_bytes"]
+    demand(type(size) is int and 0 <= size < n_bytes, "coded_bytes")
+    return size
+
+
+def check_uniform(codec, shape):
+    settings = {"name", "step", "lowest", "coded_bytes"}
+    demand(settings <= codec.keys() <= settings | {"scales"}, "uniform settings")
+    step, lowest, size = codec["step"], codec["lowest"], codec["coded_bytes"]
+    demand(type(step) is float and 2.0**-100 <= step <= 2.0**96, "step")
+    demand(type(lowest) is int and -(2**15) <= lowest <= 2**15 - 256, "lowest")
+    demand(type(size) is int and size >= 0, "coded_bytes")
+    demand((size == 0) == (math.prod(shape) == 0), "coded_bytes")
+    if "scales" in codec:
+        demand(codec["scales"] in ("rows", "columns") and len(shape) == 2, "scales")
+
+
+def check_plain(codec, shape):
     count = math.prod(shape)
     if codec.get("name") == "raw":
         demand(codec.keys() == {"name", "dtype"}, "raw settings")
@@ -230,7 +279,13 @@ def group_sizes(shape, codec):
 
 def decode(data, shape, codec):
     count = math.prod(shape)
+    if codec["name"] == "uniform":
+        return decode_uniform(data, shape, codec)
     if codec["name"] == "raw":
+        if "coding" in codec:
+            size = count * ITEM[codec["dtype"]]
+            data = inflate(data, size)
+            demand(len(data) == size, "inflated size")
         return decode_raw(data, count, codec["dtype"])
     if codec["name"] == "linear":
         return decode_linear(data, shape, codec)
@@ -250,13 +305,48 @@ def decode_raw(data, count, dtype):
     return values
 
 
+def decode_uniform(data, shape, codec):
+    count = math.prod(shape)
+    if count == 0:
+        return []
+    scales = codec.get("scales")
+    exponents = []
+    if scales is not None:
+        exponents, data = take_stream(data, shape[0 if scales == "rows" else 1])
+    symbols, data = take_stream(data, count)
+    demand(not data, "nothing behind the codes")
+    values = []
+    for i, symbol in enumerate(symbols):
+        e = 0
+        if scales is not None:
+            e = exponents[i // shape[1] if scales == "rows" else i % shape[1]]
+            e -= 256 * (e >= 128)
+        spacing = to_binary32(codec["step"] * EIGHTHS[e % 8] * 2.0 ** (e // 8))
+        values.append(to_binary32((codec["lowest"] + symbol) * spacing))
+    return values
+
+
 def decode_linear(data, shape, codec):
     sizes, bits = group_sizes(shape, codec), codec["bits"]
-    letter = "f" if codec["range_dtype"] == "f32" else "e"
-    edges = struct.unpack_from(f"<{2 * len(sizes)}{letter}", data)
-    codes = iter(
-        read_codes(data[struct.calcsize(f"<{len(edges)}{letter}") :], bits, math.prod(shape))
-    )
+    count = math.prod(shape)
+    letter, width = ("f", 4) if codec["range_dtype"] == "f32" else ("e", 2)
+    if "coding" in codec:
+        planes = []
+        for _ in range(2 * width):
+            plane, data = take_stream(data, len(sizes))
+            planes.append(plane)
+        edges = bytes(plane[i] for i in range(len(sizes)) for plane in planes)
+        upper, data = take_stream(data, count)
+        rest = max(0, bits - 8)
+        demand(len(data) == (count * rest + 7) // 8, "lower bits")
+        lower = read_codes(data, rest, count)
+        codes = [(high << rest) + low for high, low in zip(upper, lower, strict=True)]
+        demand(all(code < 2**bits for code in codes), "codes of so many bits")
+    else:
+        edges, data = data[: 2 * width * len(sizes)], data[2 * width * len(sizes) :]
+        codes = read_codes(data, bits, count)
+    edges = struct.unpack(f"<{2 * len(sizes)}{letter}", edges)
+    codes = iter(codes)
     values = []
     for size, low, high in zip(sizes, edges[::2], edges[1::2], strict=True):
         demand(math.isfinite(low) and math.isfinite(high) and low <= high, "range")

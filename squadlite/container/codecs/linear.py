@@ -189,6 +189,8 @@ class Linear(CompressibleCodec):
             rans.decode(stream, n_groups, plane)
         symbols = np.empty(count, np.uint8)
         rans.decode(upper, count, symbols)
+        if symbols.max(initial=0) > self._levels:
+            raise CodecError(f"a code is {symbols.max()}, expected at most {self._levels}")
         low = np.frombuffer(data, np.uint8, offset=len(coded))
         bitpack.check_padding(low, self._low_bits, count)
         ranges = np.ascontiguousarray(pairs.T).view(self._stored).reshape(-1)
