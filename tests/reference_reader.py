@@ -361,6 +361,79 @@ def read_codes(data, bits, count):
     return [stream >> bits * i & (2**bits - 1) for i in range(count)]
 
 
+def take_stream(data, count):
+    """The coded stream of so many symbols with which data begins: (symbols, what is behind it)."""
+    if count == 0:
+        return [], data
+    demand(len(data) > 0 and data[0] <= 2, "kind of a coded stream")
+    if data[0] == 0:
+        size = 1 + count
+    elif data[0] == 1:
+        size = 2
+    else:
+        demand(len(data) >= 5, "a coded stream is whole")
+        size = 5 + int.from_bytes(data[1:5], "little")
+    demand(len(data) >= size, "a coded stream is whole")
+    stream, rest = data[:size], data[size:]
+    if stream[0] == 0:
+        return list(stream[1:]), rest
+    if stream[0] == 1:
+        return [stream[1]] * count, rest
+    return decode_lanes(stream[5:], count), rest
+
+
+def decode_stream(data, count):
+    symbols, rest = take_stream(data, count)
+    demand(not rest, "nothing behind a coded stream")
+    return symbols
+
+
+def decode_lanes(body, count):
+    f, at = read_frequencies(body)
+    lanes = 1
+    while lanes < 1024 and 2 * lanes * 4096 <= count:
+        lanes *= 2
+    demand(len(body) >= at + 4 * lanes and (len(body) - at) % 2 == 0, "whole states and words")
+    states = list(struct.unpack_from(f"<{lanes}I", body, at))
+    words = [word for (word,) in struct.iter_unpack("<H", body[at + 4 * lanes :])]
+    demand(min(states) >= 2**16, "states")
+    # Slot -> its symbol, and how many slots of this symbol are before it.
+    slots = [(s, within) for s in range(256) for within in range(f[s])]
+    symbols, taken = [], 0
+    for i in range(count):
+        x = states[i % lanes]
+        s, within = slots[x % 2**14]
+        x = f[s] * (x // 2**14) + within
+        if x < 2**16:
+            demand(taken < len(words), "enough words")
+            x = x * 2**16 + words[taken]
+            taken += 1
+        states[i % lanes] = x
+        symbols.append(s)
+    demand(taken == len(words) and set(states) == {2**16}, "the end of a coded stream")
+    return symbols
+
+
+def read_frequencies(body):
+    """Frequencies of all symbols, and how many bytes they take."""
+    f, at = [], 1
+    while at == 1 or len(f) <= body[0]:
+        demand(at + 1 < len(body), "whole frequencies")
+        first, second = body[at], body[at + 1]
+        if first == 0:
+            f += [0] * (second + 1)
+            at += 2
+        elif first < 128:
+            f.append(first)
+            at += 1
+        else:
+            demand(1 <= second <= 127, "frequency in two bytes")
+            f.append(second * 128 + first - 128)
+            at += 2
+    demand(len(f) == body[0] + 1 and f[-1] > 0 and sum(f) == 2**14, "frequencies")
+    return f + [0] * (256 - len(f)), at
+
+
 def splitmix64(seed, k):
     mask = 2**64 - 1
     z = seed + (k + 1) * 0x9E3779B97F4A7C15 & mask

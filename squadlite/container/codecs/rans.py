@@ -185,9 +185,8 @@ def lanes_for(count: int) -> int:
     return min(_MAX_LANES, 1 << (enough.bit_length() - 1))
 
 
-def _steps(symbols: Symbols) -> Iterator[Symbols]:
+def _steps(symbols: Symbols, lanes: int) -> Iterator[Symbols]:
     """The symbols of one turn of all lanes after the other; the last may be shorter."""
-    lanes = lanes_for(symbols.size)
     return (symbols[at : at + lanes] for at in range(0, symbols.size, lanes))
 
 
@@ -207,7 +206,7 @@ def encode_lanes(symbols: Symbols, frequencies: Frequencies, states: States) -> 
     starts = np.cumsum(frequencies).astype(np.uint32) - widths
     given = [np.empty(0, np.uint16)]
     # What goes in last comes out first.
-    for step in reversed(list(_steps(symbols))):
+    for step in reversed(list(_steps(symbols, states.size))):
         width, state = widths[step], states[: step.size]
         full = state >= width << _FULL_SHIFT
         given.append(state[full].astype(np.uint16))
@@ -235,7 +234,7 @@ def decode_lanes(states: States, words: Words, frequencies: Frequencies, out: Sy
     width_at = frequencies.astype(np.uint32)[symbol_at]
     within_at = (np.arange(_TOTAL) - starts[symbol_at]).astype(np.uint32)
     position = 0
-    for step in _steps(out):
+    for step in _steps(out, states.size):
         state = states[: step.size]
         slot = state & np.uint32(_TOTAL - 1)
         np.take(symbol_at, slot, out=step, mode="clip")
