@@ -283,9 +283,10 @@ def decode(data, shape, codec):
         return decode_uniform(data, shape, codec)
     if codec["name"] == "raw":
         if "coding" in codec:
-            size = count * ITEM[codec["dtype"]]
-            data = inflate(data, size)
-            demand(len(data) == size, "inflated size")
+            width = ITEM[codec["dtype"]]
+            data = inflate(data, count * width)
+            demand(len(data) == count * width, "inflated size")
+            data = bytes(data[k * count + i] for i in range(count) for k in range(width))
         return decode_raw(data, count, codec["dtype"])
     if codec["name"] == "linear":
         return decode_linear(data, shape, codec)

@@ -188,10 +188,16 @@ def inspect(file: Path, tensors: bool, as_json: bool) -> None:
     click.secho("\ntensors", bold=True)
     if tensors:
         rows = [
-            [info.name, "x".join(map(str, info.shape)), _codec_name(info), f"{info.n_bytes:,}"]
+            [
+                info.name,
+                "x".join(map(str, info.shape)),
+                _codec_name(info),
+                f"{info.n_bytes:,}",
+                f"{8 * info.n_bytes / max(1, math.prod(info.shape)):.2f}",
+            ]
             for info in infos
         ]
-        print_table(["Name", "Shape", "Codec", "Bytes"], rows)
+        print_table(["Name", "Shape", "Codec", "Bytes", "Bits a value"], rows)
     else:
         click.echo(f"  {len(infos)}, {summary['num_values']:,} values; --tensors lists them")
 
@@ -206,6 +212,7 @@ def _describe(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _codec_name(info: "TensorInfo") -> str:
     settings = info.codec.to_header()
+    settings.pop("coded_bytes", None)  # they have a column of their own
     return " ".join([settings.pop("name"), *(f"{key}={value}" for key, value in settings.items())])
 
 

@@ -225,17 +225,12 @@ class Linear(CompressibleCodec):
         scaled = np.empty(min(_BLOCK, out.size))
         start = 0
         for codes in blocks:
-            stop, size = start + codes.size, codes.size
-            np.multiply(
-                codes, groups.spread(step, start, stop), out=scaled[:size], dtype=np.float64
-            )
-            np.add(
-                scaled[:size],
-                groups.spread(low, start, stop),
-                out=out[start:stop],
-                dtype=np.float64,
-                casting="same_kind",
-            )
+            stop = start + codes.size
+            values = scaled[: codes.size]
+            values[...] = codes
+            np.multiply(values, groups.spread(step, start, stop), out=values)
+            np.add(values, groups.spread(low, start, stop), out=values)
+            out[start:stop] = values
             start = stop
 
     @property
