@@ -147,8 +147,7 @@ class Uniform(Codec):
         if not codes.size:
             return replace(self, lowest=0, coded_bytes=0), b""
         lowest = _lowest_of(int(codes.min()), int(codes.max()))
-        codes -= lowest
-        symbols = codes.clip(0, _SYMBOLS - 1).astype(np.uint8)
+        symbols = (codes.clip(lowest, lowest + _SYMBOLS - 1) - lowest).astype(np.uint8)
         streams = [rans.encode(symbols.reshape(-1))]
         if self.exponents is not None:
             streams.insert(0, rans.encode(self.exponents.view(np.uint8)))
@@ -238,6 +237,8 @@ def _blocks(
     source: np.ndarray, spacing: NDArray[np.float32], target: np.ndarray
 ) -> Iterator[tuple[np.ndarray, NDArray[np.float32], np.ndarray]]:
     """Some rows at a time of two arrays of equal size, and the spacing of their values."""
+    if not target.size:
+        return
     columns = target.shape[1] if spacing.ndim else 1
     source, target = source.reshape(-1, columns), target.reshape(-1, columns)
     by = np.broadcast_to(spacing, target.shape)
