@@ -18,11 +18,12 @@ from bitarray import bitarray
 from rich.console import Console
 from rich.table import Table
 
-from squadlite.container import Codec, Linear, Rademacher, Raw
+from squadlite.container import Codec, Linear, Rademacher, Raw, Uniform
 from squadlite.container.codecs import rans
 from squadlite.native import cpu_with_kernels
 
 _COLUMNS = 1536
+_DEVIATION = 0.05
 # Of the symbols of coded streams, in standard deviations of the weights: 2.5, 3.5 and 5 bits.
 _STEPS = (0.73, 0.365, 0.13)
 
@@ -62,7 +63,7 @@ def main(values: int, repeats: int, only: str) -> None:
     Example: python -m benchmarks.codecs --only "linear 10"
     """
     shape = (values // _COLUMNS, _COLUMNS)
-    weights = np.random.default_rng(0).normal(0, 0.05, shape).astype(np.float32)
+    weights = np.random.default_rng(0).normal(0, _DEVIATION, shape).astype(np.float32)
     timings = [
         measure(label, codec, weights, repeats=repeats)
         for label, codec in codecs().items()
@@ -99,6 +100,12 @@ def codecs() -> dict[str, Codec]:
         result[f"linear {bits} group 64"] = Linear(bits, "group", 64)
     result["linear 4 group 100"] = Linear(4, "group", 100)
     result["linear 4 group 64 searched"] = Linear(4, "group", 64, search_range=True)
+    result["linear 4 group 64 coded"] = Linear(4, "group", 64).compressed()
+    result["linear 10 tensor coded"] = Linear(10).compressed()
+    exponents = np.linspace(-16, 16, _COLUMNS).astype(np.int8)
+    for bits, step in zip((2.5, 3.5, 5), _STEPS, strict=True):
+        result[f"uniform {bits}"] = Uniform(_DEVIATION * step)
+    result["uniform columns"] = Uniform(_DEVIATION * _STEPS[1], "columns", exponents=exponents)
     result["rademacher"] = Rademacher()
     result["rademacher seed"] = Rademacher(seed=1)
     return result
@@ -109,9 +116,9 @@ def measure(label: str, codec: Codec, weights: np.ndarray, *, repeats: int) -> T
     if isinstance(codec, Rademacher):
         weights = Rademacher(seed=1).decode(b"", weights.shape)
     out = np.zeros(weights.shape, codec.decoded_dtype)
-    data = codec.encode(weights)
-    encode_s = best_time(lambda: codec.encode(weights), 1)
-    decode_s = best_time(lambda: codec.decode(data, weights.shape, out=out), repeats)
+    stored, data = codec.stored(weights)
+    encode_s = best_time(lambda: codec.stored(weights), 1)
+    decode_s = best_time(lambda: stored.decode(data, weights.shape, out=out), repeats)
     return Timing(
         codec=label,
         bits_per_value=round(8 * len(data) / weights.size, 3),
