@@ -103,8 +103,8 @@ def codecs() -> dict[str, Codec]:
     result["linear 4 group 64 coded"] = Linear(4, "group", 64).compressed()
     result["linear 10 tensor coded"] = Linear(10).compressed()
     exponents = np.linspace(-16, 16, _COLUMNS).astype(np.int8)
-    for bits, step in zip((2.5, 3.5, 5), _STEPS, strict=True):
-        result[f"uniform {bits}"] = Uniform(_DEVIATION * step)
+    for size, step in zip((2.5, 3.5, 5), _STEPS, strict=True):
+        result[f"uniform {size}"] = Uniform(_DEVIATION * step)
     result["uniform columns"] = Uniform(_DEVIATION * _STEPS[1], "columns", exponents=exponents)
     result["rademacher"] = Rademacher()
     result["rademacher seed"] = Rademacher(seed=1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqz_files import write_coded, write_codecs, write_tiny
+from sqz_files import write_codecs, write_coded, write_tiny
 
 from squadlite.container import (
     Linear,
