@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 
 import click
 import numpy as np
-from bitarray import bitarray
 from rich.console import Console
 from rich.table import Table
 
@@ -51,11 +50,8 @@ def main(values: int, repeats: int, only: str) -> None:
         for label, codec in codecs().items()
         if only in label
     ]
-    signs = measure_signs(shape, repeats=repeats)
-    console = Console(file=sys.stderr)
-    console.print(as_table(timings))
-    console.print("Unpacking signs, Mvalues/s:", signs)
-    print(json.dumps({"timings": [asdict(t) for t in timings], "signs_mvalues": signs}))
+    Console(file=sys.stderr).print(as_table(timings))
+    print(json.dumps({"timings": [asdict(t) for t in timings]}))
 
 
 def codecs() -> dict[str, Codec]:
@@ -88,24 +84,6 @@ def measure(label: str, codec: Codec, weights: np.ndarray, *, repeats: int) -> T
         decode_mvalues=round(weights.size / decode_s / 1e6, 1),
         decode_mb=round(len(data) / decode_s / 1e6, 1),
     )
-
-
-def measure_signs(shape: tuple[int, int], *, repeats: int) -> dict[str, float]:
-    """Unpack one bit an entry into bytes, by numpy and by bitarray: millions of values a second."""
-    packed = np.random.default_rng(0).bytes(shape[0] * shape[1] // 8)
-
-    def with_bitarray() -> bytes:
-        bits = bitarray(endian="little")
-        bits.frombytes(packed)
-        return bits.unpack()
-
-    def with_numpy() -> np.ndarray:
-        return np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
-
-    return {
-        "bitarray": round(8 * len(packed) / best_time(with_bitarray, repeats) / 1e6, 1),
-        "numpy": round(8 * len(packed) / best_time(with_numpy, repeats) / 1e6, 1),
-    }
 
 
 def best_time(work: Callable[[], object], repeats: int) -> float:
