@@ -8,7 +8,14 @@ The .sqz file: named arrays, a model configuration and a tokenizer, in one check
 Source: format_spec.md.
 """
 
-from squadlite.container.codecs import Codec, Linear, Rademacher, Raw
+from squadlite.container.codecs import (
+    Codec,
+    Linear,
+    Rademacher,
+    Raw,
+    seeded_signs,
+    sketch_matrix,
+)
 from squadlite.container.header import TensorInfo
 from squadlite.container.reader import SqzFile, open_sqz
 from squadlite.container.writer import copy_sqz, write_sqz
@@ -22,5 +29,7 @@ __all__ = [
     "TensorInfo",
     "copy_sqz",
     "open_sqz",
+    "seeded_signs",
+    "sketch_matrix",
     "write_sqz",
 ]
