@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 
 import click
 import numpy as np
-from bitarray import bitarray
 from rich.console import Console
 from rich.table import Table
 
@@ -75,18 +74,12 @@ def main(values: int, repeats: int, only: str) -> None:
         for kernels in ((True, False) if cpu_with_kernels() else (False,))
         if only in "coded stream"
     ]
-    signs = measure_signs(shape, repeats=repeats)
     console = Console(file=sys.stderr)
     console.print(as_table(timings))
     console.print(as_stream_table(streams))
-    console.print("Unpacking signs, Mvalues/s:", signs)
     print(
         json.dumps(
-            {
-                "timings": [asdict(t) for t in timings],
-                "streams": [asdict(t) for t in streams],
-                "signs_mvalues": signs,
-            }
+            {"timings": [asdict(t) for t in timings], "streams": [asdict(t) for t in streams]}
         )
     )
 
@@ -152,24 +145,6 @@ def measure_stream(
         encode_mb=round(symbols.size / encode_s / 1e6, 1),
         decode_mb=round(symbols.size / decode_s / 1e6, 1),
     )
-
-
-def measure_signs(shape: tuple[int, int], *, repeats: int) -> dict[str, float]:
-    """Unpack one bit an entry into bytes, by numpy and by bitarray: millions of values a second."""
-    packed = np.random.default_rng(0).bytes(shape[0] * shape[1] // 8)
-
-    def with_bitarray() -> bytes:
-        bits = bitarray(endian="little")
-        bits.frombytes(packed)
-        return bits.unpack()
-
-    def with_numpy() -> np.ndarray:
-        return np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
-
-    return {
-        "bitarray": round(8 * len(packed) / best_time(with_bitarray, repeats) / 1e6, 1),
-        "numpy": round(8 * len(packed) / best_time(with_numpy, repeats) / 1e6, 1),
-    }
 
 
 def best_time(work: Callable[[], object], repeats: int) -> float:
