@@ -8,7 +8,7 @@ The .sqz file: named arrays, a model configuration and a tokenizer, in one check
 Source: format_spec.md.
 """
 
-from squadlite.container.codecs import Codec, Linear, Rademacher, Raw
+from squadlite.container.codecs import Codec, Linear, Rademacher, Raw, Uniform, nearest_exponents
 from squadlite.container.header import TensorInfo
 from squadlite.container.reader import SqzFile, open_sqz
 from squadlite.container.writer import copy_sqz, write_sqz
@@ -20,7 +20,9 @@ __all__ = [
     "Raw",
     "SqzFile",
     "TensorInfo",
+    "Uniform",
     "copy_sqz",
+    "nearest_exponents",
     "open_sqz",
     "write_sqz",
 ]

@@ -18,18 +18,22 @@ import numpy as np
 from squadlite.container import canonical
 from squadlite.container.codecs import Codec, codec_from_header
 from squadlite.container.codecs.base import count_values
+from squadlite.container.deflate import deflated, inflated
 from squadlite.container.layout import (
     DIGEST_BYTES,
     EXPANSION_ALLOWANCE,
     MAX_DIMENSIONS,
     MAX_EXPANSION,
+    MAX_HEADER_BYTES,
     MAX_NAME_LENGTH,
     MAX_VALUES,
-    MINOR_VERSION,
+    MINOR_VERSIONS,
     PREAMBLE_BYTES,
     aligned,
 )
 from squadlite.errors import CodecError, HeaderError, TensorError
+
+FIRST_VERSION = (1, 0)
 
 _OBJECTS = ("metadata", "model", "tokenizer")
 _HEADER_KEYS = {*_OBJECTS, "tensors"}
@@ -105,14 +109,19 @@ class Header:
         """The first byte after the last tensor."""
         return self.tensors[-1].end if self.tensors else PREAMBLE_BYTES
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """The lowest version of the format that has all codecs used."""
+        return max([FIRST_VERSION, *(tensor.codec.version for tensor in self.tensors)])
+
     def to_bytes(self) -> bytes:
         """
-        The header as canonical JSON.
+        The header as a file of its version holds it: canonical JSON, compressed from 2.0 on.
 
         Raises:
             HeaderError: an object that canonical JSON can't hold, or beyond the limits.
         """
-        return canonical.dumps(
+        text = canonical.dumps(
             {
                 "metadata": self.metadata,
                 "model": self.model,
@@ -120,25 +129,28 @@ class Header:
                 "tokenizer": self.tokenizer,
             }
         )
+        return deflated(text) if _is_compressed(self.version) else text
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, minor: int = MINOR_VERSION) -> Self:
+    def from_bytes(cls, data: bytes, version: tuple[int, int]) -> Self:
         """
         Read and check a header.
 
         Args:
             data: the bytes of the header.
-            minor: minor version of the file; members that a later one adds are passed over.
+            version: of the file; members that a later minor version adds are passed over.
 
         Raises:
             HeaderError: not canonical JSON, or not the members that a header has.
             TensorError: a tensor's name, shape, position or size breaks a rule.
-            CodecError: an unknown codec or wrong settings, or a shape that it doesn't take.
+            CodecError: a codec that is unknown, or was to this version; wrong settings, or a shape
+                that it doesn't take.
         """
-        value = canonical.loads(data)
+        major, minor = version
+        value = canonical.loads(_text(data) if _is_compressed(version) else data)
         if not isinstance(value, dict):
             raise HeaderError(f"header: a {type(value).__name__}, expected an object")
-        _check_keys(value, _HEADER_KEYS, "header", exact=minor <= MINOR_VERSION)
+        _check_keys(value, _HEADER_KEYS, "header", exact=minor <= MINOR_VERSIONS[major])
         for key in _OBJECTS:
             if not isinstance(value[key], dict):
                 raise HeaderError(f"header: {key!r} is {value[key]!r:.40}, expected an object")
@@ -148,7 +160,7 @@ class Header:
             model=value["model"],
             tokenizer=value["tokenizer"],
             metadata=value["metadata"],
-            tensors=_read_tensors(value["tensors"]),
+            tensors=_read_tensors(value["tensors"], version),
         )
 
 
@@ -211,7 +223,18 @@ def check_expansion(tensors: Sequence[TensorInfo]) -> None:
         )
 
 
-def _read_tensors(entries: list[Any]) -> tuple[TensorInfo, ...]:
+def _is_compressed(version: tuple[int, int]) -> bool:
+    return version >= (2, 0)
+
+
+def _text(data: bytes) -> bytes:
+    try:
+        return inflated(data, MAX_HEADER_BYTES, at_most=True)
+    except ValueError as error:
+        raise HeaderError(f"header: {error}") from error
+
+
+def _read_tensors(entries: list[Any], version: tuple[int, int]) -> tuple[TensorInfo, ...]:
     tensors: list[TensorInfo] = []
     names: set[str] = set()
     end = PREAMBLE_BYTES
@@ -219,6 +242,11 @@ def _read_tensors(entries: list[Any]) -> tuple[TensorInfo, ...]:
         tensor = _read_tensor(entry, index, aligned(end))
         if tensor.name in names:
             raise TensorError(f"tensor {tensor.name!r}: there are two of that name")
+        if tensor.codec.version > version:
+            raise CodecError(
+                f"tensor {tensor.name!r}: codec {tensor.codec.to_header()} joined the format in "
+                f"{_dotted(tensor.codec.version)}, the file says it is of {_dotted(version)}"
+            )
         names.add(tensor.name)
         tensors.append(tensor)
         end = tensor.end
@@ -248,6 +276,10 @@ def _read_tensor(entry: object, index: int, offset: int) -> TensorInfo:
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise TensorError(f"tensor {name!r}: digest {digest!r:.80}, expected 64 hex digits")
     return TensorInfo(name, shape, codec.decoded_dtype, codec, offset, n_bytes, digest)
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 def _check_keys(value: Mapping[str, Any], keys: set[str], where: str, *, exact: bool) -> None:

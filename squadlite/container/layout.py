@@ -3,7 +3,7 @@ Where things lie in a .sqz file: constants, limits and the preamble.
 
     0    preamble      128 bytes: magic, version, positions, digest of itself and the header
     128  tensor data   each tensor at the next multiple of 64, in header order, zero bytes between
-    ...  header        canonical JSON, at the next multiple of 64
+    ...  header        canonical JSON, at the next multiple of 64; from version 2 on compressed
     ...  file digest   SHA-256 of every byte before it; the last 32 bytes of the file
 
 Source: format_spec.md, "Layout" and "Preamble". Everything is little-endian.
@@ -12,6 +12,7 @@ Source: format_spec.md, "Layout" and "Preamble". Everything is little-endian.
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Self
 
 from squadlite.errors import PreambleError, TruncatedFileError, VersionError
@@ -20,14 +21,14 @@ from squadlite.errors import PreambleError, TruncatedFileError, VersionError
 MAGIC = b"\x89SQZ\r\n\x1a\n"
 # What becomes of it: line ends changed, the high bit dropped, taken for Latin-1 or bad UTF-8.
 _MAGIC_AS_TEXT = (b"\x89SQZ", b"\tSQZ", b"\xc2\x89SQZ", b"\xef\xbf\xbdSQZ")
-MAJOR_VERSION = 1
-MINOR_VERSION = 0
+# The minor version that we know of each major version that we read.
+MINOR_VERSIONS = MappingProxyType({1: 0, 2: 0})
 
 ALIGNMENT = 64
 PREAMBLE_BYTES = 128
 DIGEST_BYTES = 32
 
-MAX_HEADER_BYTES = 2**20
+MAX_HEADER_BYTES = 2**20  # stored, and of its text
 MAX_HEADER_DEPTH = 16
 MAX_HEADER_NODES = 2**16
 MAX_DIMENSIONS = 8
@@ -54,26 +55,26 @@ class Preamble:
     The positions that the first 128 bytes of a file declare.
 
     Attributes:
-        minor: minor version of the format; the major version is always MAJOR_VERSION.
+        version: (major, minor) of the format, the major one of MINOR_VERSIONS.
         header_offset: first byte of the header, a multiple of ALIGNMENT.
         header_bytes: length of the header, 1..MAX_HEADER_BYTES.
         file_bytes: length of the whole file, the file digest included.
         digest: SHA-256 of the first 96 bytes of the preamble followed by the header.
     """
 
-    minor: int
+    version: tuple[int, int]
     header_offset: int
     header_bytes: int
     file_bytes: int
     digest: bytes
 
     @classmethod
-    def for_header(cls, header: bytes, header_offset: int) -> Self:
-        """The preamble of a file of our version whose header lies at `header_offset`."""
+    def for_header(cls, header: bytes, header_offset: int, version: tuple[int, int]) -> Self:
+        """The preamble of a file whose header, as stored, lies at `header_offset`."""
         file_bytes = header_offset + len(header) + DIGEST_BYTES
-        fields = _pack_fields(MINOR_VERSION, header_offset, len(header), file_bytes)
+        fields = _pack_fields(version, header_offset, len(header), file_bytes)
         return cls(
-            minor=MINOR_VERSION,
+            version=version,
             header_offset=header_offset,
             header_bytes=len(header),
             file_bytes=file_bytes,
@@ -82,7 +83,7 @@ class Preamble:
 
     def to_bytes(self) -> bytes:
         """The 128 bytes that start a file."""
-        fields = _pack_fields(self.minor, self.header_offset, self.header_bytes, self.file_bytes)
+        fields = _pack_fields(self.version, self.header_offset, self.header_bytes, self.file_bytes)
         return fields + self.digest
 
     @classmethod
@@ -103,16 +104,17 @@ class Preamble:
             _refuse_magic(data)
         if len(data) >= _VERSION.size:
             _, major, minor = _VERSION.unpack_from(data)
-            if major != MAJOR_VERSION:
+            if major not in MINOR_VERSIONS:
+                known = " and ".join(f"{known}.x" for known in MINOR_VERSIONS)
                 raise VersionError(
                     f"preamble: file has format version {major}.{minor}, "
-                    f"this squadlite reads {MAJOR_VERSION}.x"
+                    f"this squadlite reads {known}"
                 )
         if len(data) < PREAMBLE_BYTES:
             raise TruncatedFileError(
                 f"preamble: file ends after {len(data)} bytes, expected {PREAMBLE_BYTES}"
             )
-        _, _, minor, flags, header_offset, header_bytes, stated_bytes, reserved = (
+        _, major, minor, flags, header_offset, header_bytes, stated_bytes, reserved = (
             _PREAMBLE.unpack_from(data)
         )
         if flags or reserved != _RESERVED:
@@ -136,7 +138,7 @@ class Preamble:
                 f"file has {file_bytes} bytes, its preamble says {stated_bytes}"
             )
         return cls(
-            minor=minor,
+            version=(major, minor),
             header_offset=header_offset,
             header_bytes=header_bytes,
             file_bytes=stated_bytes,
@@ -148,10 +150,10 @@ class Preamble:
         return self.digest == sha256(self.to_bytes()[: _PREAMBLE.size] + header).digest()
 
 
-def _pack_fields(minor: int, header_offset: int, header_bytes: int, file_bytes: int) -> bytes:
-    return _PREAMBLE.pack(
-        MAGIC, MAJOR_VERSION, minor, 0, header_offset, header_bytes, file_bytes, _RESERVED
-    )
+def _pack_fields(
+    version: tuple[int, int], header_offset: int, header_bytes: int, file_bytes: int
+) -> bytes:
+    return _PREAMBLE.pack(MAGIC, *version, 0, header_offset, header_bytes, file_bytes, _RESERVED)
 
 
 def _refuse_magic(data: bytes) -> None:

@@ -22,7 +22,6 @@ from squadlite.closing import Closing
 from squadlite.container.header import Header, TensorInfo
 from squadlite.container.layout import (
     DIGEST_BYTES,
-    MAJOR_VERSION,
     PREAMBLE_BYTES,
     Preamble,
     aligned,
@@ -63,13 +62,13 @@ class SqzFile(Closing):
         data = mapped[preamble.header_offset : preamble.header_offset + preamble.header_bytes]
         if not preamble.matches(data):
             raise DigestError("header: digest of preamble and header doesn't match their bytes")
-        header = Header.from_bytes(data, minor=preamble.minor)
+        header = Header.from_bytes(data, preamble.version)
         if preamble.header_offset != aligned(header.data_end):
             raise PreambleError(
                 f"preamble: header at byte {preamble.header_offset}, "
                 f"but the tensors end at {header.data_end}"
             )
-        self.version = (MAJOR_VERSION, preamble.minor)
+        self.version = preamble.version
         self.model: dict[str, Any] = header.model
         self.tokenizer: dict[str, Any] = header.tokenizer
         self.metadata: dict[str, Any] = header.metadata

@@ -42,6 +42,8 @@ def write_sqz(
     """
     Write a .sqz file; the old file stands until the new one is whole.
 
+    Its version is the lowest that has all codecs used.
+
     Args:
         path: the file to write or replace; its folder must exist.
         model: the model configuration (format_spec.md, "model").
@@ -106,7 +108,7 @@ def _finish(file: BinaryIO, header: Header) -> None:
     """Write what follows the tensors, and the preamble."""
     _pad(file)
     data = header.to_bytes()
-    preamble = Preamble.for_header(data, file.tell())
+    preamble = Preamble.for_header(data, file.tell(), header.version)
     file.write(data)
     file.seek(0)
     file.write(preamble.to_bytes())
@@ -116,8 +118,7 @@ def _finish(file: BinaryIO, header: Header) -> None:
 def _write_tensor(file: BinaryIO, name: str, values: np.ndarray, codec: Codec) -> TensorInfo:
     shape = check_shape(name, values.shape)
     try:
-        codec = codec.fitted(values)
-        data = codec.encode(values)
+        codec, data = codec.stored(values)
     except CodecError as error:
         raise CodecError(f"tensor {name!r}: {error}") from error
     _pad(file)

@@ -11,6 +11,7 @@ from squadlite.container.codecs.base import Codec, Shape
 from squadlite.container.codecs.linear import Linear
 from squadlite.container.codecs.rademacher import Rademacher, splitmix64
 from squadlite.container.codecs.raw import Raw
+from squadlite.container.codecs.uniform import Uniform, nearest_exponents
 from squadlite.errors import CodecError
 
 __all__ = [
@@ -20,12 +21,14 @@ __all__ = [
     "Rademacher",
     "Raw",
     "Shape",
+    "Uniform",
     "codec_from_header",
+    "nearest_exponents",
     "splitmix64",
 ]
 
 CODECS: Mapping[str, type[Codec]] = MappingProxyType(
-    {codec.name: codec for codec in (Raw, Linear, Rademacher)}
+    {codec.name: codec for codec in (Raw, Linear, Rademacher, Uniform)}
 )
 
 

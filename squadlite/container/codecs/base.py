@@ -27,6 +27,11 @@ class Codec(ABC):
     name: ClassVar[str]
 
     @property
+    def version(self) -> tuple[int, int]:
+        """The first version of the format that has this codec with its settings."""
+        return 1, 0
+
+    @property
     @abstractmethod
     def decoded_dtype(self) -> np.dtype[Any]:
         """The dtype that `decode` returns."""
@@ -44,10 +49,24 @@ class Codec(ABC):
         """The codec that `values` are written with: settings that depend on them made to fit."""
         return self
 
+    def compressed(self) -> Self:
+        """This codec with its bytes compressed without loss, if it can do that."""
+        return self
+
+    def stored(self, values: np.ndarray) -> tuple[Self, bytes]:
+        """
+        What a file holds of `values`: the codec, with every setting, and the bytes.
+
+        Raises:
+            CodecError: values that the codec can't hold, such as NaN.
+        """
+        codec = self.fitted(values)
+        return codec, codec.encode(values)
+
     @abstractmethod
     def encode(self, values: np.ndarray) -> bytes:
         """
-        Write values as `n_bytes(values.shape)` bytes.
+        Write values as bytes, `n_bytes(values.shape)` of them once that is known.
 
         Raises:
             CodecError: values that the codec can't hold, such as NaN.

@@ -8,17 +8,21 @@ to float32:
     encode  code = round((x - min) / (max - min) * (2**bits - 1))
     decode  value = code * ((max - min) / (2**bits - 1)) + min
 
+Codes may be entropy-coded, and the ranges with them, byte by byte.
+
 Source: Deng & Looi 2020, section 3.5; format_spec.md, "linear".
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from squadlite.container.codecs import bitpack
-from squadlite.container.codecs.base import Codec, Shape, count_values, finite_float32
+from squadlite.container.codecs import bitpack, rans
+from squadlite.container.codecs.base import Shape, count_values, finite_float32
+from squadlite.container.codecs.compressed import CompressibleCodec
 from squadlite.container.codecs.ranges import (
     Groups,
     extremes,
@@ -39,12 +43,14 @@ _RANGE_SLACK = 1.05
 
 
 @dataclass(frozen=True)
-class Linear(Codec):
+class Linear(CompressibleCodec):
     """
     Each value as a code of `bits` bits between the min and max of its group.
 
     The error of a value between min and max is at most (max - min) / (2**bits - 1) / 2, and the
     rounding of the result to float32. Min and max themselves come back exactly per tensor.
+
+    Coding is "rans".
 
     Attributes:
         bits: width of a code, 1..16.
@@ -59,6 +65,7 @@ class Linear(Codec):
     """
 
     name: ClassVar[str] = "linear"
+    CODING: ClassVar[str] = "rans"
 
     bits: int
     per: str = "tensor"
@@ -67,6 +74,7 @@ class Linear(Codec):
     search_range: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if type(self.bits) is not int or not 1 <= self.bits <= 16:
             raise CodecError(f"codec 'linear': bits {self.bits!r}, expected an integer in 1..16")
         if self.per not in ("tensor", "row", "group"):
@@ -96,10 +104,10 @@ class Linear(Codec):
         """Always float32."""
         return np.dtype(np.float32)
 
-    def n_bytes(self, shape: Shape) -> int:
+    def plain_bytes(self, shape: Shape) -> int:
         """The ranges and the packed codes; nothing for an empty tensor."""
         codes = bitpack.packed_bytes(count_values(shape), self.bits)
-        return self._groups(shape).count * 2 * self._stored.itemsize + codes
+        return self._groups(shape).count * self._pair_bytes + codes
 
     def fitted(self, values: np.ndarray) -> Self:
         """
@@ -116,7 +124,7 @@ class Linear(Codec):
             return self
         return replace(self, range_dtype="f32")
 
-    def encode(self, values: np.ndarray) -> bytes:
+    def encode_plain(self, values: np.ndarray) -> bytes:
         """Write ranges and codes; floats are rounded to float32 first and must be finite."""
         flat = finite_float32(values).reshape(-1)
         groups = self._groups(values.shape)
@@ -132,45 +140,114 @@ class Linear(Codec):
             parts.append(bitpack.pack(quantized(block, low, high, self._levels), self.bits))
         return b"".join(parts)
 
+    def compress(self, plain: bytes, shape: Shape) -> bytes:
+        """Coded streams of the ranges, byte by byte, and of the codes' upper bits; lower bits."""
+        data = np.frombuffer(plain, np.uint8)
+        range_bytes = self._groups(shape).count * self._pair_bytes
+        planes = data[:range_bytes].reshape(-1, self._pair_bytes).T
+        codes = np.empty(count_values(shape), np.uint16)
+        bitpack.unpack(data[range_bytes:], self.bits, codes)
+        symbols = (codes >> np.uint16(self._low_bits)).astype(np.uint8)
+        streams = [rans.encode(np.ascontiguousarray(plane)) for plane in planes]
+        streams.append(rans.encode(symbols))
+        if self._low_bits:
+            codes &= np.uint16((1 << self._low_bits) - 1)
+            streams.append(bitpack.pack(codes, self._low_bits))
+        return b"".join(streams)
+
     def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
         """Read the values back, in float32."""
         self._check_data(data, shape)
         out = self._output(shape, out)
         groups = self._groups(shape)
-        stored = np.frombuffer(data, self._stored, count=2 * groups.count)
+        if self.coding is None:
+            stored = np.frombuffer(data, self._stored, count=2 * groups.count)
+            packed = np.frombuffer(data, np.uint8, offset=stored.nbytes)
+            bitpack.check_padding(packed, self.bits, out.size)
+            codes = self._unpacked(packed, self.bits, out.size)
+        else:
+            stored, codes = self._decompress(data, groups.count, out.size)
         if not np.isfinite(stored).all():
             raise CodecError("a stored range is not finite")
         low, high = stored.astype(np.float64).reshape(-1, 2).T
         if (low > high).any():
             raise CodecError("a stored range has its min above its max")
-        codes = np.frombuffer(data, np.uint8, offset=stored.nbytes)
-        bitpack.check_padding(codes, self.bits, out.size)
         self._dequantize(codes, groups, low, (high - low) / self._levels, out.reshape(-1))
         return out
 
+    def _decompress(
+        self, data: bytes, n_groups: int, count: int
+    ) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+        """The ranges, shape (2 * n_groups,), and blocks of codes."""
+        low_bytes = bitpack.packed_bytes(count, self._low_bits)
+        if low_bytes > len(data):
+            raise CodecError(f"{len(data)} bytes, expected {low_bytes} of codes' lower bits alone")
+        coded = memoryview(data)[: len(data) - low_bytes]
+        *planes, upper = rans.split(coded, [n_groups] * self._pair_bytes + [count])
+        pairs = np.empty((self._pair_bytes, n_groups), np.uint8)
+        for stream, plane in zip(planes, pairs, strict=True):
+            rans.decode(stream, n_groups, plane)
+        symbols = np.empty(count, np.uint8)
+        rans.decode(upper, count, symbols)
+        low = np.frombuffer(data, np.uint8, offset=len(coded))
+        bitpack.check_padding(low, self._low_bits, count)
+        ranges = np.ascontiguousarray(pairs.T).view(self._stored).reshape(-1)
+        return ranges, self._joined(symbols, low)
+
+    def _joined(self, symbols: np.ndarray, low: np.ndarray) -> Iterator[np.ndarray]:
+        """Blocks of codes out of their upper bits and the bit stream of their lower ones."""
+        blocks = (symbols[start : start + _BLOCK] for start in range(0, symbols.size, _BLOCK))
+        if not self._low_bits:
+            yield from blocks
+            return
+        unpacked = self._unpacked(low, self._low_bits, symbols.size)
+        for upper, codes in zip(blocks, unpacked, strict=True):
+            yield codes | upper.astype(np.uint16) << np.uint16(self._low_bits)
+
+    def _unpacked(self, packed: np.ndarray, bits: int, count: int) -> Iterator[np.ndarray]:
+        """Blocks of codes out of a bit stream; each in the place of the one before."""
+        codes = np.empty(min(_BLOCK, count), np.uint16)
+        for start in range(0, count, _BLOCK):
+            block = codes[: min(_BLOCK, count - start)]
+            bitpack.unpack(packed[start * bits // 8 :], bits, block)
+            yield block
+
     def _dequantize(
-        self, data: np.ndarray, groups: Groups, low: np.ndarray, step: np.ndarray, out: np.ndarray
+        self,
+        blocks: Iterable[np.ndarray],
+        groups: Groups,
+        low: np.ndarray,
+        step: np.ndarray,
+        out: np.ndarray,
     ) -> None:
-        codes = np.empty(min(_BLOCK, out.size), np.uint16)
-        scaled = np.empty(codes.size)
-        for start in range(0, out.size, _BLOCK):
-            block = out[start : start + _BLOCK]
-            stop, size = start + block.size, block.size
-            bitpack.unpack(data[start * self.bits // 8 :], self.bits, codes[:size])
+        scaled = np.empty(min(_BLOCK, out.size))
+        start = 0
+        for codes in blocks:
+            stop, size = start + codes.size, codes.size
             np.multiply(
-                codes[:size], groups.spread(step, start, stop), out=scaled[:size], dtype=np.float64
+                codes, groups.spread(step, start, stop), out=scaled[:size], dtype=np.float64
             )
             np.add(
                 scaled[:size],
                 groups.spread(low, start, stop),
-                out=block,
+                out=out[start:stop],
                 dtype=np.float64,
                 casting="same_kind",
             )
+            start = stop
 
     @property
     def _levels(self) -> int:
         return (1 << self.bits) - 1
+
+    @property
+    def _low_bits(self) -> int:
+        """Bits of a code that no symbol of 8 bits holds."""
+        return max(0, self.bits - 8)
+
+    @property
+    def _pair_bytes(self) -> int:
+        return 2 * self._stored.itemsize
 
     @property
     def _stored(self) -> np.dtype[Any]:

@@ -5,13 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from squadlite.container.codecs.base import (
-    Codec,
-    Shape,
-    check_finite,
-    count_values,
-    finite_float32,
-)
+from squadlite.container.codecs.base import Shape, check_finite, count_values, finite_float32
+from squadlite.container.codecs.compressed import CompressibleCodec
+from squadlite.container.deflate import deflated, inflated
 from squadlite.errors import CodecError
 
 _STORED: dict[str, np.dtype[Any]] = {
@@ -31,12 +27,14 @@ _FLOATS = ("f32", "f16", "bf16")
 
 
 @dataclass(frozen=True)
-class Raw(Codec):
+class Raw(CompressibleCodec):
     """
     Each value in a fixed number of bytes, C order, little-endian.
 
     Floats decode to float32; f32 and integers are exact, f16 and bf16 round half to even (relative
     error at most 2**-11 and 2**-8 for normal values). Floats are always finite.
+
+    Coding is "deflate".
 
     Attributes:
         dtype: f32, f16, bf16, u8, i8, u16, i16, u32, i32, u64 or i64.
@@ -45,10 +43,12 @@ class Raw(Codec):
     """
 
     name: ClassVar[str] = "raw"
+    CODING: ClassVar[str] = "deflate"
 
     dtype: str
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.dtype, str) or self.dtype not in _STORED:
             raise CodecError(f"codec 'raw': dtype {self.dtype!r}, expected one of {list(_STORED)}")
 
@@ -59,11 +59,11 @@ class Raw(Codec):
             np.dtype(np.float32) if self.dtype in _FLOATS else _STORED[self.dtype].newbyteorder("=")
         )
 
-    def n_bytes(self, shape: Shape) -> int:
+    def plain_bytes(self, shape: Shape) -> int:
         """Values times bytes a value."""
         return count_values(shape) * _STORED[self.dtype].itemsize
 
-    def encode(self, values: np.ndarray) -> bytes:
+    def encode_plain(self, values: np.ndarray) -> bytes:
         """Write floats rounded to the stored dtype, or integers unchanged."""
         if self.dtype not in _FLOATS:
             return self._encode_integers(values)
@@ -75,10 +75,19 @@ class Raw(Codec):
         check_finite(stored, values)
         return stored.tobytes()
 
+    def compress(self, plain: bytes, shape: Shape) -> bytes:
+        """DEFLATE."""
+        return deflated(plain)
+
     def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
         """Read the values back, floats as float32."""
         self._check_data(data, shape)
         out = self._output(shape, out)
+        if self.coding is not None:
+            try:
+                data = inflated(data, self.plain_bytes(shape))
+            except ValueError as error:
+                raise CodecError(f"codec 'raw': {error}") from error
         stored = np.frombuffer(data, _STORED[self.dtype]).reshape(shape)
         if self.dtype == "bf16":
             # A bfloat16 is the upper half of a float32.
