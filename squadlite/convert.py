@@ -17,23 +17,14 @@ from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, writ
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, load_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
+from squadlite.tensors import WORD_EMBEDDINGS, Part, count_parts
 
 Progress = Callable[[int, int], None]
 
 # In a checkpoint folder: tensor name -> the seed that the signs of this sketch were made from.
 SKETCH_SEEDS_FILE = "sketch_seeds.json"
 
-_WORD_EMBEDDINGS = "embeddings.word.weight"
 _OWN_METADATA = ("source", "recipe", "squadlite")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one part of a model costs."""
-
-    name: str  # "word embeddings", "layer 0 attention", "tokenizer", ...
-    num_values: int
-    n_bytes: int
 
 
 @dataclass(frozen=True)
@@ -72,13 +63,15 @@ def convert(
     vocab_size: int | None = None,
     vocab_corpus: str | Path | None = None,
     store_signs: bool = False,
+    format_version: int = 2,
     metadata: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> ConversionReport:
     """
     Write the model and the tokenizer of a checkpoint folder to a .sqz file.
 
-    The same folder and settings give the same bytes, whenever and wherever that is.
+    The same folder and settings give the same bytes, whenever and wherever that is; what DEFLATE
+    compresses in version 2 is only the same where Python is built with the same zlib.
 
     Args:
         checkpoint_folder: BERT or DistilBERT with a span head, in Hugging Face's layout.
@@ -93,6 +86,8 @@ def convert(
         vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
         vocab_corpus: the text, or SQuAD file, whose most frequent word pieces are kept.
         store_signs: store the signs of sketches also where a seed could stand for them.
+        format_version: 2, or 1 for a larger file that older squadlites read too; both hold the
+            same values. In 2 each tensor is compressed without loss where that makes it smaller.
         metadata: facts to write into the file, such as "name", "licence" and "provenance". To
             these come those of the folder's squadlite.json that aren't among them, the source with
             its digests, the settings and the version of squadlite.
@@ -104,8 +99,8 @@ def convert(
         CodecError: bad settings, or a tensor with NaN or infinity.
         HeaderError: metadata that a header can't hold.
         ConfigError: metadata that break a rule of format_spec.md.
-        ValueError: `vocab_size` without `vocab_corpus` or the reverse, or metadata with a name
-            that the conversion itself writes.
+        ValueError: `vocab_size` without `vocab_corpus` or the reverse, another format version,
+            or metadata with a name that the conversion itself writes.
         OSError: a file can't be read or written.
 
     Source: Deng & Looi 2020, sections 3.4 (vocabulary), 3.5 (quantization) and 3.6 (sketches).
@@ -113,6 +108,8 @@ def convert(
     folder, output = Path(checkpoint_folder), Path(output)
     if (vocab_size is None) != (vocab_corpus is None):
         raise ValueError("vocab_size and vocab_corpus: found one alone, expected both or neither")
+    if format_version not in (1, 2):
+        raise ValueError(f"format_version: found {format_version!r}, expected 1 or 2")
     quantization = Quantization(bits, per, group_size if per == "group" else None)
     facts = _all_metadata(folder, metadata or {}, quantization, vocab_size, vocab_corpus)
     spec = TokenizerSpec.from_folder(folder)
@@ -130,15 +127,18 @@ def convert(
         if progress is not None:
             progress(len(written), total)
 
+    tensors = _encoded(checkpoint, pieces, quantization, seeds)
+    if format_version > 1:
+        tensors = ((name, values, codec.compressed()) for name, values, codec in tensors)
     write_sqz(
         output,
         model=checkpoint.config.to_dict(),
         tokenizer=spec.to_header(),
         metadata=facts,
-        tensors=_encoded(checkpoint, pieces, quantization, seeds),
+        tensors=tensors,
         progress=count,
     )
-    return ConversionReport(output, _count_parts(written, output.stat().st_size), facts)
+    return ConversionReport(output, count_parts(written, output.stat().st_size), facts)
 
 
 @dataclass(frozen=True)
@@ -244,9 +244,9 @@ def _prune(
 
 def keep_rows(checkpoint: Checkpoint, kept_ids: list[int]) -> Checkpoint:
     """The same model with the word embeddings `kept_ids` alone, in that order."""
-    words = checkpoint.tensors[_WORD_EMBEDDINGS][kept_ids]
+    words = checkpoint.tensors[WORD_EMBEDDINGS][kept_ids]
     config = replace(checkpoint.config, vocab_size=len(kept_ids))
-    return Checkpoint(config, checkpoint.tensors | {_WORD_EMBEDDINGS: words})
+    return Checkpoint(config, checkpoint.tensors | {WORD_EMBEDDINGS: words})
 
 
 def _all_metadata(
@@ -290,23 +290,3 @@ def _all_metadata(
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _count_parts(written: list[TensorInfo], file_bytes: int) -> tuple[Part, ...]:
-    parts: dict[str, Part] = {}
-    for info in written:
-        name = _part_name(info.name)
-        part = parts.get(name, Part(name, 0, 0))
-        num_values = part.num_values + int(np.prod(info.shape))
-        parts[name] = Part(name, num_values, part.n_bytes + info.n_bytes)
-    rest = file_bytes - sum(part.n_bytes for part in parts.values())
-    return (*parts.values(), Part("header and padding", 0, rest))
-
-
-def _part_name(tensor: str) -> str:
-    if tensor == _WORD_EMBEDDINGS:
-        return "word embeddings"
-    first, second, *rest = tensor.split(".")
-    if first == "layers":
-        return f"layer {second} {rest[0].replace('_', '-')}"
-    return {"embeddings": "other embeddings", "span_head": "span head"}.get(first, first)

@@ -4,7 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The first example of a test may compile a kernel, and other work may run on the same cores.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # Before any test imports torch. Threads that wait for one another cost the tiny models of the tests
 # far more time than they save, most of all where other work runs on the same cores.

@@ -10,11 +10,23 @@ import json
 import math
 import re
 import struct
+import zlib
 from fractions import Fraction
 
 RAW = {"f32": "f", "f16": "e", "u8": "B", "i8": "b", "u16": "H", "i16": "h"}
 RAW |= {"u32": "I", "i32": "i", "u64": "Q", "i64": "q", "bf16": "H"}
 ITEM = {name: struct.calcsize("<" + code) for name, code in RAW.items()}
+# 2^(k/8) in binary64
+EIGHTHS = [
+    1.0,
+    1.0905077326652577,
+    1.189207115002721,
+    1.2968395546510096,
+    1.4142135623730951,
+    1.5422108254079407,
+    1.681792830507429,
+    1.8340080864093424,
+]
 
 
 class Refused(Exception):
@@ -47,14 +59,14 @@ def open_file(data):
     demand(data[:8] == b"\x89SQZ\r\n\x1a\n", "magic")
     demand(len(data) >= 128, "preamble is whole")
     major, minor, reserved, at, size, length = struct.unpack_from("<HHIQQQ", data, 8)
-    demand(major == 1, "major version")
+    demand(major in (1, 2), "major version")
     demand(reserved == 0 and not any(data[40:96]), "reserved is zero")
     demand(1 <= size <= 2**20, "header length")
     demand(at >= 128 and at % 64 == 0, "header position")
     demand(length == at + size + 32 == len(data), "file length")
     text = data[at : at + size]
     demand(hashlib.sha256(data[:96] + text).digest() == data[96:128], "header digest")
-    header = parse_json(text)
+    header = parse_json(inflate(text, 2**20) if major == 2 else text)
     demand(type(header) is dict, "header is an object")
     members = {"metadata", "model", "tensors", "tokenizer"}
     demand(members <= header.keys(), "header members")
@@ -63,7 +75,7 @@ def open_file(data):
     demand(type(header["tensors"]) is list, "tensors is a list")
     end, names, stored, decoded = 128, set(), 0, 0
     for entry in header["tensors"]:
-        n_bytes, values_size = check_entry(entry, next64(end))
+        n_bytes, values_size = check_entry(entry, next64(end), major)
         demand(entry["name"] not in names, "names are unique")
         names.add(entry["name"])
         end = entry["offset"] + n_bytes
@@ -76,6 +88,17 @@ def open_file(data):
 
 def next64(position):
     return (position + 63) // 64 * 64
+
+
+def inflate(data, at_most):
+    inflater = zlib.decompressobj(-15)
+    try:
+        result = inflater.decompress(data, at_most + 1)
+    except zlib.error as error:
+        raise Refused(f"DEFLATE: {error}") from error
+    demand(len(result) <= at_most, "inflated size")
+    demand(inflater.eof and not inflater.unused_data, "one whole DEFLATE stream")
+    return result
 
 
 def parse_json(text):
@@ -163,7 +186,7 @@ def shortest_digits(value):
     raise AssertionError("17 digits are always enough")
 
 
-def check_entry(entry, expected_offset):
+def check_entry(entry, expected_offset, major):
     demand(type(entry) is dict, "tensor entry is an object")
     demand(
         entry.keys() == {"codec", "digest", "n_bytes", "name", "offset", "shape"}, "entry members"
@@ -174,7 +197,7 @@ def check_entry(entry, expected_offset):
     demand(type(shape) is list and len(shape) <= 8, "dimensions")
     demand(all(type(d) is int and d >= 0 for d in shape), "dimensions")
     demand(math.prod(max(d, 1) for d in shape) < 2**31, "number of values")
-    n_bytes = check_codec(entry["codec"], shape)
+    n_bytes = check_codec(entry["codec"], shape, major)
     demand(type(entry["n_bytes"]) is int and entry["n_bytes"] == n_bytes, "n_bytes")
     demand(type(entry["offset"]) is int and entry["offset"] == expected_offset, "offset")
     digest = entry["digest"]
@@ -183,8 +206,37 @@ def check_entry(entry, expected_offset):
     return n_bytes, math.prod(shape) * (4 if dtype in ("f16", "bf16") else ITEM[dtype])
 
 
-def check_codec(codec, shape):
+def check_codec(codec, shape, major):
     demand(type(codec) is dict, "codec is an object")
+    coding = {key: codec[key] for key in ("coding", "coded_bytes") if key in codec}
+    if codec.get("name") == "uniform":
+        demand(major == 2, "uniform is of version 2")
+        check_uniform(codec, shape)
+        return codec["coded_bytes"]
+    n_bytes = check_plain({k: v for k, v in codec.items() if k not in coding}, shape)
+    if not coding:
+        return n_bytes
+    demand(major == 2, "coding is of version 2")
+    demand(coding.keys() == {"coding", "coded_bytes"}, "coding settings")
+    demand(coding["coding"] == {"raw": "deflate", "linear": "rans"}.get(codec["name"]), "coding")
+    size = coding["coded_bytes"]
+    demand(type(size) is int and 0 <= size < n_bytes, "coded_bytes")
+    return size
+
+
+def check_uniform(codec, shape):
+    settings = {"name", "step", "lowest", "coded_bytes"}
+    demand(settings <= codec.keys() <= settings | {"scales"}, "uniform settings")
+    step, lowest, size = codec["step"], codec["lowest"], codec["coded_bytes"]
+    demand(type(step) is float and 2.0**-100 <= step <= 2.0**96, "step")
+    demand(type(lowest) is int and -(2**15) <= lowest <= 2**15 - 256, "lowest")
+    demand(type(size) is int and size >= 0, "coded_bytes")
+    demand((size == 0) == (math.prod(shape) == 0), "coded_bytes")
+    if "scales" in codec:
+        demand(codec["scales"] in ("rows", "columns") and len(shape) == 2, "scales")
+
+
+def check_plain(codec, shape):
     count = math.prod(shape)
     if codec.get("name") == "raw":
         demand(codec.keys() == {"name", "dtype"}, "raw settings")
@@ -230,7 +282,14 @@ def group_sizes(shape, codec):
 
 def decode(data, shape, codec):
     count = math.prod(shape)
+    if codec["name"] == "uniform":
+        return decode_uniform(data, shape, codec)
     if codec["name"] == "raw":
+        if "coding" in codec:
+            width = ITEM[codec["dtype"]]
+            data = inflate(data, count * width)
+            demand(len(data) == count * width, "inflated size")
+            data = bytes(data[k * count + i] for i in range(count) for k in range(width))
         return decode_raw(data, count, codec["dtype"])
     if codec["name"] == "linear":
         return decode_linear(data, shape, codec)
@@ -250,13 +309,48 @@ def decode_raw(data, count, dtype):
     return values
 
 
+def decode_uniform(data, shape, codec):
+    count = math.prod(shape)
+    if count == 0:
+        return []
+    scales = codec.get("scales")
+    exponents = []
+    if scales is not None:
+        exponents, data = take_stream(data, shape[0 if scales == "rows" else 1])
+    symbols, data = take_stream(data, count)
+    demand(not data, "nothing behind the codes")
+    values = []
+    for i, symbol in enumerate(symbols):
+        e = 0
+        if scales is not None:
+            e = exponents[i // shape[1] if scales == "rows" else i % shape[1]]
+            e -= 256 * (e >= 128)
+        spacing = to_binary32(codec["step"] * EIGHTHS[e % 8] * 2.0 ** (e // 8))
+        values.append(to_binary32((codec["lowest"] + symbol) * spacing))
+    return values
+
+
 def decode_linear(data, shape, codec):
     sizes, bits = group_sizes(shape, codec), codec["bits"]
-    letter = "f" if codec["range_dtype"] == "f32" else "e"
-    edges = struct.unpack_from(f"<{2 * len(sizes)}{letter}", data)
-    codes = iter(
-        read_codes(data[struct.calcsize(f"<{len(edges)}{letter}") :], bits, math.prod(shape))
-    )
+    count = math.prod(shape)
+    letter, width = ("f", 4) if codec["range_dtype"] == "f32" else ("e", 2)
+    if "coding" in codec:
+        planes = []
+        for _ in range(2 * width):
+            plane, data = take_stream(data, len(sizes))
+            planes.append(plane)
+        edges = bytes(plane[i] for i in range(len(sizes)) for plane in planes)
+        upper, data = take_stream(data, count)
+        rest = max(0, bits - 8)
+        demand(len(data) == (count * rest + 7) // 8, "lower bits")
+        lower = read_codes(data, rest, count)
+        codes = [(high << rest) + low for high, low in zip(upper, lower, strict=True)]
+        demand(all(code < 2**bits for code in codes), "codes of so many bits")
+    else:
+        edges, data = data[: 2 * width * len(sizes)], data[2 * width * len(sizes) :]
+        codes = read_codes(data, bits, count)
+    edges = struct.unpack(f"<{2 * len(sizes)}{letter}", edges)
+    codes = iter(codes)
     values = []
     for size, low, high in zip(sizes, edges[::2], edges[1::2], strict=True):
         demand(math.isfinite(low) and math.isfinite(high) and low <= high, "range")
@@ -269,6 +363,79 @@ def read_codes(data, bits, count):
     stream = int.from_bytes(data, "little")
     demand(stream >> bits * count == 0, "unused bits are zero")
     return [stream >> bits * i & (2**bits - 1) for i in range(count)]
+
+
+def take_stream(data, count):
+    """The coded stream of so many symbols with which data begins: (symbols, what is behind it)."""
+    if count == 0:
+        return [], data
+    demand(len(data) > 0 and data[0] <= 2, "kind of a coded stream")
+    if data[0] == 0:
+        size = 1 + count
+    elif data[0] == 1:
+        size = 2
+    else:
+        demand(len(data) >= 5, "a coded stream is whole")
+        size = 5 + int.from_bytes(data[1:5], "little")
+    demand(len(data) >= size, "a coded stream is whole")
+    stream, rest = data[:size], data[size:]
+    if stream[0] == 0:
+        return list(stream[1:]), rest
+    if stream[0] == 1:
+        return [stream[1]] * count, rest
+    return decode_lanes(stream[5:], count), rest
+
+
+def decode_stream(data, count):
+    symbols, rest = take_stream(data, count)
+    demand(not rest, "nothing behind a coded stream")
+    return symbols
+
+
+def decode_lanes(body, count):
+    f, at = read_frequencies(body)
+    lanes = 1
+    while lanes < 1024 and 2 * lanes * 4096 <= count:
+        lanes *= 2
+    demand(len(body) >= at + 4 * lanes and (len(body) - at) % 2 == 0, "whole states and words")
+    states = list(struct.unpack_from(f"<{lanes}I", body, at))
+    words = [word for (word,) in struct.iter_unpack("<H", body[at + 4 * lanes :])]
+    demand(min(states) >= 2**16, "states")
+    # Slot -> its symbol, and how many slots of this symbol are before it.
+    slots = [(s, within) for s in range(256) for within in range(f[s])]
+    symbols, taken = [], 0
+    for i in range(count):
+        x = states[i % lanes]
+        s, within = slots[x % 2**14]
+        x = f[s] * (x // 2**14) + within
+        if x < 2**16:
+            demand(taken < len(words), "enough words")
+            x = x * 2**16 + words[taken]
+            taken += 1
+        states[i % lanes] = x
+        symbols.append(s)
+    demand(taken == len(words) and set(states) == {2**16}, "the end of a coded stream")
+    return symbols
+
+
+def read_frequencies(body):
+    """Frequencies of all symbols, and how many bytes they take."""
+    f, at = [], 1
+    while at == 1 or len(f) <= body[0]:
+        demand(at + 1 < len(body), "whole frequencies")
+        first, second = body[at], body[at + 1]
+        if first == 0:
+            f += [0] * (second + 1)
+            at += 2
+        elif first < 128:
+            f.append(first)
+            at += 1
+        else:
+            demand(1 <= second <= 127, "frequency in two bytes")
+            f.append(second * 128 + first - 128)
+            at += 2
+    demand(len(f) == body[0] + 1 and f[-1] > 0 and sum(f) == 2**14, "frequencies")
+    return f + [0] * (256 - len(f)), at
 
 
 def splitmix64(seed, k):

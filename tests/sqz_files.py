@@ -1,15 +1,17 @@
 """Small .sqz files for the container's tests: golden ones, and ones that break a chosen rule."""
 
-import copy
 import hashlib
 import json
 import struct
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from squadlite.container import Codec, Linear, Rademacher, Raw, write_sqz
+from squadlite.container import Codec, Linear, Rademacher, Raw, Uniform, write_sqz
+from squadlite.container.codecs import splitmix64
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -31,13 +33,19 @@ def write_tiny(path: Path) -> None:
 
 
 def write_codecs(path: Path) -> None:
-    """Every codec, with values that it holds exactly."""
+    """Every codec of version 1.0, with values that it holds exactly."""
     metadata = {"name": "codecs", "numbers": [0, -1, 1e-12, 0.1, 1e16, 2.5], "text": 'é"\\\n\x1f'}
     write_sqz(path, model={}, tokenizer={}, metadata=metadata, tensors=exact_tensors())
 
 
+def write_coded(path: Path) -> None:
+    """Every codec and coding of version 2.0, with values that it holds exactly."""
+    metadata = {"name": "coded", "text": "again and again and again"}
+    write_sqz(path, model={}, tokenizer={}, metadata=metadata, tensors=coded_tensors())
+
+
 def exact_tensors() -> Sample:
-    """Tensors that come back exactly, and every codec among them."""
+    """Tensors that come back exactly, and every codec of version 1.0 among them."""
     tensors: Sample = [
         (f"raw.{dtype}", np.array([-2.5, 0, 1, 0.0078125], np.float32), Raw(dtype))
         for dtype in ("f32", "f16", "bf16")
@@ -66,26 +74,90 @@ def exact_tensors() -> Sample:
     return tensors
 
 
+def coded_tensors() -> Sample:
+    """Tensors that come back exactly, and that every coding makes smaller."""
+    tensors: Sample = [
+        (f"raw.{dtype}", skewed(8, 300).astype(np.float32) / 4, Raw(dtype).compressed())
+        for dtype in ("f32", "f16", "bf16")
+    ]
+    tensors += [
+        ("raw.u8", np.frombuffer(b"a word\nand words\n" * 9, np.uint8), Raw("u8").compressed()),
+        ("raw.u16", np.arange(500, dtype=np.uint16) * 3, Raw("u16").compressed()),
+        ("raw.i64", np.arange(60) - 30, Raw("i64").compressed()),
+        ("raw.short", np.array([1.5], np.float32), Raw("f16").compressed()),
+    ]
+    for bits in (1, 3, 4, 8, 9, 13, 16):
+        tensors.append((f"linear.{bits}", codes_in_quarters(bits, 900), Linear(bits).compressed()))
+    matrix, wide = (codes_in_quarters(bits, 1200).reshape(150, 8) for bits in (4, 10))
+    matrix[:, 0], matrix[:, 7] = -2, 1.75
+    wide[:, 0], wide[:, 7] = -2, 253.75
+    tensors += [
+        ("linear.row", matrix, Linear(4, "row").compressed()),
+        ("linear.group", np.tile(matrix, 2), Linear(4, "group", 8).compressed()),
+        ("linear.row.f32", matrix, Linear(4, "row", range_dtype="f32").compressed()),
+        ("linear.row.10", wide, Linear(10, "row").compressed()),
+        ("linear.constant", np.full((60, 3), np.float32(0.1)), Linear(4, "row").compressed()),
+        ("linear.empty", np.empty((0, 5), np.float32), Linear(7, "row").compressed()),
+    ]
+    tensors += [
+        (f"uniform.{name}", codes.astype(np.float32) * codec.spacing, codec)
+        for name, codes, codec in (
+            ("plain", skewed(5, 800) - 16, Uniform(0.25)),
+            ("long", skewed(8, 20000) - 100, Uniform(0.1)),
+            ("far", skewed(3, 70).reshape(7, 2, 5) + 900, Uniform(2.0**-100)),
+            ("farthest", np.array([-(2**15)]), Uniform(2.0**96)),
+            ("rows", skewed(4, 120).reshape(6, 20), scaled("rows", range(-128, 128, 43))),
+            ("columns", skewed(4, 120).reshape(6, 20), scaled("columns", range(-10, 10))),
+            ("equal", skewed(4, 120).reshape(6, 20), scaled("columns", [7] * 20)),
+            ("constant", np.full((9, 9), -3), Uniform(0.7)),
+            ("random", np.arange(256) - 128, Uniform(1e-9)),
+            ("empty", np.empty((0, 2), np.int64), scaled("columns", [1, 2])),
+            ("scalar", np.array(5), Uniform(0.3)),
+        )
+    ]
+    return tensors
+
+
+def scaled(scales: str, exponents: Iterable[int]) -> Uniform:
+    """A uniform codec with a scale for each row or column."""
+    return Uniform(0.01, scales, exponents=np.array([*exponents], np.int8))
+
+
+def skewed(bits: int, count: int) -> np.ndarray:
+    """Whole numbers below 2**bits, small ones the most frequent; 0 and the largest among them."""
+    draws = splitmix64(bits, 3 * count).reshape(3, count) >> np.uint64(64 - bits)
+    numbers = (draws[0] & draws[1] & draws[2]).astype(np.int64)
+    numbers[0], numbers[-1] = 0, 2**bits - 1
+    return numbers
+
+
+def codes_in_quarters(bits: int, count: int) -> np.ndarray:
+    """Values -2 + k/4 for skewed codes k."""
+    return (skewed(bits, count) / 4 - 2).astype(np.float32)
+
+
 def quarters(bits: int, count: int) -> np.ndarray:
     """Values -2 + k/4, 0 <= k < 2**bits, the first and last among them."""
     codes = [0, 2**bits - 1, *(k * 7919 % 2**bits for k in range(2, count))]
     return np.array([code / 4 - 2 for code in codes], np.float32)
 
 
-def build(header: object, data: bytes = b"", **changes: Any) -> bytes:
+def build(header: object, data: bytes = b"", *, deflate: bool = False, **changes: Any) -> bytes:
     """
     A file with right digests around any header.
 
     Args:
         header: a JSON value, or the bytes to take for its text.
         data: what lies between preamble and header, without the padding before the header.
+        deflate: compress the header; the file is of version 2.0 then.
         changes: preamble fields to state wrongly: major, minor, flags, offset, length, total,
             reserved.
     """
     text = header if isinstance(header, bytes) else dump(header)
+    text = deflated(text) if deflate else text
     data += bytes(-len(data) % 64)
     fields = {
-        "major": 1,
+        "major": 2 if deflate else 1,
         "minor": 0,
         "flags": 0,
         "offset": 128 + len(data),
@@ -99,6 +171,11 @@ def build(header: object, data: bytes = b"", **changes: Any) -> bytes:
     return body + hashlib.sha256(body).digest()
 
 
+def deflated(data: bytes) -> bytes:
+    compressor = zlib.compressobj(wbits=-15)
+    return compressor.compress(data) + compressor.flush()
+
+
 def dump(value: object) -> bytes:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "surrogatepass")
@@ -108,4 +185,14 @@ def tiny_parts() -> tuple[dict[str, Any], bytes]:
     """The header of tiny.sqz as a value of one's own to change, and its tensor data."""
     content = (GOLDEN / "tiny.sqz").read_bytes()
     offset, length = struct.unpack_from("<QQ", content, 16)
-    return copy.deepcopy(json.loads(content[offset : offset + length])), content[128:offset]
+    return json.loads(content[offset : offset + length]), content[128:offset]
+
+
+def coded_parts(name: str) -> tuple[dict[str, Any], bytes]:
+    """A header of version 2.0 with one tensor of coded.sqz, and its data."""
+    content = (GOLDEN / "coded.sqz").read_bytes()
+    offset, length = struct.unpack_from("<QQ", content, 16)
+    header = json.loads(zlib.decompress(content[offset : offset + length], wbits=-15))
+    (entry,) = (entry for entry in header["tensors"] if entry["name"] == name)
+    data = content[entry["offset"] : entry["offset"] + entry["n_bytes"]]
+    return header | {"tensors": [entry | {"offset": 128}]}, data

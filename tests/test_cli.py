@@ -375,6 +375,21 @@ def test_convert_keeps_the_metadata_given(
     assert summary["metadata"]["recipe"] == {"bits": 10, "per": "tensor"}
 
 
+@pytest.mark.parametrize(("choice", "version"), [("1", "1.0"), ("2", "2.0")])
+def test_convert_writes_the_version_asked_for(
+    choice: str, version: str, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.sqz"
+    assert run(["convert", str(checkpoint), "-o", str(path), "--format", choice]) == 0
+    capsys.readouterr()
+    assert run(["inspect", str(path), "--tensors"]) == 0
+    output = capsys.readouterr().out
+    assert f".sqz version {version}" in output
+    assert ("coding=deflate" in output) == (choice == "2")
+    assert "coded_bytes" not in output
+    assert run(["verify", str(path)]) == 0
+
+
 def test_inspect_lists_every_tensor(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["inspect", str(model), "--tensors", "--json"]) == 0
     (summary,) = printed_json(capsys)

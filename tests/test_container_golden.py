@@ -1,20 +1,30 @@
 """Files that must load for ever, and the second reader that only knows the spec."""
 
 import hashlib
+import math
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import reference_reader
-from sqz_files import GOLDEN, exact_tensors, write_codecs, write_tiny
+from sqz_files import (
+    GOLDEN,
+    coded_tensors,
+    exact_tensors,
+    write_codecs,
+    write_coded,
+    write_tiny,
+)
 
 from squadlite.container import open_sqz, write_sqz
-from squadlite.container.codecs import CODECS, Linear, splitmix64
+from squadlite.container.codecs import CODECS, Linear, Raw, Uniform, nearest_exponents, splitmix64
 
 SPEC = (Path(__file__).parent.parent / "format_spec.md").read_text(encoding="utf-8")
 DIGESTS = {
     "tiny": "0da36f9f7ee55e8c97d9f7a4666cfa9dce1b9065d666fbb94d975eeee530e2ea",
+    "coded": "94b5dd886ac5401ad3e5ab6ce77163b485b96c1da320ce0d903b8d41773d7382",
     "codecs": "9e79fd413489be9d88053e900060321480fe00d21cc7f5255e3fc0e4068a5c80",
 }
 
@@ -31,6 +41,17 @@ def test_the_same_input_gives_the_same_bytes_as_ever(name, write, tmp_path):
     assert (tmp_path / "new.sqz").read_bytes() == (GOLDEN / f"{name}.sqz").read_bytes()
 
 
+def test_the_same_input_gives_the_same_coded_bytes_as_ever(tmp_path):
+    write_coded(tmp_path / "new.sqz")
+    with open_sqz(tmp_path / "new.sqz") as new, open_sqz(GOLDEN / "coded.sqz") as old:
+        assert list(new.tensors) == list(old.tensors)
+        for name, info in old.tensors.items():
+            # Another zlib deflates to other bytes.
+            if not (isinstance(info.codec, Raw) and info.codec.coding):
+                written = new.tensors[name]
+                assert (written.codec, written.digest) == (info.codec, info.digest)
+
+
 def test_the_tiny_file_holds_what_the_spec_says():
     with open_sqz(GOLDEN / "tiny.sqz") as file:
         file.verify()
@@ -41,16 +62,32 @@ def test_the_tiny_file_holds_what_the_spec_says():
         assert file.read("b").tolist() == [1, 2]
 
 
-def test_every_codec_loads_with_the_values_stated():
-    with open_sqz(GOLDEN / "codecs.sqz") as file:
+@pytest.mark.parametrize(
+    ("name", "version", "tensors", "names"),
+    [
+        ("codecs", (1, 0), exact_tensors, {"raw", "linear", "rademacher"}),
+        ("coded", (2, 0), coded_tensors, {"raw", "linear", "uniform"}),
+    ],
+)
+def test_every_codec_loads_with_the_values_stated(name, version, tensors, names):
+    with open_sqz(GOLDEN / f"{name}.sqz") as file:
         file.verify()
-        assert list(file.tensors) == [name for name, _, _ in exact_tensors()]
-        assert {info.codec.name for info in file.tensors.values()} == set(CODECS)
-        for name, values, codec in exact_tensors():
-            loaded = file.read(name)
-            assert file.tensors[name].codec == codec
-            assert (loaded.shape, loaded.dtype) == (values.shape, file.tensors[name].dtype)
-            np.testing.assert_array_equal(loaded, values, err_msg=name)
+        assert file.version == version
+        assert list(file.tensors) == [name for name, _, _ in tensors()]
+        assert {info.codec.name for info in file.tensors.values()} == names
+        for tensor, values, codec in tensors():
+            loaded, info = file.read(tensor), file.tensors[tensor]
+            assert info.codec == codec.stored(values)[0] or codec.name == "raw"
+            assert (loaded.shape, loaded.dtype) == (values.shape, info.dtype)
+            np.testing.assert_array_equal(loaded, values, err_msg=tensor)
+
+
+def test_the_golden_files_hold_every_codec():
+    held = set()
+    for name in ("codecs", "coded"):
+        with open_sqz(GOLDEN / f"{name}.sqz") as file:
+            held |= {info.codec.name for info in file.tensors.values()}
+    assert held == set(CODECS)
 
 
 @pytest.mark.parametrize("name", DIGESTS)
@@ -61,11 +98,21 @@ def test_the_second_reader_reads_the_same(name):
         assert {key: file.read(key).ravel().tolist() for key in file.tensors} == tensors
 
 
-@pytest.mark.parametrize("per", ["tensor", "row", "group"])
-@pytest.mark.parametrize("bits", [1, 3, 4, 8, 10, 13, 16])
-def test_the_second_reader_decodes_real_weights_to_the_same_bits(bits, per, tmp_path):
-    weights = np.random.default_rng(bits).normal(0, 0.05, (9, 37)).astype(np.float32)
-    codec = Linear(bits, per, 8 if per == "group" else None)
+@pytest.mark.parametrize(
+    "codec",
+    [
+        *(Linear(bits, "tensor") for bits in (1, 3, 4, 8, 10, 13, 16)),
+        *(Linear(bits, "row") for bits in (1, 3, 4, 8, 10, 13, 16)),
+        *(Linear(bits, "group", 8) for bits in (1, 3, 4, 8, 10, 13, 16)),
+        *(Linear(bits, "group", 8).compressed() for bits in (1, 3, 4, 8, 10, 13, 16)),
+        Uniform(0.013),
+        Uniform(0.02, "rows", exponents=nearest_exponents(np.linspace(0.1, 9, 70))),
+        Uniform(0.02, "columns", exponents=nearest_exponents(np.linspace(0.1, 9, 37))),
+    ],
+    ids=str,
+)
+def test_the_second_reader_decodes_real_weights_to_the_same_bits(codec, tmp_path):
+    weights = np.random.default_rng(3).normal(0, 0.05, (70, 37)).astype(np.float32)
     write_sqz(tmp_path / "a", model={}, tokenizer={}, metadata={}, tensors=[("w", weights, codec)])
     _, tensors = reference_reader.read_file((tmp_path / "a").read_bytes())
     with open_sqz(tmp_path / "a") as file:
@@ -108,3 +155,15 @@ def test_the_generator_gives_the_vectors_of_the_spec():
         expected = [int(output, 16) for output in outputs]
         assert splitmix64(int(seed), 3).tolist() == expected
         assert [reference_reader.splitmix64(int(seed), k) for k in range(3)] == expected
+
+
+def test_the_powers_of_two_are_those_of_the_spec():
+    rows = re.findall(r"^\| (\d) \| `(0x1\.\w{13}p\+0)` \| ([\d.]+) \|$", SPEC, re.M)
+    assert [int(k) for k, _, _ in rows] == [*range(8)]
+    # The exact root lies between these two, and the two are of one binary64.
+    roots = [math.isqrt(math.isqrt(math.isqrt(2 ** (k + 1600)))) for k in range(8)]
+    nearest = [float(Fraction(root, 2**200)) for root in roots]
+    assert nearest == [float(Fraction(root + 1, 2**200)) for root in roots]
+    assert [float.fromhex(digits) for _, digits, _ in rows] == nearest
+    assert [float(digits) for _, _, digits in rows] == nearest
+    assert nearest == reference_reader.EIGHTHS

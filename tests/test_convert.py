@@ -80,7 +80,7 @@ def test_a_folder_cannot_say_what_the_conversion_says(folder: Path, output: Path
 def test_per_tensor_every_tensor_is_linear_as_in_the_paper(
     bits: int, folder: Path, output: Path
 ) -> None:
-    convert(folder, output, bits=bits)
+    convert(folder, output, bits=bits, format_version=1)
     before = load_checkpoint(folder).tensors
     after = load_model(output).state_dict()
     with open_sqz(output) as file:
@@ -96,7 +96,7 @@ def test_per_tensor_every_tensor_is_linear_as_in_the_paper(
 def test_per_row_and_group_only_matrices_are_quantized(
     per: str, folder: Path, output: Path
 ) -> None:
-    convert(folder, output, bits=6, per=per, group_size=5)
+    convert(folder, output, bits=6, per=per, group_size=5, format_version=1)
     with open_sqz(output) as file:
         for name, info in file.tensors.items():
             if name == "tokenizer.vocab":
@@ -108,10 +108,27 @@ def test_per_row_and_group_only_matrices_are_quantized(
                 assert info.codec == expected
 
 
+@pytest.mark.parametrize("per", ["tensor", "row", "group"])
+def test_both_versions_of_the_format_hold_the_same_values(
+    per: str, folder: Path, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{version}.sqz" for version in (1, 2)]
+    for version, path in enumerate(paths, 1):
+        convert(folder, path, bits=6, per=per, format_version=version)
+    with open_sqz(paths[0]) as plain, open_sqz(paths[1]) as coded:
+        assert (plain.version, coded.version) == ((1, 0), (2, 0))
+        assert plain.metadata == coded.metadata
+        assert list(plain.tensors) == list(coded.tensors)
+        for name, info in plain.tensors.items():
+            np.testing.assert_array_equal(plain.read(name), coded.read(name))
+            assert coded.tensors[name].n_bytes <= info.n_bytes
+    assert paths[1].stat().st_size < paths[0].stat().st_size
+
+
 def test_vectors_that_half_precision_cannot_hold_keep_single(folder: Path, output: Path) -> None:
     name = "layers.1.feed_forward.norm.weight"
     change_tensor(folder, name, 1e5)
-    convert(folder, output, per="row")
+    convert(folder, output, per="row", format_version=1)
     with open_sqz(output) as file:
         assert file.tensors[name].codec == Raw("f32")
         np.testing.assert_array_equal(file.read(name), load_checkpoint(folder).tensors[name])
@@ -299,6 +316,8 @@ def test_impossible_settings_are_refused_and_nothing_is_written(
             convert(folder, output, **settings)
     with pytest.raises(ValueError, match="both or neither"):
         convert(folder, output, vocab_size=30)
+    with pytest.raises(ValueError, match="format_version: found 3, expected 1 or 2"):
+        convert(folder, output, format_version=3)
     with pytest.raises(ValueError, match="'recipe'"):
         convert(folder, output, metadata={"recipe": {}})
     with pytest.raises(TokenizerError, match="vocabulary size 3"):
@@ -325,7 +344,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path, output: Path)
 
 def test_the_real_checkpoint_takes_ten_bits_a_value(shared: Path, output: Path) -> None:
     folder = shared / "checkpoints" / "minilm-l6-squad2"
-    report = convert(folder, output)
+    report = convert(folder, output, format_version=1)
     model_parts = report.parts[:-2]
     num_values = sum(part.num_values for part in model_parts)
     assert num_values == 22_566_146

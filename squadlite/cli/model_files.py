@@ -59,6 +59,14 @@ if TYPE_CHECKING:
     help="Text, or a SQuAD file, whose most frequent word pieces stay.",
 )
 @click.option(
+    "--format",
+    "format_version",
+    type=click.Choice(["1", "2"]),
+    default="2",
+    show_default=True,
+    help="Version of the .sqz format: 2 is smaller, 1 is read by older squadlites too.",
+)
+@click.option(
     "--metadata",
     type=existing_file,
     help="A JSON object to keep in the file: name, licence, provenance, scores.",
@@ -72,6 +80,7 @@ def convert(
     group_size: int,
     vocab_size: int | None,
     vocab_corpus: Path | None,
+    format_version: str,
     metadata: Path | None,
     as_json: bool,
 ) -> None:
@@ -100,6 +109,7 @@ def convert(
             group_size=group_size,
             vocab_size=vocab_size,
             vocab_corpus=vocab_corpus,
+            format_version=int(format_version),
             metadata=_load_metadata(metadata) if metadata is not None else None,
             progress=progress,
         )
@@ -178,10 +188,16 @@ def inspect(file: Path, tensors: bool, as_json: bool) -> None:
     click.secho("\ntensors", bold=True)
     if tensors:
         rows = [
-            [info.name, "x".join(map(str, info.shape)), _codec_name(info), f"{info.n_bytes:,}"]
+            [
+                info.name,
+                "x".join(map(str, info.shape)),
+                _codec_name(info),
+                f"{info.n_bytes:,}",
+                f"{8 * info.n_bytes / max(1, math.prod(info.shape)):.2f}",
+            ]
             for info in infos
         ]
-        print_table(["Name", "Shape", "Codec", "Bytes"], rows)
+        print_table(["Name", "Shape", "Codec", "Bytes", "Bits a value"], rows)
     else:
         click.echo(f"  {len(infos)}, {summary['num_values']:,} values; --tensors lists them")
 
@@ -196,6 +212,7 @@ def _describe(value: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _codec_name(info: "TensorInfo") -> str:
     settings = info.codec.to_header()
+    settings.pop("coded_bytes", None)  # they have a column of their own
     return " ".join([settings.pop("name"), *(f"{key}={value}" for key, value in settings.items())])
 
 

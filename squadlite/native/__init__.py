@@ -1,5 +1,5 @@
 """
-The forward pass in 8-bit integers by kernels of our own, without torch.
+Kernels of our own: the forward pass in 8-bit integers, without torch, and coded streams.
 
 LLVM compiles them for the processor and the model at hand; they are written in Python:
 
@@ -16,8 +16,10 @@ LLVM compiles them for the processor and the model at hand; they are written in 
     machine_code  compiling, and the cache
     weights       trained tensors -> codes in panels
     scorer        all of it together
+    entropy       the container's coded streams
 """
 
+import functools
 import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -29,6 +31,7 @@ from squadlite.config import ModelConfig
 
 if TYPE_CHECKING:
     from squadlite.native.cpu import Cpu
+    from squadlite.native.entropy import EntropyKernels
     from squadlite.native.scorer import NativeScorer
 
 
@@ -62,3 +65,19 @@ def native_scorer(
     from squadlite.native.scorer import NativeScorer  # noqa: PLC0415
 
     return NativeScorer(Layout(config, cpu), tensors) if supports(config, cpu) else None
+
+
+@functools.cache
+def entropy_kernels(frequency_bits: int) -> "EntropyKernels | None":
+    """
+    Kernels for coded streams, or None where there are none for this processor.
+
+    Args:
+        frequency_bits: symbols' frequencies add up to 2 to this.
+    """
+    cpu = cpu_with_kernels()
+    if cpu is None:
+        return None
+    from squadlite.native.entropy import EntropyKernels  # noqa: PLC0415
+
+    return EntropyKernels(cpu, frequency_bits)

@@ -57,12 +57,27 @@ def load_library(layout: Layout, cache_dir: Path | None = None) -> Library:
         layout: of the model, on this processor.
         cache_dir: `default_cache_dir()` if None.
     """
-    cached = (cache_dir or default_cache_dir()) / f"kernels-{_fingerprint(layout)}.o"
+    return load_cached(repr(layout.shape), lambda: compile_kernels(layout), layout.cpu, cache_dir)
+
+
+def load_cached(
+    key: str, compile_: Callable[[], bytes], cpu: Cpu, cache_dir: Path | None = None
+) -> Library:
+    """
+    Load kernels from the cache; compile them where they aren't there.
+
+    Args:
+        key: of all that makes these kernels others than those of this version and processor.
+        compile_: makes an object file of them.
+        cpu: that we run on.
+        cache_dir: `default_cache_dir()` if None.
+    """
+    cached = (cache_dir or default_cache_dir()) / f"kernels-{_fingerprint(key, cpu)}.o"
     image = read_cached(cached) if _is_ours_alone(cached) else None
     if image is None:
-        image = compile_kernels(layout)
+        image = compile_()
         write_cached(cached, image)
-    return Library(image, layout.cpu)
+    return Library(image, cpu)
 
 
 def compile_kernels(layout: Layout) -> bytes:
@@ -94,9 +109,9 @@ def _target_machine(cpu: Cpu) -> Any:
     return target.create_target_machine(cpu=cpu.name, features=cpu.features, opt=3, jit=True)
 
 
-def _fingerprint(layout: Layout) -> str:
+def _fingerprint(key: str, cpu: Cpu) -> str:
     # Of all that the machine code depends on.
-    digest = hashlib.sha256(repr((llvmlite.__version__, layout.cpu, layout.shape)).encode())
+    digest = hashlib.sha256(repr((llvmlite.__version__, cpu, key)).encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:32]

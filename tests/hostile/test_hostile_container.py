@@ -10,7 +10,7 @@ import pytest
 import reference_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqz_files import GOLDEN, build, dump, tiny_parts
+from sqz_files import GOLDEN, build, coded_parts, coded_tensors, deflated, dump, tiny_parts
 
 from squadlite.container import open_sqz
 from squadlite.errors import (
@@ -26,6 +26,7 @@ from squadlite.errors import (
 
 TINY = (GOLDEN / "tiny.sqz").read_bytes()
 CODECS = (GOLDEN / "codecs.sqz").read_bytes()
+CODED = (GOLDEN / "coded.sqz").read_bytes()
 DIGEST = "0" * 64
 
 
@@ -100,7 +101,7 @@ def test_flipped_bits_in_preamble_and_header_are_found_by_opening(path):
     ("changes", "error"),
     [
         ({"major": 0}, VersionError),
-        ({"major": 2}, VersionError),
+        ({"major": 3}, VersionError),
         ({"major": 0xFFFF}, VersionError),
         ({"flags": 1}, PreambleError),
         ({"reserved": b"\1".rjust(56, b"\0")}, PreambleError),
@@ -192,6 +193,63 @@ def test_unknown_header_members_are_for_later_minor_versions(path):
     header["tensors"][0]["signature"] = "..."
     with pytest.raises(HeaderError, match="unknown member 'signature'"):
         verify(path, build(header, data, minor=1))
+
+
+# The compressed header
+
+
+def test_a_header_may_be_compressed_without_codecs_that_need_it(path):
+    assert accepted(path, build(*tiny_parts(), deflate=True))
+
+
+def test_a_header_compressed_in_version_1_or_plain_in_version_2_is_refused(path):
+    header, data = tiny_parts()
+    for content in (
+        build(header, data, major=2),
+        build(header, data, deflate=True, major=1),
+        build(deflated(dump(header)), data, deflate=True),
+    ):
+        with pytest.raises(HeaderError):
+            verify(path, content)
+        assert not accepted(path, content)
+
+
+def test_compressed_headers_are_one_whole_stream(path):
+    header, data = tiny_parts()
+    stream = deflated(dump(header))
+    for text in (stream[:-1], stream[:40], stream + b"\0", stream + stream, b"\0" * 50):
+        with pytest.raises(HeaderError):
+            verify(path, build(text, data, major=2))
+        assert not accepted(path, build(text, data, major=2))
+
+
+def padded(size):
+    """The text of a header of so many bytes."""
+    empty = b'{"metadata":{"x":"%s"},"model":{},"tensors":[],"tokenizer":{}}'
+    return empty % (b"a" * (size - len(empty % b"")))
+
+
+def test_a_small_header_does_not_inflate_to_a_large_one(path):
+    assert accepted(path, build(padded(2**20), deflate=True))
+    assert not accepted(path, build(padded(2**20 + 1), deflate=True))
+    for bomb in (padded(2**26), bytes(2**26), b"[" * 2**26):
+        content = build(bomb, deflate=True)
+        assert len(content) < 2**18
+        path.write_bytes(content)
+        tracemalloc.start()
+        with pytest.raises(HeaderError, match="expected at most 1048576"):
+            open_sqz(path)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8 * 2**20
+
+
+def test_unknown_members_are_for_later_minor_versions_of_2_too(path):
+    header, data = tiny_parts()
+    header["signature"] = "..."
+    with pytest.raises(HeaderError, match="unknown member 'signature'"):
+        verify(path, build(header, data, deflate=True))
+    verify(path, build(header, data, deflate=True, minor=1))
 
 
 # The tensors
@@ -316,6 +374,118 @@ def test_a_small_file_does_not_become_a_large_model(path):
         assert peak < 8 * 2**20
 
 
+# Coded tensors
+
+
+@pytest.mark.parametrize("name", ["raw.u8", "linear.4", "uniform.plain"])
+def test_codecs_of_a_later_version_than_the_file_are_refused(name, path):
+    header, data = coded_parts(name)
+    assert accepted(path, build(header, data, deflate=True))
+    for minor in (0, 7):
+        content = build(header, data, minor=minor)
+        with pytest.raises(CodecError, match=r"joined the format in 2\.0"):
+            verify(path, content)
+        assert not accepted(path, content)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *((name, {"coded_bytes": size}) for name in ("raw.u8", "linear.4", "uniform.plain")
+          for size in (None, 0, 1, -1, 2**53 - 1, True, 300.0, "300", [300])),
+        ("raw.u8", {"coding": None}),
+        ("raw.u8", {"coding": "rans"}),
+        ("linear.4", {"coding": "deflate"}),
+        ("linear.4", {"coding": ["rans"]}),
+        ("linear.4", {"bits": 2}),
+        ("uniform.plain", {"coding": "rans"}),
+        ("uniform.plain", {"step": None}),
+        ("uniform.plain", {"step": 1}),
+        ("uniform.plain", {"step": 0.0}),
+        ("uniform.plain", {"step": -0.25}),
+        ("uniform.plain", {"step": 2.0**97}),
+        ("uniform.plain", {"step": 5e-324}),
+        ("uniform.plain", {"lowest": None}),
+        ("uniform.plain", {"lowest": 0.0}),
+        ("uniform.plain", {"lowest": 2**15}),
+        ("uniform.plain", {"lowest": -(2**15) - 1}),
+        ("uniform.plain", {"scales": "rows"}),
+        ("uniform.rows", {"scales": None}),
+        ("uniform.rows", {"scales": "columns"}),
+        ("uniform.rows", {"scales": "row"}),
+        ("uniform.rows", {"exponents": [1]}),
+    ],
+)  # fmt: skip
+def test_coded_tensors_with_wrong_settings(name, settings, path):
+    header, data = coded_parts(name)
+    (entry,) = header["tensors"]
+    entry["codec"] = {
+        key: value for key, value in (entry["codec"] | settings).items() if value is not None
+    }
+    for size in (entry["n_bytes"], settings.get("coded_bytes")):
+        entry["n_bytes"] = size
+        content = build(header, data, deflate=True)
+        with pytest.raises(FormatError):
+            verify(path, content)
+        assert not accepted(path, content)
+
+
+def test_a_tensor_that_says_it_is_coded_and_longer(path):
+    header, data = coded_parts("raw.u8")
+    (entry,) = header["tensors"]
+    plain = entry["shape"][0]
+    entry["n_bytes"] = entry["codec"]["coded_bytes"] = plain
+    entry["digest"] = hashlib.sha256(data.ljust(plain, b"\0")).hexdigest()
+    with pytest.raises(CodecError, match=f"expected fewer than the {plain} bytes"):
+        verify(path, build(header, data.ljust(plain, b"\0"), deflate=True))
+
+
+def test_coded_tensors_do_not_become_more_than_their_header_says(path):
+    for name in ("raw.u8", "linear.constant", "uniform.constant"):
+        header, data = coded_parts(name)
+        (entry,) = header["tensors"]
+        for shape in ([2**27, 2], [2**31 - 1, 1]):
+            entry["shape"] = shape
+            tracemalloc.start()
+            with pytest.raises(TensorError, match="when decoded"):
+                verify(path, build(header, data, deflate=True))
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert peak < 2**20
+
+
+CODED_NAMES = [name for name, values, _ in coded_tensors() if 0 < values.size < 2000]
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(CODED_NAMES), st.data())
+def test_any_changed_bytes_of_coded_tensors_with_right_digests(path, name, data):
+    header, stored = coded_parts(name)
+    (entry,) = header["tensors"]
+    changed = bytearray(stored)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = st.integers(0, len(stored) - 1)
+        changed[data.draw(st.integers(0, min(20, len(stored) - 1)) | place)] = data.draw(
+            st.integers(0, 255)
+        )
+    entry["digest"] = hashlib.sha256(changed).hexdigest()
+    accepted(path, build(header, bytes(changed), deflate=True))
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(CODED_NAMES), st.integers(-3, 40), st.data())
+def test_coded_tensors_cut_or_longer_with_right_digests(path, name, more, data):
+    header, stored = coded_parts(name)
+    (entry,) = header["tensors"]
+    tail = data.draw(st.binary(min_size=max(0, more), max_size=max(0, more)))
+    stored = stored[: len(stored) + min(0, more)] + tail
+    entry["n_bytes"] = len(stored)
+    if "coded_bytes" in entry["codec"]:
+        entry["codec"]["coded_bytes"] = len(stored)
+    entry["digest"] = hashlib.sha256(stored).hexdigest()
+    assert accepted(path, build(header, stored, deflate=True)) == (more == 0)
+
+
 # Random bytes and mutations
 
 
@@ -327,6 +497,8 @@ def test_random_bytes_behind_the_magic(path, data):
 @given(st.binary(max_size=200))
 def test_random_bytes_in_place_of_the_header(path, data):
     assert not accepted(path, build(data))
+    assert not accepted(path, build(data, major=2))
+    assert not accepted(path, build(data, deflate=True))
 
 
 junk = st.recursive(
@@ -350,10 +522,10 @@ def places(value, at=()):
         yield from places(item, (*at, key))
 
 
-@settings(max_examples=400)
-@given(st.data())
-def test_headers_with_anything_anywhere_and_right_digests(path, data):
-    header, tensors = tiny_parts()
+@settings(max_examples=600)
+@given(st.sampled_from([None, "raw.u16", "linear.9", "uniform.columns"]), st.data())
+def test_headers_with_anything_anywhere_and_right_digests(path, name, data):
+    header, tensors = tiny_parts() if name is None else coded_parts(name)
     for _ in range(data.draw(st.integers(1, 2))):
         *route, last = data.draw(st.sampled_from(list(places(header))[1:]))
         target = header
@@ -363,7 +535,7 @@ def test_headers_with_anything_anywhere_and_right_digests(path, data):
             del target[last]
         else:
             target[last] = data.draw(junk)
-    accepted(path, build(header, tensors))
+    accepted(path, build(header, tensors, deflate=name is not None))
 
 
 @settings(max_examples=200)
@@ -385,10 +557,11 @@ def test_any_codes_and_ranges_with_right_digests(path, data, per):
     accepted(path, build(header, data[:size]))
 
 
-def test_random_damage_to_a_file_of_every_codec(path):
+@pytest.mark.parametrize("whole", [CODECS, CODED], ids=["codecs", "coded"])
+def test_random_damage_to_a_file_of_every_codec(whole, path):
     generator = random.Random(0)
     for _ in range(300):
-        content = bytearray(CODECS)
+        content = bytearray(whole)
         for _ in range(generator.randint(1, 4)):
             start = generator.randrange(len(content))
             match generator.randrange(3):
@@ -398,4 +571,4 @@ def test_random_damage_to_a_file_of_every_codec(path):
                     del content[start : start + generator.randint(1, 300)]
                 case 2:
                     content[start:start] = generator.randbytes(generator.randint(1, 300))
-        assert bytes(content) == CODECS or not accepted(path, bytes(content))
+        assert bytes(content) == whole or not accepted(path, bytes(content))

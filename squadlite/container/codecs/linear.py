@@ -189,6 +189,8 @@ class Linear(CompressibleCodec):
             rans.decode(stream, n_groups, plane)
         symbols = np.empty(count, np.uint8)
         rans.decode(upper, count, symbols)
+        if symbols.max(initial=0) > self._levels:
+            raise CodecError(f"a code is {symbols.max()}, expected at most {self._levels}")
         low = np.frombuffer(data, np.uint8, offset=len(coded))
         bitpack.check_padding(low, self._low_bits, count)
         ranges = np.ascontiguousarray(pairs.T).view(self._stored).reshape(-1)
@@ -223,17 +225,12 @@ class Linear(CompressibleCodec):
         scaled = np.empty(min(_BLOCK, out.size))
         start = 0
         for codes in blocks:
-            stop, size = start + codes.size, codes.size
-            np.multiply(
-                codes, groups.spread(step, start, stop), out=scaled[:size], dtype=np.float64
-            )
-            np.add(
-                scaled[:size],
-                groups.spread(low, start, stop),
-                out=out[start:stop],
-                dtype=np.float64,
-                casting="same_kind",
-            )
+            stop = start + codes.size
+            values = scaled[: codes.size]
+            values[...] = codes
+            np.multiply(values, groups.spread(step, start, stop), out=values)
+            np.add(values, groups.spread(low, start, stop), out=values)
+            out[start:stop] = values
             start = stop
 
     @property

@@ -71,8 +71,12 @@ class Groups:
         first, last = self._group_of(start), self._group_of(stop - 1)
         if first == last:
             return per_group[first]
+        some = per_group[first : last + 1]
+        if self.row_size % self.size == 0:
+            begin = start - first * self.size
+            return np.repeat(some, self.size)[begin : begin + stop - start]
         bounds = self.starts(first, last + 2).clip(start, stop)
-        return np.repeat(per_group[first : last + 1], np.diff(bounds))
+        return np.repeat(some, np.diff(bounds))
 
     def matrices(self, flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Groups of one size as rows of a matrix, a block at a time: (group indices, values)."""

@@ -2,10 +2,10 @@
 Coded streams: bytes whose values are not equally frequent, in fewer bytes.
 
 Static range asymmetric numeral systems (rANS) of order 0: every symbol has one frequency for the
-whole stream, out of 2**14, and takes log2(2**14 / frequency) bits. As many lanes as the stream is
-long for take turns with the symbols; each is a coder of its own with a state of 32 bits, and all
-put what doesn't fit their states into one sequence of 16-bit words. So vectors of numpy, or
-the independent instructions that a processor executes at once, work on lanes side by side.
+whole stream, out of 2**14, and takes log2(2**14 / frequency) bits. Lanes, more of them in a longer
+stream, take turns with the symbols; each is a coder of its own with a state of 32 bits, and all put
+what doesn't fit their states into one sequence of 16-bit words. So numpy's vectors, or independent
+instructions that a processor executes at once, work on lanes side by side.
 
 Where coding saves nothing a stream holds its symbols as they are, and where all symbols are one,
 this one alone.
@@ -21,9 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.errors import CodecError
+from squadlite.native import entropy_kernels
 
 Data = bytes | memoryview
 Symbols = NDArray[np.uint8]
+States = NDArray[np.uint32]
+Words = NDArray[np.uint16]
+Frequencies = NDArray[np.int64]  # of 256 symbols
 
 _PLAIN, _CONSTANT, _CODED = range(3)
 # Of a coded stream: its kind, and how many bytes follow.
@@ -40,30 +44,35 @@ _SYMBOLS_PER_LANE = 4096
 _MAX_LANES = 1024
 
 
-def encode(symbols: Symbols) -> bytes:
+def encode(symbols: Symbols, *, kernels: bool = True) -> bytes:
     """
     Write symbols as a coded stream: the same bytes on every platform.
 
     Args:
         symbols: uint8, shape (n,), n at most 2**31 - 1.
+        kernels: use machine code where there is some for this processor; else numpy.
 
     Returns:
         At most n + 1 bytes; none for n = 0.
     """
     if not symbols.size:
         return b""
-    counts = np.bincount(symbols, minlength=256)
+    symbols = np.ascontiguousarray(symbols)
+    counts = np.bincount(symbols, minlength=256).astype(np.int64)
     if np.count_nonzero(counts) == 1:
         return bytes([_CONSTANT, symbols[0]])
     frequencies = quantized_frequencies(counts)
-    states, words = _encode_lanes(symbols, frequencies)
-    body = _frequency_bytes(frequencies) + states.astype("<u4").tobytes() + words.tobytes()
+    states = np.full(lanes_for(symbols.size), _LEAST)
+    native = entropy_kernels(_FREQUENCY_BITS) if kernels else None
+    words = (native.encode if native else encode_lanes)(symbols, frequencies, states)
+    body = _frequency_bytes(frequencies) + states.astype("<u4").tobytes()
+    body += words.astype("<u2").tobytes()
     if _HEAD.size + len(body) > symbols.size:
         return bytes([_PLAIN]) + symbols.tobytes()
     return _HEAD.pack(_CODED, len(body)) + body
 
 
-def decode(data: Data, count: int, out: Symbols) -> None:
+def decode(data: Data, count: int, out: Symbols, *, kernels: bool = True) -> None:
     """
     Read a coded stream.
 
@@ -71,6 +80,7 @@ def decode(data: Data, count: int, out: Symbols) -> None:
         data: the stream, and nothing behind it.
         count: how many symbols it holds.
         out: C-contiguous uint8 array of shape (count,), filled.
+        kernels: use machine code where there is some for this processor; else numpy.
 
     Raises:
         CodecError: bytes that are no coded stream of `count` symbols.
@@ -93,7 +103,7 @@ def decode(data: Data, count: int, out: Symbols) -> None:
     elif stored[0] == _CONSTANT:
         out[:] = stored[1]
     else:
-        _decode_body(stored[_HEAD.size :], out)
+        _decode_body(stored[_HEAD.size :], out, kernels)
 
 
 def stream_bytes(data: Data, count: int) -> int:
@@ -146,7 +156,7 @@ def split(data: Data, counts: Sequence[int]) -> list[memoryview]:
     return streams
 
 
-def quantized_frequencies(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def quantized_frequencies(counts: NDArray[np.int64]) -> Frequencies:
     """
     Frequencies out of 2**14 in proportion to counts, by integers alone.
 
@@ -154,18 +164,18 @@ def quantized_frequencies(counts: NDArray[np.int64]) -> NDArray[np.int64]:
         counts: int64, shape (256,), sum below 2**31; at least two are not 0.
 
     Returns:
-        int64, shape (256,), sum 2**14: at least 1 for each symbol that occurs, 0 for others.
+        Sum 2**14: at least 1 for each symbol that occurs, 0 for others.
 
-    Source: format_spec.md, "Coded streams": divisors as in the method of Webster and Sainte-Laguë.
+    Source: format_spec.md, "Coded streams"; the divisors are those of Webster and Sainte-Laguë.
     """
-    frequencies = counts * _TOTAL // counts.sum()
-    frequencies[(counts > 0) & (frequencies == 0)] = 1
+    frequencies: Frequencies = np.maximum(counts * _TOTAL // counts.sum(), counts > 0)
     scaled = counts << 20
-    while (missing := _TOTAL - frequencies.sum()) > 0:
+    while (excess := int(frequencies.sum()) - _TOTAL) < 0:
         frequencies[np.argmax(scaled // (2 * frequencies + 1))] += 1
-    for _ in range(-missing):
-        worth = scaled // np.maximum(2 * frequencies - 1, 1)
-        frequencies[np.argmin(np.where(frequencies > 1, worth, np.iinfo(np.int64).max))] -= 1
+    for _ in range(excess):
+        loss = scaled // np.maximum(2 * frequencies - 1, 1)
+        loss[frequencies <= 1] = np.iinfo(np.int64).max
+        frequencies[np.argmin(loss)] -= 1
     return frequencies
 
 
@@ -175,64 +185,56 @@ def lanes_for(count: int) -> int:
     return min(_MAX_LANES, 1 << (enough.bit_length() - 1))
 
 
-def _steps(symbols: Symbols) -> Iterator[Symbols]:
+def _steps(symbols: Symbols, lanes: int) -> Iterator[Symbols]:
     """The symbols of one turn of all lanes after the other; the last may be shorter."""
-    lanes = lanes_for(symbols.size)
     return (symbols[at : at + lanes] for at in range(0, symbols.size, lanes))
 
 
-def _encode_lanes(
-    symbols: Symbols, frequencies: NDArray[np.int64]
-) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
-    """The states that decoding begins with, and the words in the order in which it takes them."""
+def encode_lanes(symbols: Symbols, frequencies: Frequencies, states: States) -> Words:
+    """
+    Code symbols by numpy.
+
+    Args:
+        symbols: to code.
+        frequencies: above 0 for each of them, and below their total.
+        states: one for each lane, 2**16; left as decoding begins.
+
+    Returns:
+        The words in the order in which decoding takes them.
+    """
     widths = frequencies.astype(np.uint32)
     starts = np.cumsum(frequencies).astype(np.uint32) - widths
-    states = np.full(lanes_for(symbols.size), _LEAST)
-    taken = []
-    # The last symbol goes in first: what goes in last comes out first.
-    for step in reversed(list(_steps(symbols))):
+    given = [np.empty(0, np.uint16)]
+    # What goes in last comes out first.
+    for step in reversed(list(_steps(symbols, states.size))):
         width, state = widths[step], states[: step.size]
         full = state >= width << _FULL_SHIFT
-        taken.append(state[full].astype("<u2"))
+        given.append(state[full].astype(np.uint16))
         state[full] >>= np.uint32(_WORD_BITS)
         turns, within = np.divmod(state, width)
         state[:] = (turns << np.uint32(_FREQUENCY_BITS)) + within + starts[step]
-    return states, np.concatenate(taken[::-1])
+    return np.concatenate(given[::-1])
 
 
-def _decode_body(body: Symbols, out: Symbols) -> None:
-    frequencies, used = _read_frequencies(body)
-    lanes = lanes_for(out.size)
-    word_bytes = body.size - used - 4 * lanes
-    if word_bytes < 0 or word_bytes % 2:
-        raise CodecError(f"coded stream: {word_bytes} bytes of words, expected an even number")
-    states = body[used : used + 4 * lanes].view("<u4").astype(np.uint32)
-    if states.min() < _LEAST:
-        raise CodecError(f"coded stream: a state is {states.min()}, expected {_LEAST} or more")
-    words = body[used + 4 * lanes :].view("<u2")
-    n_words = _decode_lanes(states, words, frequencies, out)
-    if n_words != words.size or (states != _LEAST).any():
-        raise CodecError("coded stream: its words don't end where its symbols do")
-
-
-def _decode_lanes(
-    states: NDArray[np.uint32],
-    words: NDArray[np.uint16],
-    frequencies: NDArray[np.int64],
-    out: Symbols,
-) -> int:
+def decode_lanes(states: States, words: Words, frequencies: Frequencies, out: Symbols) -> int:
     """
-    Fill `out`, and leave the last states in `states`.
+    Decode symbols by numpy.
+
+    Args:
+        states: one for each lane, 2**16 or more; left as encoding begins if all is well.
+        words: to take.
+        frequencies: their sum is their total.
+        out: filled, unless the words don't suffice.
 
     Returns:
-        How many words the symbols take: more than there are if these didn't suffice.
+        How many words the symbols take: more than there are if these don't suffice.
     """
     symbol_at = np.repeat(np.arange(256, dtype=np.uint8), frequencies)
     starts = np.cumsum(frequencies) - frequencies
     width_at = frequencies.astype(np.uint32)[symbol_at]
     within_at = (np.arange(_TOTAL) - starts[symbol_at]).astype(np.uint32)
     position = 0
-    for step in _steps(out):
+    for step in _steps(out, states.size):
         state = states[: step.size]
         slot = state & np.uint32(_TOTAL - 1)
         np.take(symbol_at, slot, out=step, mode="clip")
@@ -248,7 +250,25 @@ def _decode_lanes(
     return position
 
 
-def _frequency_bytes(frequencies: NDArray[np.int64]) -> bytes:
+def _decode_body(body: Symbols, out: Symbols, kernels: bool) -> None:
+    frequencies, used = _read_frequencies(body)
+    word_at = used + 4 * lanes_for(out.size)
+    if body.size < word_at or (body.size - word_at) % 2:
+        raise CodecError(
+            f"coded stream: {body.size} bytes behind its head, "
+            f"expected {word_at} and an even number of others"
+        )
+    states = body[used:word_at].view("<u4").astype(np.uint32)
+    words = body[word_at:].view("<u2").astype(np.uint16, copy=False)
+    if states.min() < _LEAST:
+        raise CodecError(f"coded stream: a state is {states.min()}, expected {_LEAST} or more")
+    native = entropy_kernels(_FREQUENCY_BITS) if kernels else None
+    taken = (native.decode if native else decode_lanes)(states, words, frequencies, out)
+    if taken != words.size or (states != _LEAST).any():
+        raise CodecError("coded stream: its words don't end where its symbols do")
+
+
+def _frequency_bytes(frequencies: Frequencies) -> bytes:
     """The last symbol that occurs, then a frequency for each up to it; format_spec.md."""
     last = int(np.flatnonzero(frequencies)[-1])
     written = bytearray([last])
@@ -267,7 +287,7 @@ def _frequency_bytes(frequencies: NDArray[np.int64]) -> bytes:
     return bytes(written)
 
 
-def _read_frequencies(body: Symbols) -> tuple[NDArray[np.int64], int]:
+def _read_frequencies(body: Symbols) -> tuple[Frequencies, int]:
     """Frequencies, shape (256,), and how many bytes they take."""
     # A table has at most so many bytes: two for each symbol.
     table = body[: 1 + 2 * 256].tobytes()
@@ -282,8 +302,8 @@ def _read_frequencies(body: Symbols) -> tuple[NDArray[np.int64], int]:
                 continue
             if first >= 128:
                 first, at = first & 127 | table[at] << 7, at + 1
-                if first < 128:
-                    raise CodecError(f"coded stream: frequency {first} in two bytes, expected one")
+                if not 128 <= first < _TOTAL:
+                    raise CodecError(f"coded stream: frequency {first} in two bytes")
             frequencies[symbol] = first
             symbol += 1
     except IndexError:

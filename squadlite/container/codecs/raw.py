@@ -61,7 +61,7 @@ class Raw(CompressibleCodec):
 
     def plain_bytes(self, shape: Shape) -> int:
         """Values times bytes a value."""
-        return count_values(shape) * _STORED[self.dtype].itemsize
+        return count_values(shape) * self._item_bytes
 
     def encode_plain(self, values: np.ndarray) -> bytes:
         """Write floats rounded to the stored dtype, or integers unchanged."""
@@ -76,18 +76,15 @@ class Raw(CompressibleCodec):
         return stored.tobytes()
 
     def compress(self, plain: bytes, shape: Shape) -> bytes:
-        """DEFLATE."""
-        return deflated(plain)
+        """DEFLATE of the first byte of every value, then of the second of every one, ..."""
+        return deflated(_transposed(plain, self._item_bytes))
 
     def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
         """Read the values back, floats as float32."""
         self._check_data(data, shape)
         out = self._output(shape, out)
         if self.coding is not None:
-            try:
-                data = inflated(data, self.plain_bytes(shape))
-            except ValueError as error:
-                raise CodecError(f"codec 'raw': {error}") from error
+            data = self._decompress(data, shape)
         stored = np.frombuffer(data, _STORED[self.dtype]).reshape(shape)
         if self.dtype == "bf16":
             # A bfloat16 is the upper half of a float32.
@@ -99,6 +96,17 @@ class Raw(CompressibleCodec):
         if stored is not out:
             out[...] = stored
         return out
+
+    def _decompress(self, data: bytes, shape: Shape) -> bytes:
+        try:
+            planes = inflated(data, self.plain_bytes(shape))
+        except ValueError as error:
+            raise CodecError(f"codec 'raw': {error}") from error
+        return _transposed(planes, count_values(shape))
+
+    @property
+    def _item_bytes(self) -> int:
+        return _STORED[self.dtype].itemsize
 
     def _encode_integers(self, values: np.ndarray) -> bytes:
         if values.dtype.kind not in "iu":
@@ -112,6 +120,11 @@ class Raw(CompressibleCodec):
                     f"for {self.dtype}"
                 )
         return values.astype(_STORED[self.dtype]).tobytes()
+
+
+def _transposed(data: bytes, columns: int) -> bytes:
+    """The bytes of a matrix with so many columns, column by column."""
+    return np.frombuffer(data, np.uint8).reshape(-1, columns).T.tobytes()
 
 
 def _encode_bf16(single: np.ndarray, values: np.ndarray) -> bytes:

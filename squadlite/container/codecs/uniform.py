@@ -37,17 +37,14 @@ MAX_LOWEST = MAX_CODE + 1 - _SYMBOLS
 # 2^(k/8), each the nearest binary64.
 _EIGHTHS = np.array(
     [
-        float.fromhex(digits)
-        for digits in (
-            "0x1.0000000000000p+0",
-            "0x1.172b83c7d517bp+0",
-            "0x1.306fe0a31b715p+0",
-            "0x1.4bfdad5362a27p+0",
-            "0x1.6a09e667f3bcdp+0",
-            "0x1.8ace5422aa0dbp+0",
-            "0x1.ae89f995ad3adp+0",
-            "0x1.d5818dcfba487p+0",
-        )
+        1.0,
+        1.0905077326652577,
+        1.189207115002721,
+        1.2968395546510096,
+        1.4142135623730951,
+        1.5422108254079407,
+        1.681792830507429,
+        1.8340080864093424,
     ]
 )
 # Values in flight: they stay in the L2 cache.
@@ -147,8 +144,7 @@ class Uniform(Codec):
         if not codes.size:
             return replace(self, lowest=0, coded_bytes=0), b""
         lowest = _lowest_of(int(codes.min()), int(codes.max()))
-        codes -= lowest
-        symbols = codes.clip(0, _SYMBOLS - 1).astype(np.uint8)
+        symbols = (codes.clip(lowest, lowest + _SYMBOLS - 1) - lowest).astype(np.uint8)
         streams = [rans.encode(symbols.reshape(-1))]
         if self.exponents is not None:
             streams.insert(0, rans.encode(self.exponents.view(np.uint8)))
@@ -238,6 +234,8 @@ def _blocks(
     source: np.ndarray, spacing: NDArray[np.float32], target: np.ndarray
 ) -> Iterator[tuple[np.ndarray, NDArray[np.float32], np.ndarray]]:
     """Some rows at a time of two arrays of equal size, and the spacing of their values."""
+    if not target.size:
+        return
     columns = target.shape[1] if spacing.ndim else 1
     source, target = source.reshape(-1, columns), target.reshape(-1, columns)
     by = np.broadcast_to(spacing, target.shape)
