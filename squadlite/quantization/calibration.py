@@ -4,9 +4,10 @@ What unlabelled text tells about a model: which words and places it uses, and wh
 Nothing here looks at an answer, so that a model is not fitted to the data a second time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,17 +19,24 @@ from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import count_pieces, read_corpus
-from squadlite.answering.windows import Batch, Window, batches_by_length, pad_batch
-from squadlite.answering.windows import split_into_windows
+from squadlite.answering.windows import (
+    Batch,
+    Window,
+    batches_by_length,
+    pad_batch,
+    split_into_windows,
+)
 from squadlite.errors import DatasetError
 from squadlite.model import ModelConfig, QuestionAnsweringModel, SketchedLinear
 
 Progress = Callable[[int, int], None]
 
-# Enough that the moments of 1,536 inputs are far from singular; twice as many windows change the
-# divergence of the rounded model by less than measuring it on other text does.
-NUM_WINDOWS = 512
+# Some fifty thousand tokens, for maps of one or two thousand inputs.
+NUM_WINDOWS = 256
 _BATCH_TOKENS = 4096
+
+WORDS = "embeddings.word.weight"
+POSITIONS = "embeddings.position.weight"
 
 
 @dataclass(frozen=True)
@@ -91,9 +99,11 @@ def read_calibration(
         if progress is not None:
             progress(done, len(texts))
 
-    counts = count_pieces(spec, texts, progress=report)
-    examples = [example for path in paths for example in load_squad(path)]
     tokenizer = Tokenizer(spec)
+    counts = count_pieces(spec, texts, progress=report)
+    # No text has them, and every window does.
+    counts[[tokenizer.cls_id, tokenizer.sep_id]] = len(texts)
+    examples = [example for path in paths for example in load_squad(path)]
     windows = _windows(spread(examples, num_windows), tokenizer, config)
     if not windows:
         raise DatasetError(f"{paths[0]}: found no context with words in it, expected one at least")
@@ -124,80 +134,108 @@ def _windows(
     ]
 
 
-def model_inputs(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The arrays of a batch as a model's `forward` takes them."""
-    return (
-        torch.from_numpy(batch.input_ids),
-        torch.from_numpy(batch.token_type_ids),
-        torch.from_numpy(batch.attention_mask),
-    )
-
-
-# Maps of a layer that are fed what another is.
-_FED_LIKE = {"attention.key": "attention.query", "attention.value": "attention.query"}
-
-
-def input_moments(
+def weight_moments(
     model: QuestionAnsweringModel,
     batches: Sequence[Batch],
     *,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, torch.Tensor]:
     """
-    Second moments of what each linear map of the layers is fed: the mean of x x^T over all tokens.
+    How much errors of weights matter: a matrix M for each matrix of weights.
 
-    An error E of a map's weights makes an error of its outputs whose mean square is the trace of
-    E M E^T, with M its moments.
+    An error E of a linear map's weights moves the map's output for an input x by E x, whose squared
+    length is on average the trace of E M E^T, where M is the mean of x x^T over tokens.
+
+    An error e of an embedding moves the sum of a token's vectors by e itself, whatever the token.
+    How far that moves the span distributions is, to second order, the mean of (g.e)^2, so that
+    there M is the mean of g g^T: g is the gradient of the logits in a random direction that has the
+    covariance of Fisher's information.
 
     Args:
-        model: in eval mode.
+        model: in eval mode, without gradients.
         batches: what it reads.
+        seed: of the directions.
         progress: called with (windows read, windows).
 
     Returns:
-        Name of each map's weights -> (inputs, inputs) float32. For a sketched map these are the
-        moments of the sketched inputs.
+        Name of each matrix of weights, but for token types -> (columns, columns) float32. The
+        columns of a sketched map are its sketched inputs.
+
+    Source: Frantar et al. 2022 (x x^T); Martens 2014 (Fisher's information and its sampling).
     """
+    sums: dict[str, torch.Tensor] = {}
+    mask = torch.empty(0, dtype=torch.bool)
+
+    def add(name: str, vectors: torch.Tensor) -> None:
+        sums[name] = sums.get(name, torch.zeros(())) + vectors.T @ vectors
+
+    def watch_inputs(name: str) -> Callable[..., None]:
+        return lambda module, inputs: add(name, inputs[0].detach()[mask])
+
+    def watch_gradients(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        output = output.detach().requires_grad_()
+        output.register_hook(lambda gradient: add(WORDS, gradient[mask]))
+        return output
+
     maps = {
         f"layers.{number}.{name}": layer.get_submodule(name)
         for number, layer in enumerate(model.stored_layers)
         for name in model.config.linear_shapes
     }
-    sums: dict[str, torch.Tensor] = {}
-    counts: dict[str, int] = {}
-    mask = torch.empty(0, dtype=torch.bool)
-
-    def keep(name: str) -> Callable[..., None]:
-        def hook(module: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
-            x = inputs[0][mask]  # (tokens, inputs)
-            sums[name] = sums.get(name, 0) + x.T @ x
-            counts[name] = counts.get(name, 0) + len(x)
-
-        return hook
-
-    own = [name for name in maps if name.split(".", 2)[2] not in _FED_LIKE]
-    hooks = [maps[name].register_forward_pre_hook(keep(name)) for name in own]
-    done, total = 0, sum(len(batch.windows) for batch in batches)
-    try:
-        with torch.inference_mode():
-            for batch in batches:
-                inputs = model_inputs(batch)
-                mask = inputs[2]
-                model(*inputs)
-                done += len(batch.windows)
-                if progress is not None:
-                    progress(done, total)
-    finally:
-        for handle in hooks:
-            handle.remove()
-    moments = {}
+    handles = [model.embeddings.word.register_forward_hook(watch_gradients)]
     for name, linear in maps.items():
-        layer, number, kind = name.split(".", 2)
-        fed = f"{layer}.{number}.{_FED_LIKE.get(kind, kind)}"
-        of_inputs = sums[fed] / counts[fed]
+        if _fed_like(name) == name:
+            handles.append(linear.register_forward_pre_hook(watch_inputs(name)))
+    generator = torch.Generator().manual_seed(seed)
+    num_windows, total = 0, sum(len(batch.windows) for batch in batches)
+    num_tokens = sum(int(batch.attention_mask.sum()) for batch in batches)
+    try:
+        for batch in batches:
+            mask = torch.from_numpy(batch.attention_mask)
+            logits = span_logits(model, batch)
+            direction = _fisher_direction(logits.detach(), generator)
+            torch.autograd.backward(logits, direction)
+            num_windows += len(batch.windows)
+            if progress is not None:
+                progress(num_windows, total)
+    finally:
+        for handle in handles:
+            handle.remove()
+    moments = dict.fromkeys((WORDS, POSITIONS), sums[WORDS] / num_tokens)
+    for name, linear in maps.items():
+        moment = sums[_fed_like(name)] / num_tokens
         if isinstance(linear, SketchedLinear):
-            sketch = linear.sketch
-            moments[f"{name}.sketched_weight"] = sketch @ of_inputs @ sketch.T
+            moments[f"{name}.sketched_weight"] = linear.sketch @ moment @ linear.sketch.T
         else:
-            moments[f"{name}.weight"] = of_inputs
+            moments[f"{name}.weight"] = moment
     return moments
+
+
+def _fed_like(name: str) -> str:
+    # A map of the same layer that has the same inputs, perhaps itself.
+    for other in ("attention.key", "attention.value"):
+        name = name.replace(other, "attention.query")
+    return name
+
+
+def span_logits(model: QuestionAnsweringModel, batch: Batch) -> torch.Tensor:
+    """(2, B, T): start and end logits of a batch's windows; -inf where no reader looks at them."""
+    places = torch.from_numpy(batch.context_mask).clone()
+    places[:, 0] = True  # [CLS], which stands for no answer
+    logits = torch.stack(
+        model(
+            torch.from_numpy(batch.input_ids),
+            torch.from_numpy(batch.token_type_ids),
+            torch.from_numpy(batch.attention_mask),
+        )
+    )
+    return logits.masked_fill(~places, -torch.inf)
+
+
+def _fisher_direction(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    # Of chances p the information in the logits is diag(p) - p p^T = L L^T with
+    # L = diag(r) - p r^T, r = sqrt(p); a random direction with that covariance is L times noise.
+    chances = logits.softmax(dim=2)
+    noise = chances.sqrt() * torch.randn(chances.shape, generator=generator)
+    return noise - chances * noise.sum(dim=2, keepdim=True)

@@ -1,6 +1,6 @@
 """How far a model's answers move when its weights do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from squadlite.answering.windows import Batch
 from squadlite.model import QuestionAnsweringModel
-from squadlite.quantization.calibration import model_inputs
+from squadlite.quantization.calibration import span_logits
 
 
 class SpanDivergence:
@@ -19,7 +19,7 @@ class SpanDivergence:
     them.
 
     Args:
-        model: in eval mode, as it was; its weights may change afterwards.
+        model: in eval mode, as it was.
         batches: what it reads.
     """
 
@@ -28,28 +28,32 @@ class SpanDivergence:
         self._num_windows = sum(len(batch.windows) for batch in batches)
         self._reference = [self._log_chances(batch) for batch in batches]
 
-    def __call__(self) -> float:
-        """Nats a window, start and end together, of the model as it is now."""
+    def of(self, changes: Mapping[str, NDArray[np.float32]]) -> float:
+        """
+        Nats a window, start and end together, with some tensors changed.
+
+        Args:
+            changes: name -> values; the model has its own again afterwards.
+        """
+        parameters = {name: self._model.get_parameter(name) for name in changes}
+        own = {name: parameter.data for name, parameter in parameters.items()}
+        try:
+            for name, parameter in parameters.items():
+                parameter.data = torch.from_numpy(changes[name])
+            return self._measure()
+        finally:
+            for name, parameter in parameters.items():
+                parameter.data = own[name]
+
+    def _measure(self) -> float:
         total = 0.0
         for batch, reference in zip(self._batches, self._reference, strict=True):
             moved = reference - self._log_chances(batch)
+            # Where no reader looks, both are -inf.
             total += float((reference.exp() * moved).nansum())
         return total / self._num_windows
 
-    def of_change(self, name: str, values: NDArray[np.float32]) -> float:
-        """Nats a window with one tensor changed; afterwards the model is as it was."""
-        parameter = self._model.get_parameter(name)
-        own = parameter.data
-        parameter.data = torch.from_numpy(values)
-        try:
-            return self()
-        finally:
-            parameter.data = own
-
     @torch.inference_mode()
     def _log_chances(self, batch: Batch) -> torch.Tensor:
-        # (2, B, T) float64; -inf where no span begins or ends.
-        places = torch.from_numpy(batch.context_mask).clone()
-        places[:, 0] = True
-        logits = torch.stack(self._model(*model_inputs(batch))).double()
-        return logits.masked_fill(~places, -torch.inf).log_softmax(dim=2)
+        # (2, B, T) float64; -inf where no reader looks.
+        return span_logits(self._model, batch).double().log_softmax(dim=2)
