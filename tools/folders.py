@@ -13,7 +13,7 @@ from typing import Any
 
 from squadlite.answering.metadata import METADATA_FILE
 from squadlite.answering.tokenizer_spec import TOKENIZER_FILES, TokenizerSpec
-from squadlite.convert import SKETCH_SEEDS_FILE, fit_to_vocab
+from squadlite.source import SKETCH_SEEDS_FILE, fit_to_vocab
 from squadlite.errors import CheckpointError
 from squadlite.families import FAMILIES
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint

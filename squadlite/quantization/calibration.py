@@ -28,6 +28,7 @@ from squadlite.answering.windows import (
 )
 from squadlite.errors import DatasetError
 from squadlite.model import ModelConfig, QuestionAnsweringModel, SketchedLinear
+from squadlite.tensors import WORD_EMBEDDINGS
 
 Progress = Callable[[int, int], None]
 
@@ -35,8 +36,7 @@ Progress = Callable[[int, int], None]
 NUM_WINDOWS = 256
 _BATCH_TOKENS = 4096
 
-WORDS = "embeddings.word.weight"
-POSITIONS = "embeddings.position.weight"
+POSITION_EMBEDDINGS = "embeddings.position.weight"
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,9 @@ def weight_moments(
 
     def watch_gradients(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
         output = output.detach().requires_grad_()
-        output.register_hook(lambda gradient: add(WORDS, gradient[mask]))
+        output.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: add(WORD_EMBEDDINGS, gradient[mask])
+        )
         return output
 
     maps = {
@@ -202,7 +204,9 @@ def weight_moments(
     finally:
         for handle in handles:
             handle.remove()
-    moments = dict.fromkeys((WORDS, POSITIONS), sums[WORDS] / num_tokens)
+    moments = dict.fromkeys(
+        (WORD_EMBEDDINGS, POSITION_EMBEDDINGS), sums[WORD_EMBEDDINGS] / num_tokens
+    )
     for name, linear in maps.items():
         moment = sums[_fed_like(name)] / num_tokens
         if isinstance(linear, SketchedLinear):

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from squadlite.container import Uniform
 from squadlite.model import Checkpoint
-from squadlite.quantization.calibration import POSITIONS, WORDS, CalibrationText
+from squadlite.quantization.calibration import POSITION_EMBEDDINGS, CalibrationText
 from squadlite.quantization.rounding import (
     ErrorFeedback,
     Floats,
     codec_within_range,
     row_exponents,
 )
+from squadlite.tensors import WORD_EMBEDDINGS
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def matrices_of(
         In the checkpoint's order; none whose values are all 0.
     """
     counts = {
-        WORDS: text.piece_counts,
-        POSITIONS: text.position_counts(checkpoint.config.max_position_embeddings),
+        WORD_EMBEDDINGS: text.piece_counts,
+        POSITION_EMBEDDINGS: text.position_counts(checkpoint.config.max_position_embeddings),
     }
     for name, tensor in checkpoint.tensors.items():
         if name not in moments or not tensor.any():

@@ -25,6 +25,8 @@ _CODES_REACHED = 240
 # Added to the moments' diagonal, as a share of its mean: directions that the calibration text
 # doesn't use are not free in other texts.
 _DAMPING = 0.01
+# Of how often a row is used, what its scale goes with.
+_USE_POWER = -0.2
 # Columns whose errors are handed on to the others together, by one product.
 _BLOCK = 128
 
@@ -35,8 +37,8 @@ def row_exponents(counts: NDArray[np.int64]) -> NDArray[np.int8]:
 
     The squared error of a text is the sum over rows of count * scale^2. Bits are spent best where
     all rows have an equal share in it, at scales in proportion to count^-1/2. How often a row will
-    be used in other texts is uncertain, and a rare word may be what a question is about, so the
-    power is half that.
+    be used in other texts is uncertain, and a rare word may be what a question is about: a smaller
+    power proved better.
 
     Args:
         counts: (rows,), how often each is used.
@@ -44,7 +46,7 @@ def row_exponents(counts: NDArray[np.int64]) -> NDArray[np.int8]:
     Returns:
         (rows,) int8; rows with the same count have the same.
     """
-    return _balanced((counts + 1.0) ** -0.25)
+    return _balanced(np.power(counts + 1.0, _USE_POWER))
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ class ErrorFeedback:
         # Of inputs that are always 0, any error is free.
         diagonal += _DAMPING * diagonal.mean().clamp(min=torch.finfo(torch.float32).tiny)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(moments))
-        return torch.linalg.cholesky(inverse, upper=True).float()
+        factor: torch.Tensor = torch.linalg.cholesky(inverse, upper=True)
+        return factor.float()
 
 
 def codec_within_range(codec: Uniform, weights: Floats) -> Uniform:
@@ -146,6 +149,6 @@ def codec_within_range(codec: Uniform, weights: Floats) -> Uniform:
     return replace(codec, exponents=exponents)
 
 
-def _balanced(ratios: NDArray[np.float64]) -> NDArray[np.int8]:
+def _balanced(ratios: NDArray[np.floating]) -> NDArray[np.int8]:
     # About a geometric mean of 1, so that a step means much the same whatever the scales.
     return nearest_exponents(ratios / np.exp(np.log(ratios).mean()))
