@@ -25,6 +25,7 @@ import io
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,8 @@ from squadlite.atomic import atomic_write
 from squadlite.bench.plot import require_matplotlib
 from squadlite.cli.output import output_file, print_json, print_table, progress_bar
 from squadlite.convert import convert
+from squadlite.quantization import MeasuredModel
+from squadlite.source import load_source
 from tools.command import existing_file, existing_folder, run
 from tools.paper import BASES, PAPER_BASE
 from tools.paper import rows as paper_rows
@@ -49,6 +52,7 @@ from tools.questions import load_questions
 RESULTS = Path(__file__).with_name("results") / "frontier.json"
 LINEAR_BITS = (3, 4, 5, 6, 8)
 TARGETS = (4.0, 5.0, 6.0, 7.0, 8.0, 8.5, 10.0, 11.0)
+TARGET = "target"
 MB = 1_000_000
 INCHES = (8.0, 5.5)
 
@@ -63,7 +67,7 @@ class Point:
     path: Path | None = None  # of a file that is there
 
 
-def points(calibration: Path, also: Sequence[Path]) -> Iterator[Point]:
+def points(also: Sequence[Path]) -> Iterator[Point]:
     """All that are measured."""
     for bits in LINEAR_BITS:
         settings: dict[str, Any] = {"bits": bits, "format_version": 1}
@@ -73,8 +77,7 @@ def points(calibration: Path, also: Sequence[Path]) -> Iterator[Point]:
             settings = {"bits": bits, "per": "group", "format_version": version}
             yield Point(technique, f"{bits} bit {technique}", settings)
     for megabytes in TARGETS:
-        settings = {"target_size": round(megabytes * MB), "calibration": calibration}
-        yield Point("target", f"target {megabytes:g} MB", settings)
+        yield Point(TARGET, f"target {megabytes:g} MB", {"target_size": round(megabytes * MB)})
     for path in also:
         yield Point("trained", f"trained, {path.stem}", path=path)
 
@@ -132,7 +135,11 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
 @click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
 @click.option("--data", type=existing_file, required=True, help="SQuAD 2.0 file to score on.")
 @click.option(
-    "--calibration", type=existing_file, required=True, help="Training data to choose by."
+    "--calibration",
+    type=existing_file,
+    required=True,
+    multiple=True,
+    help="Training data to choose by.",
 )
 @click.option("--books", type=existing_folder, help="Folder of NAME.epub.")
 @click.option("--questions", type=existing_folder, help="Folder of NAME.jsonl: questions of books.")
@@ -142,7 +149,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
 def main(
     checkpoint: Path,
     data: Path,
-    calibration: Path,
+    calibration: tuple[Path, ...],
     books: Path | None,
     questions: Path | None,
     also: tuple[Path, ...],
@@ -157,20 +164,35 @@ def main(
     inputs = {
         "checkpoint": digest(checkpoint),
         "data": digest(data),
-        "calibration": digest(calibration),
+        "calibration": [digest(path) for path in calibration],
         "books": questions is not None,
     }
     examples = load_squad(data)
     asked = load_questions(questions) if questions is not None else {}
-    by_name = {point.name: point for point in points(calibration, also)}
+    by_name = {point.name: point for point in points(also)}
+    source = load_source(checkpoint)
+
+    @cache
+    def measured() -> MeasuredModel:
+        with progress_bar("Calibrating") as progress:
+            return MeasuredModel.measure(
+                source.checkpoint, source.spec, calibration, progress=progress
+            )
 
     def measure(name: str) -> dict[str, Any]:
         point = by_name[name]
+        calibrated = measured() if point.technique == TARGET else None
         with tempfile.TemporaryDirectory() as folder:
             path = point.path or Path(folder) / "model.sqz"
             if point.path is None:
                 with progress_bar(f"Converting, {name}") as progress:
-                    convert(checkpoint, path, **point.settings, progress=progress)
+                    convert(
+                        checkpoint,
+                        path,
+                        **point.settings,
+                        calibration=calibrated,
+                        progress=progress,
+                    )
             reader = Reader.load(path)
             with progress_bar(name) as progress:
                 scores = evaluate(reader, examples, progress=progress).scores

@@ -1,7 +1,7 @@
 """
 What each conversion setting costs in bytes and in SQuAD 2.0 scores: tables 3 and 4 of the paper.
 
-    python -m benchmarks.size_accuracy ../shared/checkpoints/minilm-l6-squad2 \\
+    python -m benchmarks.size_accuracy squadlite/models/default.sqz \\
         --data ../shared/data/cs224n-dev-v2.0.json --corpus ../shared/data/train-mix-v2.0.json
 
 Converts the checkpoint once for each setting, evaluates the file that came of it on all of the data
@@ -22,7 +22,9 @@ from squadlite.answering.evaluate import evaluate
 from squadlite.answering.reader import Reader
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.cli.output import print_json, print_table, progress_bar
+from squadlite.config import COMPUTES, Compute
 from squadlite.convert import convert
+from squadlite.source import load_source
 from tools.command import run
 
 RESULTS = Path(__file__).with_name("results") / "size_accuracy.json"
@@ -65,17 +67,17 @@ def settings() -> Iterator[Setting]:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--corpus", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--compute", type=click.Choice(["f32", "bf16"]), default="bf16", show_default=True)
+@click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS)
 @click.option("--threads", type=int)
 def main(
     checkpoint: Path,
     data: Path,
     corpus: Path,
-    compute: Literal["f32", "bf16"],
+    compute: Compute,
     results: Path,
     threads: int | None,
 ) -> None:
@@ -103,12 +105,12 @@ def _measure(
     checkpoint: Path,
     corpus: Path,
     examples: list[SquadExample],
-    compute: Literal["f32", "bf16"],
+    compute: Compute,
     threads: int | None,
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, progress_bar(setting.name) as progress:
         if setting.bits is None:
-            model, size = checkpoint, (checkpoint / "model.safetensors").stat().st_size
+            model, size = checkpoint, _float32_bytes(checkpoint)
         else:
             model = Path(folder) / "model.sqz"
             size = _convert(checkpoint, model, corpus, setting, setting.bits)
@@ -117,10 +119,14 @@ def _measure(
     return {**asdict(setting), "bytes": size, **result.scores}
 
 
+def _float32_bytes(checkpoint: Path) -> int:
+    return sum(4 * tensor.numel() for tensor in load_source(checkpoint).checkpoint.tensors.values())
+
+
 def _convert(checkpoint: Path, output: Path, corpus: Path, setting: Setting, bits: int) -> int:
     pruned: dict[str, Any] = {}
     if setting.vocab_share < 1.0:
-        vocab_size = len((checkpoint / "vocab.txt").read_text(encoding="utf-8").splitlines())
+        vocab_size = len(load_source(checkpoint).spec.vocab)
         pruned = {"vocab_size": round(vocab_size * setting.vocab_share), "vocab_corpus": corpus}
     convert(checkpoint, output, bits=bits, per=setting.per, group_size=GROUP_SIZE, **pruned)
     return output.stat().st_size

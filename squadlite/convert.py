@@ -1,30 +1,28 @@
-"""A checkpoint folder becomes a .sqz file: quantized, and with a smaller vocabulary if asked."""
+"""A model becomes a .sqz file: quantized, and with a smaller vocabulary if asked."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from hashlib import file_digest
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
 
 from squadlite import __version__
-from squadlite.answering.metadata import METADATA_FILE, EmbeddingConfig, load_metadata
+from squadlite.answering.metadata import EmbeddingConfig
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
 from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, open_sqz, write_sqz
-from squadlite.errors import CheckpointError, CodecError
-from squadlite.model import Checkpoint, load_checkpoint
-from squadlite.model.checkpoint import CONFIG_FILE, find_weights
-from squadlite.tensors import WORD_EMBEDDINGS, Part, count_parts
+from squadlite.errors import CodecError, QuantizationError
+from squadlite.model import Checkpoint
+from squadlite.quantization import MeasuredModel, QuantizedModel, RoundedTensors, coded_bytes
+from squadlite.source import OWN_METADATA, Source, digest_of, keep_rows, load_source
+from squadlite.tensors import Part, count_parts, part_name
 
 Progress = Callable[[int, int], None]
+Calibration = MeasuredModel | Sequence[str | Path] | str | Path
 
-# In a checkpoint folder: tensor name -> the seed that the signs of this sketch were made from.
-SKETCH_SEEDS_FILE = "sketch_seeds.json"
-
-_OWN_METADATA = ("source", "recipe", "squadlite")
+_DEFAULT_BITS = 10
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,16 @@ class ConversionReport:
         path: the file.
         parts: in file order; the last one, "header and padding", is what no tensor takes.
         metadata: as the file holds it.
+        divergence: with calibration, of the span distributions from those before; in nats a window,
+            start and end together, measured over the calibration text.
+        divergences: with calibration, name of a part -> that of its tensors alone, estimated.
     """
 
     path: Path
     parts: tuple[Part, ...]
     metadata: dict[str, Any]
+    divergence: float | None = None
+    divergences: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def num_values(self) -> int:
@@ -54,12 +57,15 @@ class ConversionReport:
 
 
 def convert(
-    checkpoint_folder: str | Path,
+    checkpoint: str | Path,
     output: str | Path,
     *,
-    bits: int = 10,
+    bits: float | None = None,
     per: str = "tensor",
     group_size: int = 64,
+    target_size: int | None = None,
+    calibration: Calibration | None = None,
+    like: str | Path | None = None,
     vocab_size: int | None = None,
     vocab_corpus: str | Path | None = None,
     store_signs: bool = False,
@@ -68,77 +74,93 @@ def convert(
     progress: Progress | None = None,
 ) -> ConversionReport:
     """
-    Write the model and the tokenizer of a checkpoint folder to a .sqz file.
+    Write a model and its tokenizer to a .sqz file.
 
-    The same folder and settings give the same bytes, whenever and wherever that is; what DEFLATE
-    compresses in version 2 is only the same where Python is built with the same zlib.
+    The same source and settings give the same bytes, whenever and wherever that is; what DEFLATE
+    compresses in version 2 is only the same where Python is built with the same zlib, and what is
+    calibrated only where torch computes the same, as it does on one machine.
 
     Args:
-        checkpoint_folder: BERT or DistilBERT with a span head, in Hugging Face's layout.
+        checkpoint: BERT or DistilBERT with a span head, a folder in Hugging Face's layout; or a
+            .sqz file, whose values are taken as they are.
         output: the file to write or replace; its folder must exist.
-        bits: width of a quantized value, 1..16.
+        bits: width of a quantized value, 1..16; None: 10. With `calibration` what the codes of the
+            matrices take on average, and any number.
         per: "tensor": every tensor is quantized over one range, as in the paper. "row", "group":
             matrices have a range for each row or for each `group_size` values in one, which the
             encoder narrows where that lowers the error; norms, biases and the span head keep
             16 bits, or 32 where they need them. Sketches take one bit an entry in any case, or
-            none where the folder's sketch_seeds.json says what seed their signs come from.
+            none where it is known what seed their signs come from. Not looked at with
+            `calibration`.
         group_size: values in a group; not looked at unless `per` is "group".
+        target_size: bytes that the file may take, instead of `bits`; needs `calibration`.
+        calibration: SQuAD files like those that the model was trained on, or what was measured over
+            them for this checkpoint and vocabulary. Each matrix is then rounded with regard to what
+            it is fed, and as finely as the model's answers ask for, by which they move least for
+            the size. The answers in the files are not looked at.
+        like: a .sqz file of the same shape, instead of all these: each tensor is quantized as it is
+            there, by the same codec with the same steps. So a model that was trained at the weights
+            of that file (`tools.finetune --quantize-like`) is written without loss.
         vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
         vocab_corpus: the text, or SQuAD file, whose most frequent word pieces are kept.
         store_signs: store the signs of sketches also where a seed could stand for them.
         format_version: 2, or 1 for a larger file that older squadlites read too; both hold the
             same values. In 2 each tensor is compressed without loss where that makes it smaller.
+            With `calibration` only 2.
         metadata: facts to write into the file, such as "name", "licence" and "provenance". To
-            these come those of the folder's squadlite.json that aren't among them, the source with
-            its digests, the settings and the version of squadlite.
-        progress: called with (done, total): texts of the corpus, then tensors written.
+            these come those of the folder's squadlite.json, or of the file, that aren't among them,
+            the source with its digests, the settings and the version of squadlite.
+        progress: called with (done, total): texts of the corpus; texts of the calibration, windows
+            read, matrices measured; then tensors written.
 
     Raises:
         CheckpointError, TokenizerError: the folder can't be loaded.
-        DatasetError: the corpus can't be read.
+        FormatError: the .sqz file can't.
+        DatasetError: the corpus or the calibration text can't be read.
         CodecError: bad settings, or a tensor with NaN or infinity.
+        QuantizationError: a target that can't be reached; the message says the smallest that can.
         HeaderError: metadata that a header can't hold.
         ConfigError: metadata that break a rule of format_spec.md.
-        ValueError: `vocab_size` without `vocab_corpus` or the reverse, another format version,
+        ValueError: settings of which one needs the other or rules it out, another format version,
             or metadata with a name that the conversion itself writes.
         OSError: a file can't be read or written.
 
-    Source: Deng & Looi 2020, sections 3.4 (vocabulary), 3.5 (quantization) and 3.6 (sketches).
+    Source: Deng & Looi 2020, sections 3.4 (vocabulary), 3.5 (quantization) and 3.6 (sketches);
+    Frantar et al. 2022 (rounding with calibration).
     """
-    folder, output = Path(checkpoint_folder), Path(output)
-    if (vocab_size is None) != (vocab_corpus is None):
-        raise ValueError("vocab_size and vocab_corpus: found one alone, expected both or neither")
-    if format_version not in (1, 2):
-        raise ValueError(f"format_version: found {format_version!r}, expected 1 or 2")
-    quantization = Quantization(bits, per, group_size if per == "group" else None)
-    facts = _all_metadata(folder, metadata or {}, quantization, vocab_size, vocab_corpus)
-    spec = TokenizerSpec.from_folder(folder)
-    checkpoint = fit_to_vocab(folder, load_checkpoint(folder), spec)
+    _check_settings(vocab_size, vocab_corpus, format_version)
+    _check_budget(bits, target_size, calibration, format_version)
+    if like is not None and (bits, target_size, calibration, vocab_size) != (None,) * 4:
+        raise ValueError("like: found other settings beside it, expected it to stand for them")
+    source, output = load_source(Path(checkpoint)), Path(output)
+    settings: dict[str, Any]
+    quantization: Quantization | SameAs
+    if like is not None:
+        quantization = SameAs.read(Path(like))
+        settings = {"like": _named(Path(like))}
+    elif calibration is None:
+        quantization = Quantization(_whole(bits), per, group_size if per == "group" else None)
+        settings = quantization.to_dict()
+    else:
+        quantization = _BESIDE_MATRICES
+        settings = {"bits": bits} if target_size is None else {"target_size": target_size}
+        settings["calibration"] = [_named(path) for path in _files_of(calibration)]
+    if vocab_corpus is not None:
+        settings |= {"vocab_size": vocab_size, "vocab_corpus": _named(Path(vocab_corpus))}
+    facts = _all_metadata(source, metadata or {}, settings)
+    model, spec = source.checkpoint, source.spec
     if vocab_size is not None and vocab_corpus is not None:
-        checkpoint, spec = _prune(checkpoint, spec, vocab_size, Path(vocab_corpus), progress)
-
-    pieces = spec.to_tensors()
-    total = len(checkpoint.tensors) + len(pieces)
-    written: list[TensorInfo] = []
-    seeds = {} if store_signs else load_sketch_seeds(folder)
-
-    def count(info: TensorInfo) -> None:
-        written.append(info)
-        if progress is not None:
-            progress(len(written), total)
-
-    tensors = _encoded(checkpoint, pieces, quantization, seeds)
-    if format_version > 1:
-        tensors = ((name, values, codec.compressed()) for name, values, codec in tensors)
-    write_sqz(
-        output,
-        model=checkpoint.config.to_dict(),
-        tokenizer=spec.to_header(),
-        metadata=facts,
-        tensors=tensors,
-        progress=count,
-    )
-    return ConversionReport(output, count_parts(written, output.stat().st_size), facts)
+        model, spec = _prune(model, spec, vocab_size, Path(vocab_corpus), progress)
+    seeds = {} if store_signs else source.seeds
+    file = _File(model, spec, facts, quantization, seeds, format_version)
+    if calibration is None:
+        return _report(output, file.write(output, {}, progress), facts)
+    _check_finite(model)
+    if not isinstance(calibration, MeasuredModel):
+        files = _files_of(calibration)
+        calibration = MeasuredModel.measure(model, spec, files, progress=progress)
+    quantized = _quantize(calibration, bits, target_size, file)
+    return _report(output, file.write(output, quantized.tensors, progress), facts, quantized)
 
 
 @dataclass(frozen=True)
@@ -167,6 +189,11 @@ class Quantization:
             return Linear(self.bits, per=self.per, group_size=self.group_size, search_range=True)
         fits_half = np.abs(values).max() <= np.finfo(np.float16).max
         return Raw("f16" if fits_half else "f32")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its settings, for a file's metadata."""
+        settings = {"bits": self.bits, "per": self.per, "group_size": self.group_size}
+        return {name: value for name, value in settings.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -206,60 +233,159 @@ class SameAs:
         return self.codecs[name]
 
 
-def _encoded(
-    checkpoint: Checkpoint,
-    pieces: dict[str, np.ndarray],
-    quantization: Quantization,
-    seeds: Mapping[str, int],
-) -> Iterator[tuple[str, np.ndarray, Codec]]:
-    for name, tensor in checkpoint.tensors.items():
-        values = tensor.numpy()
-        codec = Rademacher(seeds[name]) if name in seeds else quantization.codec(name, values)
-        yield name, values, codec
-    for name, values in pieces.items():
-        yield name, values, Raw(f"u{8 * values.itemsize}")
+# Of what calibration doesn't round, which is next to nothing of a model.
+_BESIDE_MATRICES = Quantization(8, "row", None)
 
 
-def load_sketch_seeds(folder: Path) -> dict[str, int]:
+@dataclass(frozen=True)
+class _File:
     """
-    Read from what seeds the sketches of a checkpoint folder come; without the file, from none.
-
-    Raises:
-        CheckpointError: the file isn't an object of whole numbers.
-        OSError: it can't be read.
-    """
-    path = folder / SKETCH_SEEDS_FILE
-    if not path.is_file():
-        return {}
-    try:
-        seeds = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: found no JSON ({error}), expected an object") from error
-    if not isinstance(seeds, dict) or not all(type(seed) is int for seed in seeds.values()):
-        raise CheckpointError(f"{path}: expected an object of whole numbers")
-    return seeds
-
-
-def fit_to_vocab(folder: Path, checkpoint: Checkpoint, spec: TokenizerSpec) -> Checkpoint:
-    """
-    Drop the word embeddings that no piece of the vocabulary has.
+    A .sqz file to be written, but for the tensors that calibration rounds.
 
     Args:
-        folder: where both come from, for the error.
-        checkpoint: a model, perhaps with more word embeddings than pieces.
-        spec: its tokenizer.
-
-    Raises:
-        CheckpointError: more pieces than word embeddings.
+        quantization: of all other tensors.
+        seeds: tensor name -> the seed that the signs of this sketch were made from.
     """
-    rows, num_pieces = checkpoint.config.vocab_size, len(spec.vocab)
-    if rows < num_pieces:
-        raise CheckpointError(
-            f"{folder}: found {num_pieces} word pieces, expected at most {rows}, "
-            "as many as there are word embeddings"
+
+    checkpoint: Checkpoint
+    spec: TokenizerSpec
+    metadata: Mapping[str, Any]
+    quantization: Quantization | SameAs
+    seeds: Mapping[str, int]
+    format_version: int
+
+    def write(
+        self, path: Path, rounded: RoundedTensors, progress: Progress | None = None
+    ) -> list[TensorInfo]:
+        """Write it with these tensors rounded; progress is called with (tensors written, all)."""
+        pieces = self.spec.to_tensors()
+        total, done = len(self.checkpoint.tensors) + len(pieces), 0
+
+        def count(info: TensorInfo) -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
+        tensors = self._encoded(rounded, pieces)
+        if self.format_version > 1:
+            tensors = ((name, values, codec.compressed()) for name, values, codec in tensors)
+        return write_sqz(
+            path,
+            model=self.checkpoint.config.to_dict(),
+            tokenizer=self.spec.to_header(),
+            metadata=self.metadata,
+            tensors=tensors,
+            progress=count,
         )
-    # Some checkpoints pad their embeddings to a round number; no text ever reaches those rows.
-    return keep_rows(checkpoint, list(range(num_pieces))) if rows > num_pieces else checkpoint
+
+    def size(self, rounded: RoundedTensors) -> int:
+        """How many bytes it takes with these tensors rounded."""
+        with TemporaryDirectory() as folder:
+            trial = Path(folder) / "trial.sqz"
+            self.write(trial, rounded)
+            return trial.stat().st_size
+
+    def _encoded(
+        self, rounded: RoundedTensors, pieces: Mapping[str, np.ndarray]
+    ) -> Iterator[tuple[str, np.ndarray, Codec]]:
+        for name, tensor in self.checkpoint.tensors.items():
+            values = tensor.numpy()
+            if name in rounded:
+                yield name, *rounded[name]
+            elif name in self.seeds:
+                yield name, values, Rademacher(self.seeds[name])
+            else:
+                yield name, values, self.quantization.codec(name, values)
+        for name, values in pieces.items():
+            yield name, values, Raw(f"u{8 * values.itemsize}")
+
+
+def _quantize(
+    measured: MeasuredModel, bits: float | None, target_size: int | None, file: _File
+) -> QuantizedModel:
+    if target_size is not None:
+        quantized = measured.quantized(target_size, file.size)
+        if quantized.size > target_size:
+            raise QuantizationError(
+                f"target size: found {target_size} bytes, expected at least {quantized.size}, "
+                "which this model takes at its coarsest"
+            )
+        return quantized
+    assert bits is not None  # one of the two is given
+    quantized = measured.quantized(int(bits * measured.num_values / 8), coded_bytes)
+    least = 8 * quantized.size / measured.num_values
+    if least > bits:
+        raise QuantizationError(
+            f"bits: found {bits} a value, expected at least {least:.2f}, "
+            "which this model takes at its coarsest"
+        )
+    return quantized
+
+
+def _report(
+    path: Path,
+    written: list[TensorInfo],
+    metadata: dict[str, Any],
+    quantized: QuantizedModel | None = None,
+) -> ConversionReport:
+    parts = count_parts(written, path.stat().st_size)
+    if quantized is None:
+        return ConversionReport(path, parts, metadata)
+    divergences: dict[str, float] = {}
+    for name, divergence in quantized.divergences.items():
+        part = part_name(name)
+        divergences[part] = divergences.get(part, 0.0) + divergence
+    return ConversionReport(path, parts, metadata, quantized.divergence, divergences)
+
+
+def _check_settings(vocab_size: object, vocab_corpus: object, format_version: object) -> None:
+    if (vocab_size is None) != (vocab_corpus is None):
+        raise ValueError("vocab_size and vocab_corpus: found one alone, expected both or neither")
+    if format_version not in (1, 2):
+        raise ValueError(f"format_version: found {format_version!r}, expected 1 or 2")
+
+
+def _check_budget(
+    bits: float | None,
+    target_size: int | None,
+    calibration: Calibration | None,
+    format_version: int,
+) -> None:
+    if calibration is None:
+        if target_size is not None:
+            raise ValueError("target_size: found no calibration, which it needs")
+        return
+    if format_version == 1:
+        raise ValueError("calibration: found format_version 1, expected 2")
+    if (bits is None) == (target_size is None):
+        found = "neither" if bits is None else "both"
+        raise ValueError(f"calibration: found {found} of bits and target_size, expected one")
+    for name, value in (("bits", bits), ("target_size", target_size)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}: found {value}, expected more than 0")
+
+
+def _whole(bits: float | None) -> int:
+    if bits is None:
+        return _DEFAULT_BITS
+    if bits != int(bits):
+        raise CodecError(f"bits: found {bits}, expected a whole number without calibration")
+    return int(bits)
+
+
+def _check_finite(checkpoint: Checkpoint) -> None:
+    for name, tensor in checkpoint.tensors.items():
+        if not tensor.isfinite().all():
+            raise CodecError(f"tensor {name!r}: found NaN or infinity, expected finite values")
+
+
+def _files_of(calibration: Calibration) -> list[Path]:
+    if isinstance(calibration, MeasuredModel):
+        return list(calibration.files)
+    if isinstance(calibration, str | Path):
+        return [Path(calibration)]
+    return [Path(path) for path in calibration]
 
 
 def _prune(
@@ -279,51 +405,22 @@ def _prune(
     return keep_rows(checkpoint, kept_ids), spec.keep(kept_ids)
 
 
-def keep_rows(checkpoint: Checkpoint, kept_ids: list[int]) -> Checkpoint:
-    """The same model with the word embeddings `kept_ids` alone, in that order."""
-    words = checkpoint.tensors[WORD_EMBEDDINGS][kept_ids]
-    config = replace(checkpoint.config, vocab_size=len(kept_ids))
-    return Checkpoint(config, checkpoint.tensors | {WORD_EMBEDDINGS: words})
-
-
 def _all_metadata(
-    folder: Path,
-    metadata: Mapping[str, Any],
-    quantization: Quantization,
-    vocab_size: int | None,
-    vocab_corpus: str | Path | None,
+    source: Source, metadata: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    of_folder = load_metadata(folder)
-    for name in _OWN_METADATA:
+    for name in OWN_METADATA:
         if name in metadata:
             raise ValueError(f"metadata: {name!r} is written by the conversion itself")
-        if name in of_folder:
-            raise CheckpointError(
-                f"{folder / METADATA_FILE}: {name!r} is written by the conversion itself"
-            )
-    recipe: dict[str, Any] = {"bits": quantization.bits, "per": quantization.per}
-    if quantization.group_size is not None:
-        recipe["group_size"] = quantization.group_size
-    if vocab_corpus is not None:
-        path = Path(vocab_corpus)
-        recipe["vocab_size"] = vocab_size
-        recipe["vocab_corpus"] = {"name": path.name, "sha256": _digest(path)}
-    vocab = folder / "vocab.txt"
-    sources = [folder / CONFIG_FILE, find_weights(folder)]
-    sources.append(vocab if vocab.is_file() else folder / "tokenizer.json")
-    name = folder.resolve().name
     facts = {
-        "name": name,
-        **of_folder,
+        **source.metadata,
         **metadata,
-        "source": {"name": name, "sha256": {path.name: _digest(path) for path in sources}},
-        "recipe": recipe,
+        "source": dict(source.origin),
+        "recipe": dict(settings),
         "squadlite": __version__,
     }
     EmbeddingConfig.from_metadata(facts)  # no file is written that no reader would take
     return facts
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+def _named(path: Path) -> dict[str, str]:
+    return {"name": path.name, "sha256": digest_of(path)}

@@ -12,6 +12,7 @@ Every error that squadlite raises on purpose.
     │   └── DigestError         bytes that don't match their digest
     ├── ConfigError             a model configuration that no model can have
     ├── CheckpointError         a checkpoint folder that can't be loaded
+    ├── QuantizationError       a size that a model can't be rounded to
     ├── ComputeError            numbers that a model can't be computed in here
     ├── TokenizerError          a vocabulary that can't tokenize
     ├── DatasetError            a SQuAD or question file that doesn't hold what it should
@@ -73,6 +74,10 @@ class ConfigError(SquadliteError):
 
 class CheckpointError(SquadliteError):
     """A checkpoint folder that can't be loaded."""
+
+
+class QuantizationError(SquadliteError):
+    """A size that a model can't be rounded to."""
 
 
 class ComputeError(SquadliteError):

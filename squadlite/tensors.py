@@ -98,7 +98,7 @@ def count_parts(tensors: Iterable[TensorInfo], file_bytes: int) -> tuple[Part, .
     """
     parts: dict[str, Part] = {}
     for tensor in tensors:
-        name = _part_name(tensor.name)
+        name = part_name(tensor.name)
         part = parts.get(name, Part(name, 0, 0))
         num_values = part.num_values + math.prod(tensor.shape)
         parts[name] = Part(name, num_values, part.n_bytes + tensor.n_bytes)
@@ -106,7 +106,8 @@ def count_parts(tensors: Iterable[TensorInfo], file_bytes: int) -> tuple[Part, .
     return (*parts.values(), Part("header and padding", 0, rest))
 
 
-def _part_name(tensor: str) -> str:
+def part_name(tensor: str) -> str:
+    """The part of a model that a tensor of this name belongs to."""
     if tensor == WORD_EMBEDDINGS:
         return "word embeddings"
     first, second, *rest = tensor.split(".")

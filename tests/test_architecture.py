@@ -33,7 +33,9 @@ MAY_IMPORT = {
     "interface": {"answering", "asking", "library", "models"},
     "server": {"answering", "asking", "cores", "library"},
     "pipelines": {"answering", "config", "models"},
-    "convert": {"answering", "container", "model", "tensors"},
+    "source": {"answering", "container", "model", "tensors"},
+    "quantization": {"answering", "container", "model", "tensors"},
+    "convert": {"answering", "container", "model", "quantization", "source", "tensors"},
     "diff": {"answering", "config", "container", "tensors"},
     "export": {"answering", "config", "container", "families", "tensors"},
     "bench": {
@@ -46,7 +48,7 @@ MAY_IMPORT = {
     },
 }  # fmt: skip
 OPEN_TO_ALL = {"atomic", "closing", "errors"}
-ROOMS_WITH_TORCH = {"bench", "model"}
+ROOMS_WITH_TORCH = {"bench", "model", "quantization"}
 
 
 def imported_modules(path: Path) -> set[str]:

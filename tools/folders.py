@@ -13,11 +13,11 @@ from typing import Any
 
 from squadlite.answering.metadata import METADATA_FILE
 from squadlite.answering.tokenizer_spec import TOKENIZER_FILES, TokenizerSpec
-from squadlite.convert import SKETCH_SEEDS_FILE, fit_to_vocab
 from squadlite.errors import CheckpointError
 from squadlite.families import FAMILIES
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
+from squadlite.source import SKETCH_SEEDS_FILE, fit_to_vocab
 
 # A stage hands these on as they are, unless it changes something in them.
 HANDED_ON = (*TOKENIZER_FILES, SKETCH_SEEDS_FILE, METADATA_FILE)

@@ -17,7 +17,7 @@ import click
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
-from squadlite.convert import keep_rows
+from squadlite.source import keep_rows
 from tools.command import checkpoint_argument, existing_file, output_argument, run
 from tools.folders import digest_file, load_input, write_json, write_output
 

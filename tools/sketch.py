@@ -29,9 +29,9 @@ from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import Progress, existing_file, progress_bar
 from squadlite.container import seeded_signs, sketch_matrix
-from squadlite.convert import SKETCH_SEEDS_FILE, load_sketch_seeds
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, model_from_checkpoint, tensor_shapes
+from squadlite.source import SKETCH_SEEDS_FILE, load_sketch_seeds
 from tools.command import checkpoint_argument, output_argument, run
 from tools.data import TrainingBatch, alone, epoch_batches, group_passes, make_features
 from tools.folders import StageInput, digest_file, load_input, write_json, write_output

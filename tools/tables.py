@@ -24,9 +24,9 @@ import click
 from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec
 from squadlite.cli.output import print_json, print_table
 from squadlite.container import Codec, Linear, Rademacher, Raw, open_sqz, write_sqz
-from squadlite.convert import keep_rows
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, ModelConfig, load_checkpoint
+from squadlite.source import keep_rows
 from tools.command import existing_file, run
 from tools.paper import BASES, Row, Variant, rows
 from tools.random_model import random_checkpoint

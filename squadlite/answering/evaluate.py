@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from squadlite.answering.metrics import squad_scores
 from squadlite.answering.squad import SquadExample
 
 if TYPE_CHECKING:
     from squadlite.answering.reader import Reader
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def evaluate(
     return EvaluationResult(scores, predictions, best_spans, diffs, threshold)
 
 
-def spread(examples: Sequence[SquadExample], limit: int | None) -> Sequence[SquadExample]:
-    """At most `limit` examples, evenly spread over all of them and in order; None: all."""
-    if limit is None or limit >= len(examples):
-        return examples
+def spread(items: Sequence[Item], limit: int | None) -> Sequence[Item]:
+    """At most `limit` items, evenly spread over all of them and in order; None: all."""
+    if limit is None or limit >= len(items):
+        return items
     if limit < 1:
         raise ValueError(f"limit is {limit}, expected at least 1")
-    return [examples[i * len(examples) // limit] for i in range(limit)]
+    return [items[i * len(items) // limit] for i in range(limit)]

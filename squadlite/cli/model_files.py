@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from squadlite.cli.output import (
+    BYTES,
     existing_file,
     existing_path,
     format_bytes,
@@ -22,6 +23,7 @@ from squadlite.cli.output import (
 
 if TYPE_CHECKING:
     from squadlite.container import TensorInfo
+    from squadlite.convert import ConversionReport
 
 
 @click.command()
@@ -29,10 +31,8 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=output_file, required=True, help="The .sqz file to write.")
 @click.option(
     "--bits",
-    type=click.IntRange(1, 16),
-    default=10,
-    show_default=True,
-    help="Bits of a quantized value.",
+    type=click.FloatRange(min=0, min_open=True, max=16),
+    help="Bits of a quantized value, with --calibration on average.  [default: 10]",
 )
 @click.option(
     "--per",
@@ -47,6 +47,25 @@ if TYPE_CHECKING:
     default=64,
     show_default=True,
     help="Values in a group, with --per group.",
+)
+@click.option(
+    "--calibration",
+    "calibration",
+    type=existing_file,
+    multiple=True,
+    help="A SQuAD file like those that the model was trained on, whose answers are not looked at; "
+    "may be given several times. Each matrix is rounded with regard to what it is fed, and as "
+    "finely as the model's answers ask for.",
+)
+@click.option(
+    "--target-size",
+    type=BYTES,
+    help="How large the file may be, such as 8MB, instead of --bits; needs --calibration.",
+)
+@click.option(
+    "--like",
+    type=existing_file,
+    help="A .sqz file of the same shape: quantize each tensor as it is there, instead of --bits.",
 )
 @click.option(
     "--vocab-size",
@@ -75,9 +94,12 @@ if TYPE_CHECKING:
 def convert(
     checkpoint: Path,
     output: Path,
-    bits: int,
+    bits: float | None,
     per: str,
     group_size: int,
+    calibration: tuple[Path, ...],
+    target_size: int | None,
+    like: Path | None,
     vocab_size: int | None,
     vocab_corpus: Path | None,
     format_version: str,
@@ -87,16 +109,25 @@ def convert(
     """
     Convert CHECKPOINT, a Hugging Face folder of a BERT or DistilBERT question-answering model, to a
     .sqz file. What a squadlite.json in the folder says of the model's use (format_spec.md) goes
-    into the file's metadata.
+    into the file's metadata. CHECKPOINT may also be a .sqz file, whose values are rounded anew.
+
+    With --calibration the table says what rounding costs: KL is how far the model's distributions
+    of start and end move, in nats a window of that text, and each part's share of it.
 
     \b
     Examples:
       squadlite convert checkpoint -o model.sqz --bits 10
       squadlite convert checkpoint -o small.sqz --bits 5 --per group \\
           --vocab-size 15000 --vocab-corpus corpus.txt
+      squadlite convert checkpoint -o best.sqz --target-size 8MB --calibration train.json
     """
     if (vocab_size is None) != (vocab_corpus is None):
         raise click.UsageError("--vocab-size and --vocab-corpus go together.")
+    if like is not None and (bits or calibration or target_size or vocab_size):
+        raise click.UsageError(
+            "--like stands for --bits, --calibration, --target-size and --vocab-size."
+        )
+    _check_budget(bits, calibration, target_size, format_version)
 
     from squadlite.convert import convert as convert_checkpoint
 
@@ -107,6 +138,9 @@ def convert(
             bits=bits,
             per=per,
             group_size=group_size,
+            target_size=target_size,
+            calibration=calibration or None,
+            like=like,
             vocab_size=vocab_size,
             vocab_corpus=vocab_corpus,
             format_version=int(format_version),
@@ -120,22 +154,53 @@ def convert(
                 "n_bytes": report.n_bytes,
                 "num_values": report.num_values,
                 "parts": [asdict(part) for part in report.parts],
+                "divergence": report.divergence,
+                "divergences": dict(report.divergences),
                 "metadata": report.metadata,
             }
         )
         return
-    rows = [
-        [
-            part.name,
-            f"{part.num_values:,}",
-            f"{part.n_bytes:,}",
-            f"{part.n_bytes / report.n_bytes:.1%}",
-        ]
-        for part in report.parts
-    ]
-    rows.append(["total", f"{report.num_values:,}", f"{report.n_bytes:,}", "100.0%"])
-    print_table(["Part", "Values", "Bytes", "Share"], rows)
+    headings, rows = _cost_table(report)
+    print_table(headings, rows)
+    if report.divergence is not None:
+        click.echo(f"\nKL {report.divergence:.4f} nats a window of the calibration text.")
     click.echo(f"\nWrote {output}, {format_bytes(report.n_bytes)}.")
+
+
+def _check_budget(
+    bits: float | None, calibration: tuple[Path, ...], target_size: int | None, format_version: str
+) -> None:
+    if not calibration:
+        if target_size is not None:
+            raise click.UsageError("--target-size needs --calibration.")
+        if bits is not None and bits != int(bits):
+            raise click.UsageError("--bits must be a whole number without --calibration.")
+        return
+    if (bits is None) == (target_size is None):
+        raise click.UsageError("--calibration needs one of --target-size and --bits.")
+    if format_version == "1":
+        raise click.UsageError("--calibration needs --format 2.")
+
+
+def _cost_table(report: "ConversionReport") -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: what each part costs, with calibration in divergence too."""
+    headings = ["Part", "Values", "Bytes", "Share"]
+    rows = [
+        [name, f"{num_values:,}", f"{n_bytes:,}", f"{n_bytes / report.n_bytes:.1%}"]
+        for name, num_values, n_bytes in (
+            *((part.name, part.num_values, part.n_bytes) for part in report.parts),
+            ("total", report.num_values, report.n_bytes),
+        )
+    ]
+    if report.divergence is None:
+        return headings, rows
+    total = sum(report.divergences.values())
+    for part, row in zip(report.parts, rows, strict=False):
+        bits = f"{8 * part.n_bytes / part.num_values:.2f}" if part.num_values else "-"
+        share = report.divergences.get(part.name, 0.0) / total if total else 0.0
+        row += [bits, f"{share:.1%}"]
+    rows[-1] += [f"{8 * report.n_bytes / report.num_values:.2f}", "100.0%"]
+    return [*headings, "Bits a value", "KL"], rows
 
 
 def _load_metadata(path: Path) -> dict[str, Any]:

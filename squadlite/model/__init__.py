@@ -5,6 +5,7 @@ from squadlite.model.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from squadlite.model.compute import prepare
 from squadlite.model.encoder import Attend, PaddedAttention, QuestionAnsweringModel
 from squadlite.model.load import (
+    checkpoint_from_sqz,
     load_model,
     model_from_arrays,
     model_from_checkpoint,
@@ -25,6 +26,7 @@ __all__ = [
     "QuestionAnsweringModel",
     "SketchedLinear",
     "TorchScorer",
+    "checkpoint_from_sqz",
     "load_checkpoint",
     "load_model",
     "model_from_arrays",

@@ -49,13 +49,28 @@ def model_from_sqz(file: SqzFile) -> QuestionAnsweringModel:
         TensorError: a tensor of the model is missing, unknown or of the wrong shape.
         DigestError, CodecError: a tensor's bytes are damaged.
     """
+    return model_from_checkpoint(checkpoint_from_sqz(file))
+
+
+def checkpoint_from_sqz(file: SqzFile) -> Checkpoint:
+    """
+    Decode the tensors of the model in an open .sqz file.
+
+    Raises:
+        HeaderError, TensorError, DigestError, CodecError: as for `model_from_sqz`.
+    """
     config = read_config(file)
-    return model_from_arrays(config, StoredTensors(file, config))
+    return _checkpoint_from_arrays(config, StoredTensors(file, config))
 
 
 def model_from_arrays(
     config: ModelConfig, arrays: Mapping[str, NDArray[np.float32]]
 ) -> QuestionAnsweringModel:
     """Make a model around arrays, as `tensor_shapes` lists them; eval mode, no gradients."""
-    tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
-    return model_from_checkpoint(Checkpoint(config, tensors))
+    return model_from_checkpoint(_checkpoint_from_arrays(config, arrays))
+
+
+def _checkpoint_from_arrays(
+    config: ModelConfig, arrays: Mapping[str, NDArray[np.float32]]
+) -> Checkpoint:
+    return Checkpoint(config, {name: torch.from_numpy(values) for name, values in arrays.items()})

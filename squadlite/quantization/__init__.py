@@ -1,0 +1,21 @@
+"""
+Quantization by measurement: a model's weights rounded so that its answers move least for a size.
+
+    read_calibration   text -> windows, and how often each word is used
+    weight_moments     windows -> what errors of each matrix cost
+    Matrix             a matrix, its scales and how its errors are made good; any step -> values
+    SpanDivergence     how far the model's answers move
+    find_steps         each matrix's step, under a budget
+    MeasuredModel      all of that, ready to be rounded to any size
+
+Source: Frantar et al. 2022 (GPTQ); format_spec.md, "uniform".
+"""
+
+from squadlite.quantization.measured import (
+    MeasuredModel,
+    QuantizedModel,
+    RoundedTensors,
+    coded_bytes,
+)
+
+__all__ = ["MeasuredModel", "QuantizedModel", "RoundedTensors", "coded_bytes"]

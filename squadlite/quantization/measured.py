@@ -1,0 +1,148 @@
+"""A model whose matrices have been measured, so that it can be rounded to any size."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.container import Uniform
+from squadlite.model import Checkpoint, model_from_checkpoint
+from squadlite.quantization.allocation import Sensitivity, find_steps
+from squadlite.quantization.calibration import (
+    NUM_WINDOWS,
+    Progress,
+    read_calibration,
+    weight_moments,
+)
+from squadlite.quantization.divergence import SpanDivergence
+from squadlite.quantization.matrix import Matrix, matrices_of
+from squadlite.quantization.rounding import Floats
+
+# Of the calibration text, what divergences are measured over.
+NUM_MEASURED_WINDOWS = 64
+# Where a matrix's sensitivity is measured, in deviations: about two and a half bits a value.
+_MEASURED_STEP = 0.7
+
+RoundedTensors = Mapping[str, tuple[Floats, Uniform]]
+
+
+@dataclass(frozen=True)
+class QuantizedModel:
+    """
+    Weights as a file will hold them.
+
+    Args:
+        tensors: name -> values and codec, of the matrices that make up the model's size; its other
+            tensors are not among them.
+        divergences: of each of these alone, estimated, in nats a window.
+        divergence: of all together, measured over windows of the calibration text.
+        size: in bytes, as they were asked to be counted.
+    """
+
+    tensors: RoundedTensors
+    divergences: Mapping[str, float]
+    divergence: float
+    size: int
+
+
+class MeasuredModel:
+    """
+    A model with what rounding each of its matrices does to its answers.
+
+    Args:
+        matrices: those that make up its size.
+        divergence: of the model's answers from what they were.
+        files: what the text was read from.
+        progress: called with (matrices measured, matrices).
+    """
+
+    def __init__(
+        self,
+        matrices: Sequence[Matrix],
+        divergence: SpanDivergence,
+        *,
+        files: Sequence[Path],
+        progress: Progress | None = None,
+    ) -> None:
+        self._matrices = {matrix.name: matrix for matrix in matrices}
+        self._divergence = divergence
+        self.files = tuple(files)
+        self._sensitivities: dict[str, Sensitivity] = {}
+        for matrix in matrices:
+            self._sensitivities[matrix.name] = self._measure(matrix)
+            if progress is not None:
+                progress(len(self._sensitivities), len(matrices))
+
+    @classmethod
+    def measure(
+        cls,
+        checkpoint: Checkpoint,
+        spec: TokenizerSpec,
+        calibration: Sequence[Path],
+        *,
+        num_windows: int = NUM_WINDOWS,
+        progress: Progress | None = None,
+    ) -> Self:
+        """
+        Measure a model over text.
+
+        Args:
+            checkpoint: the model; its tensors may not change as long as this is used.
+            spec: its tokenizer.
+            calibration: SQuAD files; their answers are not looked at.
+            num_windows: of the text, to read at most.
+            progress: called with (done, total): texts counted, windows read, matrices measured.
+
+        Raises:
+            DatasetError: a file that is none, or without a word of context.
+            OSError: a file can't be read.
+        """
+        model = model_from_checkpoint(checkpoint)
+        text = read_calibration(
+            calibration, spec, checkpoint.config, num_windows=num_windows, progress=progress
+        )
+        moments = weight_moments(model, text.batches, progress=progress)
+        matrices = list(matrices_of(checkpoint, text, moments))
+        divergence = SpanDivergence(model, text.part(NUM_MEASURED_WINDOWS))
+        return cls(matrices, divergence, files=calibration, progress=progress)
+
+    @property
+    def num_values(self) -> int:
+        """In all matrices."""
+        return sum(matrix.weights.size for matrix in self._matrices.values())
+
+    def quantized(self, target: int, size_of: Callable[[RoundedTensors], int]) -> QuantizedModel:
+        """
+        Round the matrices so that the answers move least for a size.
+
+        Args:
+            target: bytes at most, as `size_of` counts them.
+            size_of: how many bytes there are with some rounded tensors.
+
+        Returns:
+            The model as close below the target as a few tries get; above it, at the coarsest steps,
+            where the target can't be reached.
+        """
+
+        def rounded(steps: Mapping[str, float]) -> RoundedTensors:
+            return {name: of.rounded(steps[name]) for name, of in self._matrices.items()}
+
+        steps, size = find_steps(self._sensitivities, target, lambda steps: size_of(rounded(steps)))
+        tensors = rounded(steps)
+        return QuantizedModel(
+            tensors,
+            {name: of.divergence_at(steps[name]) for name, of in self._sensitivities.items()},
+            self._divergence.of({name: values for name, (values, _) in tensors.items()}),
+            size,
+        )
+
+    def _measure(self, matrix: Matrix) -> Sensitivity:
+        values, _ = matrix.rounded(_MEASURED_STEP * matrix.deviation)
+        measured = self._divergence.of({matrix.name: values})
+        return Sensitivity(matrix.weights.size, matrix.deviation, measured / _MEASURED_STEP**2)
+
+
+def coded_bytes(tensors: RoundedTensors) -> int:
+    """What some rounded tensors take in a file, without header and padding."""
+    return sum(len(codec.encode(values)) for values, codec in tensors.values())
