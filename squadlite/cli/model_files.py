@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from squadlite.cli.output import (
-    BYTES,
     existing_file,
     existing_path,
     format_bytes,
     json_option,
     output_file,
+    parse_bytes,
     print_json,
     print_table,
     progress_bar,
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--calibration",
-    "calibration",
     type=existing_file,
     multiple=True,
     help="A SQuAD file like those that the model was trained on, whose answers are not looked at; "
@@ -59,7 +58,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--target-size",
-    type=BYTES,
+    type=parse_bytes,
+    metavar="SIZE",
     help="How large the file may be, such as 8MB, instead of --bits; needs --calibration.",
 )
 @click.option(

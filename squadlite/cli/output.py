@@ -29,28 +29,6 @@ threads_option = click.option(
 )
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 existing_path = click.Path(exists=True, path_type=Path)
-
-
-class _Bytes(click.ParamType[int]):
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        match = _SIZE.fullmatch(value)
-        if match is None:
-            self.fail(f"found {value!r}, expected bytes, such as 8000000 or 8MB", param, ctx)
-        count = round(float(match["number"]) * _UNITS[(match["unit"] or "B").upper()])
-        if count < 1:
-            self.fail(f"found {value!r}, expected one byte at least", param, ctx)
-        return count
-
-
-# Decimal, as disks and the paper count.
-_UNITS = {"B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
-_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[kKmMgG]?[bB])?")
-BYTES = _Bytes()
-
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -61,6 +39,25 @@ def one_line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory"
     return " ".join(str(error).split())
+
+
+# Decimal, as disks and the paper count.
+_UNITS = {"B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
+_SIZE = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[kKmMgG]?[bB])?")
+
+
+def parse_bytes(text: str) -> int:
+    """
+    Read a size as a person writes it: "8000000", "8MB", "8.5 mb"; `format_bytes` the other way.
+
+    Raises:
+        BadParameter: something else, or less than a byte.
+    """
+    match = _SIZE.fullmatch(text)
+    count = round(float(match["number"]) * _UNITS[(match["unit"] or "B").upper()]) if match else 0
+    if count < 1:
+        raise click.BadParameter(f"found {text!r}, expected bytes, such as 8000000 or 8MB")
+    return count
 
 
 def print_json(value: object) -> None:
