@@ -1,7 +1,6 @@
 """`squadlite diff`: two model files side by side."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,13 +179,9 @@ def _info_json(info: "TensorInfo | None") -> dict[str, Any] | None:
     return {
         "shape": list(info.shape),
         "codec": info.codec.to_header(),
-        "bits_per_value": _bits_per_value(info),
+        "bits_per_value": info.bits_per_value,
         "n_bytes": info.n_bytes,
     }
-
-
-def _bits_per_value(info: "TensorInfo") -> float:
-    return 8 * info.n_bytes / max(math.prod(info.shape), 1)
 
 
 def _print(
@@ -265,7 +260,7 @@ def _tensor_row(tensor: "TensorDiff") -> list[str]:
         tensor.name,
         _changed("x".join(map(str, info.shape)) for info in there),
         _changed(info.codec.name for info in there),
-        *(f"{_bits_per_value(info):.2f}" if info else _NOTHING for info in infos),
+        *(f"{info.bits_per_value:.2f}" if info else _NOTHING for info in infos),
         *(f"{info.n_bytes:,}" if info else _NOTHING for info in infos),
         *_deviation_cells(tensor.deviation),
     ]

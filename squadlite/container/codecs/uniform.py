@@ -18,12 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.container.codecs import rans
-from squadlite.container.codecs.base import (
-    Codec,
-    Shape,
-    count_values,
-    finite_float32,
-)
+from squadlite.container.codecs.base import Codec, Shape, count_values, finite_float32
 from squadlite.container.codecs.compressed import check_coded_bytes
 from squadlite.errors import CodecError
 
