@@ -89,7 +89,8 @@ def find_steps(
         size = size_of(steps)
         if size <= target and (best is None or size > best[1]):
             best = steps, size
-        if (1 - _SLACK) * target <= size <= target or level in _LEVELS:
+        at_limit = level == (_LEVELS[0] if size <= target else _LEVELS[1])
+        if at_limit or (1 - _SLACK) * target <= size <= target:
             break
         unforeseen = size - estimate(level)
     if best is None:
