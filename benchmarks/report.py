@@ -201,8 +201,7 @@ def _recipe(result: Mapping[str, Any]) -> str:
 
 def _model(summary: Mapping[str, Any]) -> str:
     model, metadata = summary["model"], summary["metadata"]
-    base, recipe = metadata["base"], metadata["recipe"]
-    group = f" of {recipe['group_size']}" if "group_size" in recipe else ""
+    base = metadata["base"]
     return _markdown(
         ["", "The default model"],
         [
@@ -216,12 +215,22 @@ def _model(summary: Mapping[str, Any]) -> str:
                 f"windows of up to {model['max_position_embeddings']} tokens",
             ],
             ["values", f"{summary['num_values']:,}"],
-            ["stored", f"{recipe['bits']} bits, a range per {recipe['per']}{group}"],
+            ["stored", _storage(metadata["recipe"], summary["n_bytes"] / summary["num_values"])],
             ["base", f"{base['name']}, itself from {base['from']} ({base['licence']})"],
             ["training", metadata["training"]],
         ],
         align="---",
     )
+
+
+def _storage(recipe: Mapping[str, Any], bytes_per_value: float) -> str:
+    if "target_size" in recipe:
+        return (
+            f"{8 * bytes_per_value:.2f} bits a value, all of the file counted; a step for each "
+            f"matrix, chosen to fit {recipe['target_size'] / 1e6:g} MB"
+        )
+    group = f" of {recipe['group_size']}" if "group_size" in recipe else ""
+    return f"{recipe['bits']} bits, a range per {recipe['per']}{group}"
 
 
 def _training_data(summary: Mapping[str, Any]) -> str:
@@ -253,10 +262,11 @@ def _finetuning(stage: Mapping[str, Any]) -> str:
         f", taught by {len(teachers)} larger model{'s'[: len(teachers) > 1]}" if teachers else ""
     )
     device = {"cpu": "CPU cores", "cuda": "a GPU"}[stage["device"]]
+    quantization = stage.get("quantization")
+    at = f", at the weights that {quantization['bits']} bits hold" if quantization else ""
     return (
-        f"{stage['steps']:,} steps over {stage['num_windows']:,} windows of "
-        f"{stage['num_groups']:,} questions{taught}, at the weights that "
-        f"{stage['quantization']['bits']} bits hold; {stage['seconds']:,.0f} s on {device}"
+        f"{stage['steps']:,} steps of {stage['training']['batch_size']} of "
+        f"{stage['num_groups']:,} questions{taught}{at}; {stage['seconds']:,.0f} s on {device}"
     )
 
 
