@@ -111,7 +111,7 @@ def convert(
             these come those of the folder's squadlite.json, or of the file, that aren't among them,
             the source with its digests, the settings and the version of squadlite.
         progress: called with (done, total): texts of the corpus; texts of the calibration, windows
-            read, matrices measured; then tensors written.
+            read, and read again for gradients; then tensors written.
 
     Raises:
         CheckpointError, TokenizerError: the folder can't be loaded.

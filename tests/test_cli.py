@@ -278,6 +278,11 @@ def test_a_broken_line_of_questions_is_named(
         ["convert", "{book}"],
         ["convert", "{book}", "-o", "x.sqz", "--vocab-size", "5"],
         ["convert", "{book}", "-o", "x.sqz", "--bits", "17"],
+        ["convert", "{book}", "-o", "x.sqz", "--bits", "3.5"],
+        ["convert", "{book}", "-o", "x.sqz", "--target-size", "8MB"],
+        ["convert", "{book}", "-o", "x.sqz", "--calibration", "{book}"],
+        ["convert", "{book}", "-o", "x.sqz", "--calibration", "{book}", "--target-size", "8 bytes"],
+        ["convert", "{book}", "-o", "x.sqz", "--calibration", "{book}", "--target-size", "0"],
         ["nonsense"],
         ["--nonsense"],
     ],
@@ -359,6 +364,27 @@ def test_convert_says_what_each_part_costs(
     output = capsys.readouterr().out
     assert "word embeddings" in output
     assert f"{path.stat().st_size:,}" in output
+
+
+def test_convert_says_what_rounding_costs(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, path = tmp_path / "train.json", tmp_path / "model.sqz"
+    question = {"id": "1", "question": "who built the machine", "answers": []}
+    paragraph = {"context": "the traveller built a machine", "qas": [question]}
+    train.write_text(json.dumps({"data": [{"paragraphs": [paragraph]}]}))
+    arguments = ["convert", str(checkpoint), "-o", str(path), "--calibration", str(train)]
+    assert run([*arguments, "--bits", "3.5", "--json"]) == 0
+    (report,) = printed_json(capsys)
+    assert report["divergence"] > 0
+    assert report["divergences"]["word embeddings"] > 0
+    assert run([*arguments, "--target-size", "9.5 kB"]) == 0
+    output = capsys.readouterr().out
+    assert "Bits a value" in output
+    assert "nats a window" in output
+    assert path.stat().st_size <= 9500
+    assert run([*arguments, "--target-size", "1kB"]) == 1
+    assert "target size: found 1000 bytes, expected at least" in capsys.readouterr().err
 
 
 def test_convert_keeps_the_metadata_given(

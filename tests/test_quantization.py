@@ -21,7 +21,7 @@ from squadlite.model import Checkpoint, ModelConfig, load_model, save_checkpoint
 from squadlite.quantization import MeasuredModel
 from squadlite.quantization.allocation import COARSEST_STEP, FINEST_STEP, Sensitivity, find_steps
 from squadlite.quantization.calibration import CalibrationText, read_calibration, weight_moments
-from squadlite.quantization.divergence import SpanDivergence
+from squadlite.quantization.divergence import SpanDivergence, expected_divergences
 from squadlite.quantization.rounding import ErrorFeedback, codec_within_range, row_exponents
 
 SPEC = tiny_spec()
@@ -230,6 +230,23 @@ def test_no_change_is_no_divergence_and_the_model_stays_as_it_was(text: Calibrat
     assert divergence.of({name: (2 * weights).numpy()}) > 0
     assert torch.equal(model.get_parameter(name), weights)
     assert divergence.of({}) == 0
+
+
+def test_gradients_foresee_what_a_small_change_does(text: CalibrationText) -> None:
+    model = random_model(config_of(layer_map=(0, 1, 0), num_layers=3)).requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    changes = {
+        name: (values + 1e-4 * torch.randn(values.shape, generator=generator)).numpy()
+        for name, values in model.named_parameters()
+        if values.ndim == 2
+    }
+    divergence = SpanDivergence(model, text.batches)
+    # One direction a window is noisy, so that many are taken.
+    windows = list(text.windows(100 * text.num_windows))
+    foreseen = expected_divergences(model, windows, changes)
+    for name, values in changes.items():
+        assert foreseen[name] == pytest.approx(divergence.of({name: values}), rel=0.3)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 class TestFindSteps:

@@ -4,7 +4,7 @@ Quantization by measurement: a model's weights rounded so that its answers move 
     read_calibration   text -> windows, and how often each word is used
     weight_moments     windows -> what errors of each matrix cost
     Matrix             a matrix, its scales and how its errors are made good; any step -> values
-    SpanDivergence     how far the model's answers move
+    SpanDivergence     how far the model's answers move; expected_divergences: for many changes
     find_steps         each matrix's step, under a budget
     MeasuredModel      all of that, ready to be rounded to any size
 

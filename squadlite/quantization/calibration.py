@@ -4,8 +4,9 @@ What unlabelled text tells about a model: which words and places it uses, and wh
 Nothing here looks at an answer, so that a model is not fitted to the data a second time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,20 @@ class CalibrationText:
             reached = batch.attention_mask.sum(axis=0)
             counts[: len(reached)] += reached
         return counts
+
+    def windows(self, number: int) -> Iterator[Batch]:
+        """So many of the windows, each a batch of its own; over again where there are fewer."""
+        places = [(batch, row) for batch in self.batches for row in range(len(batch.windows))]
+        for batch, row in islice(cycle(spread(places, number)), number):
+            window = batch.windows[row]
+            place = slice(row, row + 1), slice(len(window))
+            yield Batch(
+                (window,),
+                batch.input_ids[place],
+                batch.token_type_ids[place],
+                batch.attention_mask[place],
+                batch.context_mask[place],
+            )
 
     def part(self, num_windows: int) -> tuple[Batch, ...]:
         """Batches of at least `num_windows` windows, of all lengths; all where there are fewer."""
@@ -196,7 +211,7 @@ def weight_moments(
         for batch in batches:
             mask = torch.from_numpy(batch.attention_mask)
             logits = span_logits(model, batch)
-            direction = _fisher_direction(logits.detach(), generator)
+            direction = fisher_direction(logits.detach(), generator)
             torch.autograd.backward(logits, direction)
             num_windows += len(batch.windows)
             if progress is not None:
@@ -237,9 +252,21 @@ def span_logits(model: QuestionAnsweringModel, batch: Batch) -> torch.Tensor:
     return logits.masked_fill(~places, -torch.inf)
 
 
-def _fisher_direction(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    # Of chances p the information in the logits is diag(p) - p p^T = L L^T with
-    # L = diag(r) - p r^T, r = sqrt(p); a random direction with that covariance is L times noise.
+def fisher_direction(logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """
+    Draw a direction whose covariance is Fisher's information in the logits.
+
+    A change d of the logits moves their distributions by half the mean of (direction.d)^2, to
+    second order and in nats.
+
+    Args:
+        logits: (2, B, T), as from `span_logits`.
+        generator: where the direction comes from.
+
+    Returns:
+        (2, B, T), 0 where no reader looks.
+    """
+    # Of chances p the information is diag(p) - p p^T = L L^T with L = diag(r) - p r^T, r = sqrt(p).
     chances = logits.softmax(dim=2)
     noise = chances.sqrt() * torch.randn(chances.shape, generator=generator)
     return noise - chances * noise.sum(dim=2, keepdim=True)

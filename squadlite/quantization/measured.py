@@ -15,12 +15,12 @@ from squadlite.quantization.calibration import (
     read_calibration,
     weight_moments,
 )
-from squadlite.quantization.divergence import SpanDivergence
+from squadlite.quantization.divergence import SpanDivergence, expected_divergences
 from squadlite.quantization.matrix import Matrix, matrices_of
 from squadlite.quantization.rounding import Floats
 
 # Of the calibration text, what divergences are measured over.
-NUM_MEASURED_WINDOWS = 64
+NUM_MEASURED_WINDOWS = 128
 # Where a matrix's sensitivity is measured, in deviations: about two and a half bits a value.
 _MEASURED_STEP = 0.7
 
@@ -52,27 +52,22 @@ class MeasuredModel:
 
     Args:
         matrices: those that make up its size.
+        sensitivities: name -> what rounding that matrix does.
         divergence: of the model's answers from what they were.
         files: what the text was read from.
-        progress: called with (matrices measured, matrices).
     """
 
     def __init__(
         self,
-        matrices: Sequence[Matrix],
+        matrices: Mapping[str, Matrix],
+        sensitivities: Mapping[str, Sensitivity],
         divergence: SpanDivergence,
         *,
         files: Sequence[Path],
-        progress: Progress | None = None,
     ) -> None:
-        self._matrices = {matrix.name: matrix for matrix in matrices}
+        self._matrices, self._sensitivities = matrices, sensitivities
         self._divergence = divergence
         self.files = tuple(files)
-        self._sensitivities: dict[str, Sensitivity] = {}
-        for matrix in matrices:
-            self._sensitivities[matrix.name] = self._measure(matrix)
-            if progress is not None:
-                progress(len(self._sensitivities), len(matrices))
 
     @classmethod
     def measure(
@@ -92,7 +87,8 @@ class MeasuredModel:
             spec: its tokenizer.
             calibration: SQuAD files; their answers are not looked at.
             num_windows: of the text, to read at most.
-            progress: called with (done, total): texts counted, windows read, matrices measured.
+            progress: called with (done, total): texts counted, windows read, and read again for
+                gradients.
 
         Raises:
             DatasetError: a file that is none, or without a word of context.
@@ -103,9 +99,23 @@ class MeasuredModel:
             calibration, spec, checkpoint.config, num_windows=num_windows, progress=progress
         )
         moments = weight_moments(model, text.batches, progress=progress)
-        matrices = list(matrices_of(checkpoint, text, moments))
+        matrices = {matrix.name: matrix for matrix in matrices_of(checkpoint, text, moments)}
+        rounded = {
+            name: of.rounded(_MEASURED_STEP * of.deviation)[0] for name, of in matrices.items()
+        }
+        windows = list(text.windows(NUM_MEASURED_WINDOWS))
+        sensitivities = {
+            name: Sensitivity(
+                matrices[name].weights.size,
+                matrices[name].deviation,
+                divergence / _MEASURED_STEP**2,
+            )
+            for name, divergence in expected_divergences(
+                model, windows, rounded, progress=progress
+            ).items()
+        }
         divergence = SpanDivergence(model, text.part(NUM_MEASURED_WINDOWS))
-        return cls(matrices, divergence, files=calibration, progress=progress)
+        return cls(matrices, sensitivities, divergence, files=calibration)
 
     @property
     def num_values(self) -> int:
@@ -136,11 +146,6 @@ class MeasuredModel:
             self._divergence.of({name: values for name, (values, _) in tensors.items()}),
             size,
         )
-
-    def _measure(self, matrix: Matrix) -> Sensitivity:
-        values, _ = matrix.rounded(_MEASURED_STEP * matrix.deviation)
-        measured = self._divergence.of({matrix.name: values})
-        return Sensitivity(matrix.weights.size, matrix.deviation, measured / _MEASURED_STEP**2)
 
 
 def coded_bytes(tensors: RoundedTensors) -> int:
