@@ -7,8 +7,8 @@ The best scores for the bytes: size against SQuAD 2.0 and books, by technique.
         --books ../shared/books --questions ../shared/data/book-questions \\
         --plot docs/frontier.png
 
-One checkpoint is converted in many ways, and each file asked all questions of --data and of
---questions, in the 8 bits that `squadlite ask` computes in:
+One checkpoint, a folder or a .sqz file, is converted in many ways, and each file asked all
+questions of --data and of --questions, in the 8 bits that `squadlite ask` computes in:
 
 - "per tensor": the paper's linear codes, one range for a tensor;
 - "per group": linear codes of groups of 64 values, as they are;
@@ -50,8 +50,10 @@ from tools.paper import rows as paper_rows
 from tools.questions import load_questions
 
 RESULTS = Path(__file__).with_name("results") / "frontier.json"
-LINEAR_BITS = (3, 4, 5, 6, 8)
-TARGETS = (4.0, 5.0, 6.0, 7.0, 8.0, 8.5, 10.0, 11.0)
+TENSOR_BITS = (4, 6, 8)
+GROUP_BITS = (3, 4, 6)
+TARGETS = (4.0, 5.0, 6.0, 7.0, 8.0, 8.5, 11.0)
+SOURCE = "checkpoint"
 TARGET = "target"
 MB = 1_000_000
 INCHES = (8.0, 5.5)
@@ -69,11 +71,12 @@ class Point:
 
 def points(also: Sequence[Path]) -> Iterator[Point]:
     """All that are measured."""
-    for bits in LINEAR_BITS:
+    yield Point(SOURCE, "checkpoint, 32 bits a value")
+    for bits in TENSOR_BITS:
         settings: dict[str, Any] = {"bits": bits, "format_version": 1}
         yield Point("per tensor", f"{bits} bit per tensor", settings)
     for technique, version in (("per group", 1), ("per group, coded", 2)):
-        for bits in LINEAR_BITS:
+        for bits in GROUP_BITS:
             settings = {"bits": bits, "per": "group", "format_version": version}
             yield Point(technique, f"{bits} bit {technique}", settings)
     for megabytes in TARGETS:
@@ -111,7 +114,8 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
     ticks = [4, 6, 8, 10, 16, 21, 35, 58, 112]
     panel.set_xticks(ticks, [str(tick) for tick in ticks])
     panel.minorticks_off()
-    for technique, of_technique in groupby(rows, key=lambda row: row["technique"]):
+    others = [row for row in rows if row["technique"] != SOURCE]
+    for technique, of_technique in groupby(others, key=lambda row: row["technique"]):
         measured = sorted((row["bytes"] / MB, row["f1"]) for row in of_technique)
         style = "*" if technique == "trained" else "o-"
         panel.plot(*zip(*measured, strict=True), style, markersize=5, label=technique)
@@ -171,6 +175,7 @@ def main(
     asked = load_questions(questions) if questions is not None else {}
     by_name = {point.name: point for point in points(also)}
     source = load_source(checkpoint)
+    num_values = sum(tensor.numel() for tensor in source.checkpoint.tensors.values())
 
     @cache
     def measured() -> MeasuredModel:
@@ -184,7 +189,9 @@ def main(
         calibrated = measured() if point.technique == TARGET else None
         with tempfile.TemporaryDirectory() as folder:
             path = point.path or Path(folder) / "model.sqz"
-            if point.path is None:
+            if point.technique == SOURCE:
+                path = checkpoint
+            elif point.path is None:
                 with progress_bar(f"Converting, {name}") as progress:
                     convert(
                         checkpoint,
@@ -196,7 +203,8 @@ def main(
             reader = Reader.load(path)
             with progress_bar(name) as progress:
                 scores = evaluate(reader, examples, progress=progress).scores
-            row = {"technique": point.technique, "bytes": path.stat().st_size, **scores}
+            size = 4 * num_values if point.technique == SOURCE else path.stat().st_size
+            row = {"technique": point.technique, "bytes": size, **scores}
             if books is not None:
                 rows, _ = measure_folder(books, asked, reader, DEFAULT_PASSAGES, lambda: None)
                 row |= {"books_F1": rows[-1]["F1"], "books_F1_all": rows[-1]["F1 all"]}

@@ -66,7 +66,7 @@ def _load(path: Path) -> dict[str, Any]:
         }
 
 
-def _size_accuracy(result: Mapping[str, Any]) -> str:
+def _sizes(result: Mapping[str, Any]) -> str:
     return _markdown(
         ["Setting", "MB", "EM", "F1", "F1 with answer", "F1 without"],
         [
@@ -265,8 +265,8 @@ def _finetuning(stage: Mapping[str, Any]) -> str:
     quantization = stage.get("quantization")
     at = f", at the weights that {quantization['bits']} bits hold" if quantization else ""
     return (
-        f"{stage['steps']:,} steps of {stage['training']['batch_size']} of "
-        f"{stage['num_groups']:,} questions{taught}{at}; {stage['seconds']:,.0f} s on {device}"
+        f"{stage['steps']:,} steps over {stage['num_groups']:,} questions{taught}{at}; "
+        f"{stage['seconds']:,.0f} s on {device}"
     )
 
 
@@ -320,7 +320,8 @@ def _squad_scores(result: Mapping[str, Any]) -> str:
 
 # Name -> the result that it is made of, or the model itself, and how.
 TABLES: Mapping[str, tuple[str | Path, Callable[[Mapping[str, Any]], str]]] = {
-    "size_accuracy": ("size_accuracy.json", _size_accuracy),
+    "size_accuracy": ("size_accuracy.json", _sizes),
+    "frontier": ("frontier.json", _sizes),
     "books": ("books.json", _books),
     "start_to_answer": ("start_to_answer.json", _start_to_answer),
     "runtimes": ("runtimes.json", _runtimes),

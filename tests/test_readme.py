@@ -29,7 +29,7 @@ def test_a_model_that_was_taught_says_so_on_its_card() -> None:
         "device": "cuda",
     }
     assert make_table({"metadata": {"stages": [stage]}}).splitlines()[-1] == (
-        "| finetune | 1,715 steps over 192,910 windows of 111,807 questions, taught by 1 larger "
+        "| finetune | 1,715 steps over 111,807 questions, taught by 1 larger "
         "model, at the weights that 4 bits hold; 229 s on a GPU |"
     )
 
