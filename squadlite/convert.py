@@ -192,7 +192,7 @@ def _encoded(
         codec = Rademacher(seeds[name]) if name in seeds else quantization.codec(name, values)
         yield name, values, codec
     for name, values in pieces.items():
-        yield name, values, Raw(f"u{8 * values.itemsize}")
+        yield name, values, Raw(f"{values.dtype.kind}{8 * values.itemsize}")
 
 
 def load_sketch_seeds(folder: Path) -> dict[str, int]:
@@ -283,9 +283,9 @@ def _all_metadata(
         path = Path(vocab_corpus)
         recipe["vocab_size"] = vocab_size
         recipe["vocab_corpus"] = {"name": path.name, "sha256": _digest(path)}
-    vocab = folder / "vocab.txt"
     sources = [folder / CONFIG_FILE, find_weights(folder)]
-    sources.append(vocab if vocab.is_file() else folder / "tokenizer.json")
+    vocabularies = (folder / name for name in ("vocab.txt", "tokenizer.json", "vocab.json"))
+    sources.append(next(path for path in vocabularies if path.is_file()))
     name = folder.resolve().name
     facts = {
         "name": name,

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from squadlite.answering.reader import Reader
-from squadlite.answering.spans import whole_words
+from squadlite.answering.spans import whole_words, without_space
 from squadlite.answering.tokenizer import TokenizedText
 from squadlite.answering.windows import (
     Window,
@@ -299,7 +299,11 @@ def _merged(
             first, last = span.first, span.last
             if settings.align_to_words:
                 first, last = whole_words(piece, first, last)
-            start, end = int(piece.offsets[first, 0]), int(piece.offsets[last, 1])
+            start, end = without_space(
+                context, int(piece.offsets[first, 0]), int(piece.offsets[last, 1])
+            )
+            if start == end:
+                continue
             text = context[start:end]
             answer = merged.setdefault(
                 text.lower(), PipelineAnswer(score=0.0, start=start, end=end, answer=text)

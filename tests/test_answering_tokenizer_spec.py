@@ -301,7 +301,7 @@ def pair_processor(*parts: str) -> dict[str, Any]:
         ({"type": "BertProcessing"}, "bert"),
         ({"type": "RobertaProcessing"}, "roberta"),
         (pair_processor("[CLS]", "A", "[SEP]", "B", "[SEP]"), "bert"),
-        (pair_processor("<s>", "A", "</s>", "</s>", "B", "</s>"), "roberta"),
+        (pair_processor("[CLS]", "A", "[SEP]", "[SEP]", "B", "[SEP]"), "roberta"),
     ],
 )
 def test_the_template_is_the_post_processors(
@@ -321,6 +321,7 @@ def test_the_template_is_the_post_processors(
         pair_processor("A", "[SEP]", "B", "[SEP]", "[CLS]"),
         pair_processor("[CLS]", "B", "[SEP]", "A", "[SEP]"),
         pair_processor("[CLS]", "A", "[SEP]", "B", "[END]"),
+        pair_processor("<s>", "A", "</s>", "B", "</s>"),
     ],
 )
 def test_other_templates_are_refused(tmp_path: Path, processor: Any) -> None:

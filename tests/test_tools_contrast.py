@@ -8,14 +8,14 @@ from tiny_training import PIECES
 from torch.nn import functional
 
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.answering.windows import Window
 from squadlite.model import QuestionAnsweringModel
 from tools.contrast import Contrast, ContrastSettings
 from tools.data import Feature, Group
 from tools.processes import Processes
 
-TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
+TOKENIZER = Tokenizer(WordPieceSpec(vocab=PIECES))
 SETTINGS = ContrastSettings(weight=0.5, temperature=0.1, negatives=1)
 
 

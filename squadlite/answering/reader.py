@@ -196,7 +196,7 @@ class Reader:
     @cached_property
     def related_words(self) -> RelatedWords:
         """The words that the model takes for alike."""
-        return RelatedWords(self.tokenizer.spec.vocab, self.scorer.word_embeddings)
+        return RelatedWords(self.tokenizer.spec.words(), self.scorer.word_embeddings)
 
     def read(
         self, question: str, contexts: Sequence[str], *, n_best: int | None = None
