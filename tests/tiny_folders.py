@@ -1,8 +1,10 @@
 """Tokenizers of RoBERTa's and ALBERT's kind, trained by the `tokenizers` library on the spot."""
 
 import json
+import unicodedata
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import tokenizers
@@ -99,7 +101,7 @@ def unigram(kind: str) -> str:
         )
     else:
         backend.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC()])
-        backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+        backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never", split=False)
     trainer = trainers.UnigramTrainer(
         vocab_size=400, special_tokens=list(special), unk_token="<unk>", show_progress=False
     )
@@ -137,3 +139,37 @@ TOKENIZERS = {
     "xlm": lambda: unigram("xlm"),
     "other": lambda: unigram("other"),
 }
+
+
+def hard_lines(number: int, seed: int) -> list[str]:
+    """
+    Lines of what tokenizers treat in different ways.
+
+    Words, white space of all kinds, combining marks, CJK, emoji, control characters, and any
+    character of Unicode 3.2, so that it is the same one for everybody.
+    """
+    random = Random(seed)
+    words = [word for sentence in SENTENCES for word in sentence.split(" ")]
+    pools = (
+        "abcdefghij   ",
+        "ÀéÖñ\u0301\u0327\u0308e\u0301",
+        "日本語漢字かがか\u3099ｶﾞ한각각",
+        "\x00\x01\x07\x1b\t\n\r\r\n\x0b\x0c\x1c\x7f\x85\x8f\x9f",
+        "👍🏽👨‍👩‍👧❤️☃🇫🇷",
+        "\u00a0\u1680\u2002\u2028\u2029\u3000\u200b\u200d\ufeff\ufffd\u2581\u00ad\u202e",
+        "'\"`.,;:!?()[]{}<>/\\|@#$%^&*-_=+~``''",
+        "0123456789½²№™ﬁﷺ℃𝔸Ａｂ",
+        "'s 're'll don't 'LL'd",
+    )
+
+    def part() -> str:
+        which = random.random()
+        if which < 0.5:
+            return random.choice(words) + random.choice((" ", "", "  ", "\n"))
+        if which < 0.9:
+            return "".join(random.choice(random.choice(pools)) for _ in range(random.randint(1, 6)))
+        code = random.choice((random.randrange(0x20, 0x3000), random.randrange(0xA000, 0x1FFFF)))
+        known = unicodedata.ucd_3_2_0.category(chr(code)) not in ("Cn", "Cs", "Co")
+        return chr(code) if known else "\ufffe"
+
+    return ["".join(part() for _ in range(random.randint(0, 13))) for _ in range(number)]

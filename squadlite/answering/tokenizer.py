@@ -191,7 +191,9 @@ def _build(spec: TokenizerSpec, ids: dict[str, int]) -> tokenizers.Tokenizer:
                 [_STEPS[name](spec, *texts) for name, *texts in spec.normalizer]
             )
             metaspace = pre_tokenizers.Metaspace(
-                METASPACE, prepend_scheme=spec.prepend, split=spec.split_metaspace
+                METASPACE,
+                prepend_scheme="always" if spec.add_prefix_space else "never",
+                split=spec.split_metaspace,
             )
             built.pre_tokenizer = (
                 pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])

@@ -400,9 +400,13 @@ def _read_metaspace(splitter: Any, path: Path) -> dict[str, Any]:
     # Older files say only whether a space is added.
     old = "always" if metaspace.get("add_prefix_space", True) else "never"
     metaspace = {"prepend_scheme": old, "split": True} | metaspace
+    if metaspace["prepend_scheme"] not in ("always", "never"):
+        _refuse(
+            path, "pre_tokenizer's prepend_scheme", metaspace["prepend_scheme"], "always or never"
+        )
     return {
         "split_whitespace": len(kinds) == 2,
-        "prepend": _value(metaspace, "pre_tokenizer", "prepend_scheme", str, path),
+        "add_prefix_space": metaspace["prepend_scheme"] == "always",
         "split_metaspace": _value(metaspace, "pre_tokenizer", "split", bool, path),
     }
 

@@ -29,12 +29,18 @@ CHARSMAP_TENSOR = "tokenizer.charsmap"
 
 MAX_CHARS_PER_WORD = 10_000
 # Of the types that came with version 2.0.
-MAX_VOCAB_BYTES = 2**25
 MAX_PIECES = 2**20
 MAX_PIECE_BYTES = 1024
+MAX_SCORE = 2.0**127
+MAX_VALUES = {
+    VOCAB_TENSOR: 2**25,
+    KEPT_IDS_TENSOR: MAX_PIECES,
+    MERGES_TENSOR: 2 * MAX_PIECES,
+    SCORES_TENSOR: MAX_PIECES,
+    CHARSMAP_TENSOR: 2**23,
+}
 
 METASPACE = "\u2581"  # ▁, what unigram pieces have for a space
-PREPEND_SCHEMES = ("always", "first", "never")
 MAX_STEPS = 32
 # Name of a normalizer's step -> how many texts it goes with.
 STEPS = {
@@ -224,6 +230,8 @@ class TokenizerSpec:
             raise HeaderError(
                 f"tokenizer: type {name!r} joined the format in 2.0, the file is older"
             )
+        if kind.since > (1, 0):
+            _check_shapes(file)
         parts = kind._read_header(file.tokenizer)
         parts["template"] = _header_template(file.tokenizer, file.version)
         try:
@@ -438,8 +446,6 @@ class ByteBPESpec(TokenizerSpec):
 
     @classmethod
     def _read_tensors(cls, file: SqzFile) -> dict[str, Any]:
-        _bound(file, VOCAB_TENSOR, MAX_VOCAB_BYTES)
-        _bound(file, MERGES_TENSOR, 2 * MAX_PIECES)
         merges = _tensor(file, MERGES_TENSOR, 2, "u16", "u32")
         if merges.shape[1] != 2:
             raise TensorError(
@@ -459,8 +465,7 @@ class UnigramSpec(TokenizerSpec):
         normalizer: steps, each a name of STEPS and the texts that go with it.
         charsmap: of the step "charsmap"; empty without it.
         split_whitespace: white space ends a word and is dropped.
-        prepend: "always": a word that doesn't begin with ▁ gets one; "first": only at the text's
-            beginning; or "never".
+        add_prefix_space: a word that doesn't begin with ▁ gets one.
         split_metaspace: each ▁ begins a word.
 
     Raises:
@@ -478,7 +483,7 @@ class UnigramSpec(TokenizerSpec):
     normalizer: tuple[tuple[str, ...], ...] = ()
     charsmap: Charsmap = ()
     split_whitespace: bool = True
-    prepend: str = "always"
+    add_prefix_space: bool = True
     split_metaspace: bool = True
     unk_token: str = "<unk>"
     cls_token: str = "[CLS]"
@@ -496,12 +501,8 @@ class UnigramSpec(TokenizerSpec):
             )
         for piece, score in zip(self.vocab, self.scores, strict=True):
             # Sums of them stay finite too. NaN is refused by it as well.
-            if not abs(score) <= np.finfo(np.float32).max:
+            if not abs(score) <= MAX_SCORE:
                 raise TokenizerError(f"piece {piece!r} has the score {score}, expected a number")
-        if self.prepend not in PREPEND_SCHEMES:
-            raise TokenizerError(
-                f"prepend is {self.prepend!r}, expected one of {list(PREPEND_SCHEMES)}"
-            )
         _check_steps(self.normalizer)
         if (("charsmap",) in self.normalizer) != bool(self.charsmap):
             raise TokenizerError(
@@ -564,8 +565,6 @@ class UnigramSpec(TokenizerSpec):
 
     @classmethod
     def _read_tensors(cls, file: SqzFile) -> dict[str, Any]:
-        _bound(file, VOCAB_TENSOR, MAX_VOCAB_BYTES)
-        _bound(file, SCORES_TENSOR, MAX_PIECES)
         stored = _tensor(file, SCORES_TENSOR, 1, "f32", "u64")
         scores = tuple((stored.view(np.float64) if stored.dtype == np.uint64 else stored).tolist())
         return (
@@ -578,7 +577,6 @@ class UnigramSpec(TokenizerSpec):
 _TYPES: dict[str, type[TokenizerSpec]] = {
     kind.type_name: kind for kind in (WordPieceSpec, ByteBPESpec, UnigramSpec)
 }
-_MAX_CHARSMAP_BYTES = 2**23
 
 
 def spelled(piece: str) -> str:
@@ -673,11 +671,12 @@ def _ids_dtype(largest: int) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32
 
 
-def _bound(file: SqzFile, name: str, at_most: int) -> None:
-    # Before the tensor is decoded: it may be many times as large as what is stored.
-    count = math.prod(file.tensors[name].shape) if name in file.tensors else 0
-    if count > at_most:
-        raise TensorError(f"tensor {name!r}: {count} values, expected at most {at_most}")
+def _check_shapes(file: SqzFile) -> None:
+    # Before a tensor is decoded: it may be many times as large as what is stored.
+    for name, at_most in MAX_VALUES.items():
+        count = math.prod(file.tensors[name].shape) if name in file.tensors else 0
+        if count > at_most:
+            raise TensorError(f"tensor {name!r}: {count} values, expected at most {at_most}")
 
 
 def _tensor(file: SqzFile, name: str, n_dimensions: int, *dtypes: str) -> np.ndarray:
@@ -703,7 +702,6 @@ def _text(octets: np.ndarray, name: str) -> str:
 
 
 def _read_charsmap(file: SqzFile) -> Charsmap:
-    _bound(file, CHARSMAP_TENSOR, _MAX_CHARSMAP_BYTES)
     texts = _text(_tensor(file, CHARSMAP_TENSOR, 1, "u8"), CHARSMAP_TENSOR).split("\0")
     n_sources, odd = divmod(len(texts), 2)
     if odd:
