@@ -1,6 +1,7 @@
 """Byte-level BPE and unigram tokenizers: folders, files, ids, and what is refused."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,20 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqz_files import BYTE_BPE, GOLDEN, UNIGRAM, write_tokenizer_file
-from tiny_folders import CHARSMAP, ROBERTA, TOKENIZERS, hard_lines, unigram, write_tokenizer
+from tiny_folders import (
+    CHARSMAP,
+    ROBERTA,
+    SENTENCES,
+    TOKENIZERS,
+    hard_lines,
+    unigram,
+    write_tokenizer,
+)
 
 from squadlite.answering.charsmap import check_charsmap, compile_charsmap, parse_charsmap
+from squadlite.answering.reader import ReaderSettings
+from squadlite.answering.spans import TokenSpan, make_reading
+from squadlite.answering.squad import GoldAnswer, SquadExample
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import (
     BYTE_ALPHABET,
@@ -25,8 +37,10 @@ from squadlite.answering.tokenizer_spec import (
     TokenizerSpec,
 )
 from squadlite.answering.vocabulary import choose_pieces, count_pieces
+from squadlite.answering.windows import pad_batch, split_into_windows
 from squadlite.container import open_sqz
 from squadlite.errors import CheckpointError, FormatError, HeaderError, TensorError, TokenizerError
+from tools.data import make_features
 
 N_LINES = 10_000
 TEXTS = st.text() | st.lists(
@@ -137,6 +151,27 @@ def test_a_token_goes_on_with_a_word_where_its_characters_do(pair: tuple[Tokeniz
 def test_ideographs_are_no_words_that_go_on(pair: tuple[Tokenizer, Any]) -> None:
     tokens = pair[0].encode("日語")
     assert not tokens.continues[tokens.offsets[:, 0].tolist().index(1)]
+
+
+@pytest.mark.parametrize("sentence", SENTENCES[:6])
+def test_an_answers_tokens_are_found_and_read_again(
+    pair: tuple[Tokenizer, Any], sentence: str
+) -> None:
+    ours, _ = pair
+    places = [(match.start(), match.group()) for match in re.finditer(r"[^\W_]+", sentence)]
+    examples = [
+        SquadExample(f"{start}", "who?", sentence, (GoldAnswer(text, start),), "")
+        for start, text in places
+    ]
+    tokens = ours.encode(sentence)
+    for feature in make_features(examples, ours, ReaderSettings()):
+        start, text = places[feature.window.pair]
+        first = feature.start - feature.window.context_start
+        last = feature.end - feature.window.context_start
+        (span,) = make_reading(sentence, tokens, [TokenSpan(first, last, 1.0)], 0.0, 1).spans
+        assert span.start <= start < start + len(text) <= span.end
+        # Some pieces hold several words.
+        assert " " not in span.text or not getattr(ours.spec, "split_metaspace", True)
 
 
 def test_the_exported_tokenizer_gives_our_ids(pair: tuple[Tokenizer, Any]) -> None:
@@ -444,6 +479,32 @@ def test_vocab_json_and_merges_txt_are_the_same_tokenizer(tmp_path: Path) -> Non
     (tmp_path / "tokenizer.json").unlink()
     (tmp_path / "tokenizer_config.json").unlink()
     assert TokenizerSpec.from_folder(tmp_path) == spec
+
+
+@pytest.mark.parametrize("name", ["byte_bpe", "albert", "xlm"])
+def test_what_transformers_saves_is_read_as_it_tokenizes(name: str, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="comes with squadlite[bench]")
+    model = json.loads(TOKENIZERS[name]())["model"]
+    if name == "byte_bpe":
+        merges = [tuple(merge) for merge in model["merges"]]
+        theirs = transformers.RobertaTokenizer(vocab=model["vocab"], merges=merges)
+    else:
+        kind = {"albert": "AlbertTokenizer", "xlm": "XLMRobertaTokenizer"}[name]
+        vocab = [(piece, score) for piece, score in model["vocab"]]
+        charsmap = compile_charsmap(CHARSMAP)
+        theirs = getattr(transformers, kind)(vocab=vocab, _spm_precompiled_charsmap=charsmap)
+    theirs.save_pretrained(tmp_path)
+    spec = TokenizerSpec.from_folder(tmp_path)
+    assert spec.template == ("bert" if name == "albert" else "roberta")
+    ours = Tokenizer(spec)
+    lines = [line for line in hard_lines(300, seed=15) if line]
+    found = ours.encode_ids(lines)
+    expected = theirs(lines, add_special_tokens=False)["input_ids"]
+    assert [ids.tolist() for ids in found] == expected
+    (window,) = split_into_windows(
+        0, *found[:2], ours.template, max_seq_length=500, max_question_length=99, doc_stride=99
+    )
+    assert pad_batch([window]).input_ids[0].tolist() == theirs(*lines[:2])["input_ids"]
 
 
 def test_a_sentencepiece_model_alone_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ class Tokenizer:
         self.template = Template.named(
             spec.template, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id
         )
+        self._space_id = ids.get(METASPACE, -1) if isinstance(spec, UnigramSpec) else -1
         self._tokenizer = _build(spec, ids)
         self._continues: NDArray[np.bool_] | None = None
         if isinstance(spec, WordPieceSpec):
@@ -147,7 +148,11 @@ class Tokenizer:
         # Pieces of the other types have the white space before a word in them, and what ends a
         # word is not written in a piece.
         kinds = np.frombuffer(text.translate(_KINDS).encode("ascii"), dtype=np.uint8)
-        return TokenizedText(ids, _trimmed(kinds, offsets), _goes_on(kinds, offsets))
+        offsets = _trimmed(kinds, offsets)
+        # The library lays a space put before a word on the word's first character.
+        ends = np.where(ids == self._space_id, offsets[:, 0], offsets[:, 1])
+        offsets[:, 1] = np.maximum.accumulate(ends)
+        return TokenizedText(ids, offsets, _goes_on(kinds, offsets))
 
 
 def encodable(texts: Sequence[str]) -> list[str]:
