@@ -13,7 +13,7 @@ from squadlite.answering.metadata import EmbeddingConfig
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
 from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, open_sqz, write_sqz
-from squadlite.errors import CodecError, QuantizationError
+from squadlite.errors import CodecError, QuantizationError, TokenizerError
 from squadlite.model import Checkpoint
 from squadlite.quantization import MeasuredModel, QuantizedModel, RoundedTensors, coded_bytes
 from squadlite.source import OWN_METADATA, Source, digest_of, keep_rows, load_source
@@ -151,6 +151,8 @@ def convert(
     model, spec = source.checkpoint, source.spec
     if vocab_size is not None and vocab_corpus is not None:
         model, spec = _prune(model, spec, vocab_size, Path(vocab_corpus), progress)
+    if spec.version > (format_version, 0):
+        raise TokenizerError(f"{source.origin['name']}: format_version 1 has no such tokenizer")
     seeds = {} if store_signs else source.seeds
     file = _File(model, spec, facts, quantization, seeds, format_version)
     if calibration is None:
@@ -276,6 +278,7 @@ class _File:
             tokenizer=self.spec.to_header(),
             metadata=self.metadata,
             tensors=tensors,
+            needed=self.spec.version,
             progress=count,
         )
 
@@ -298,7 +301,7 @@ class _File:
             else:
                 yield name, values, self.quantization.codec(name, values)
         for name, values in pieces.items():
-            yield name, values, Raw(f"u{8 * values.itemsize}")
+            yield name, values, Raw(f"{values.dtype.kind}{8 * values.itemsize}")
 
 
 def _quantize(

@@ -67,9 +67,9 @@ def _from_folder(folder: Path) -> Source:
             )
     spec = TokenizerSpec.from_folder(folder)
     checkpoint = fit_to_vocab(folder, load_checkpoint(folder), spec)
-    vocab = folder / "vocab.txt"
     files = [folder / CONFIG_FILE, find_weights(folder)]
-    files.append(vocab if vocab.is_file() else folder / "tokenizer.json")
+    vocabularies = (folder / name for name in ("vocab.txt", "tokenizer.json", "vocab.json"))
+    files.append(next(path for path in vocabularies if path.is_file()))
     name = folder.resolve().name
     origin = {"name": name, "sha256": {path.name: digest_of(path) for path in files}}
     return Source(checkpoint, spec, {"name": name, **metadata}, origin, load_sketch_seeds(folder))

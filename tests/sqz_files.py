@@ -10,6 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from squadlite.answering.tokenizer_spec import (
+    BYTE_ALPHABET,
+    ByteBPESpec,
+    TokenizerSpec,
+    UnigramSpec,
+)
 from squadlite.container import Codec, Linear, Rademacher, Raw, Uniform, write_sqz
 from squadlite.container.codecs import splitmix64
 
@@ -42,6 +48,70 @@ def write_coded(path: Path) -> None:
     """Every codec and coding of version 2.0, with values that it holds exactly."""
     metadata = {"name": "coded", "text": "again and again and again"}
     write_sqz(path, model={}, tokenizer={}, metadata=metadata, tensors=coded_tensors())
+
+
+# The example of format_spec.md.
+_BYTE_PIECES = ("<s>", "<pad>", "</s>", "<unk>", "<mask>", *BYTE_ALPHABET, "th", "Ġth", "the")
+BYTE_BPE = ByteBPESpec(
+    vocab=_BYTE_PIECES,
+    merges=tuple(
+        (_BYTE_PIECES.index(left), _BYTE_PIECES.index(right))
+        for left, right in (("t", "h"), ("Ġ", "th"), ("th", "e"))
+    ),
+)
+_SCORED_PIECES = {
+    "<pad>": 0.0,
+    "<unk>": 0.0,
+    "[CLS]": 0.0,
+    "[SEP]": 0.0,
+    "[MASK]": 0.0,
+    "▁": -2.0,
+    "▁the": -3.0,
+    "the": -4.25,
+    "t": -5.0,
+    "h": -5.0,
+    "e": -4.5,
+    "n": -5.5,
+    "he": -6.0,
+    "1": -7.0,
+    "/": -7.5,
+    "2": -7.0,
+}
+UNIGRAM = UnigramSpec(
+    vocab=tuple(_SCORED_PIECES),
+    scores=tuple(_SCORED_PIECES.values()),
+    normalizer=(
+        ("replace", "``", '"'),
+        ("charsmap",),
+        ("nfd",),
+        ("strip_accents",),
+        ("lowercase",),
+        ("collapse_spaces", " "),
+    ),
+    charsmap=(("\t", " "), ("½", "1/2"), ("ﬀ", "ff"), ("Ａ\u0301", "e")),
+)
+TOKENIZED = ("the then", "The  thén\n½ <s>", "", "日本 thＡ\u0301[SEP]")
+
+
+def write_tokenizer_file(
+    path: Path, spec: TokenizerSpec, *, compressed: bool = True, metadata: Any = None
+) -> None:
+    """A file of a tokenizer alone."""
+    codecs = {
+        name: Raw(f"{values.dtype.kind}{8 * values.itemsize}")
+        for name, values in spec.to_tensors().items()
+    }
+    write_sqz(
+        path,
+        model={},
+        tokenizer=spec.to_header(),
+        metadata=metadata or {},
+        tensors=[
+            (name, values, codecs[name].compressed() if compressed else codecs[name])
+            for name, values in spec.to_tensors().items()
+        ],
+        needed=spec.version,
+    )
 
 
 def exact_tensors() -> Sample:

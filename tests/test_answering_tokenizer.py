@@ -12,6 +12,7 @@ from tiny_tokenizers import tiny_spec
 
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.windows import pad_batch, split_into_windows
 
 TINY = Tokenizer(tiny_spec())
 VARIED = [
@@ -106,6 +107,21 @@ def test_the_real_checkpoints_own_tokenizer_gives_the_same_ids(shared: Path) -> 
     ours = Tokenizer(TokenizerSpec.from_folder(folder))
     for text in VARIED:
         assert ours.encode(text).ids.tolist() == theirs(text, add_special_tokens=False)["input_ids"]
+
+
+def test_mpnets_own_tokenizer_gives_the_same_ids_and_windows(shared: Path) -> None:
+    import transformers
+
+    folder = shared / "checkpoints" / "mpnet-squad2-teacher"
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    ours = Tokenizer(TokenizerSpec.from_folder(folder))
+    found = ours.encode_ids(VARIED)
+    for text, ids in zip(VARIED, found, strict=True):
+        assert ids.tolist() == theirs(text, add_special_tokens=False)["input_ids"]
+    (window,) = split_into_windows(
+        0, *found[2:4], ours.template, max_seq_length=99, max_question_length=64, doc_stride=64
+    )
+    assert pad_batch([window]).input_ids[0].tolist() == theirs(*VARIED[2:4])["input_ids"]
 
 
 @given(st.text(), st.text())

@@ -23,6 +23,8 @@ from squadlite.container.codecs import CODECS, Linear, Raw, Uniform, nearest_exp
 
 SPEC = (Path(__file__).parent.parent / "format_spec.md").read_text(encoding="utf-8")
 DIGESTS = {
+    "byte_bpe": "c85237b4081e086b361fe8f875484efb698db14f212506f3ec4105dc12d5d95d",
+    "unigram": "1c3737305b64dea4b744f79120e21356366c3faeaad3cfcd299da75fe5f500d8",
     "tiny": "0da36f9f7ee55e8c97d9f7a4666cfa9dce1b9065d666fbb94d975eeee530e2ea",
     "coded": "94b5dd886ac5401ad3e5ab6ce77163b485b96c1da320ce0d903b8d41773d7382",
     "codecs": "9e79fd413489be9d88053e900060321480fe00d21cc7f5255e3fc0e4068a5c80",

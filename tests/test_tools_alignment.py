@@ -8,19 +8,19 @@ from tiny_training import PIECES, PLACES, WORDS
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import TokenizedText, Tokenizer
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
+from squadlite.answering.windows import Template
 from tools.alignment import (
     NOWHERE,
     Aligner,
     TeacherTokenizer,
     TeacherWindow,
-    Template,
     same_tokens,
 )
 from tools.data import Feature, make_features
 from tools.transformers_teacher import Encoder
 
-STUDENT = Tokenizer(TokenizerSpec(vocab=PIECES))
+STUDENT = Tokenizer(WordPieceSpec(vocab=PIECES))
 NARROW = ReaderSettings(max_seq_length=20, max_question_length=6, doc_stride=4)
 
 MPNET = TeacherTokenizer(

@@ -8,19 +8,19 @@ from tiny_training import PIECES
 from torch.nn import functional
 
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.answering.windows import Window
 from squadlite.model import QuestionAnsweringModel
 from tools.contrast import Contrast, ContrastSettings
 from tools.data import Feature, Group
 from tools.processes import Processes
 
-TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
+TOKENIZER = Tokenizer(WordPieceSpec(vocab=PIECES))
 SETTINGS = ContrastSettings(weight=0.5, temperature=0.1, negatives=1)
 
 
 def feature(question: list[int], context: list[int], answer: tuple[int, int] | None) -> Feature:
-    window = Window(0, np.array(question), np.array(context), 0)
+    window = Window(0, np.array(question), np.array(context), 0, TOKENIZER.template)
     first, last = answer or (-window.context_start, -window.context_start)
     return Feature(0, window, window.context_start + first, window.context_start + last)
 

@@ -11,7 +11,7 @@ from tiny_training import NAMES, PIECES, PLACES, WORDS, write_squad
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import GoldAnswer, SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import TokenizerSpec, WordPieceSpec
 from squadlite.errors import DatasetError
 from tools.data import (
     Feature,
@@ -26,7 +26,7 @@ from tools.data import (
     take_share,
 )
 
-TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
+TOKENIZER = Tokenizer(WordPieceSpec(vocab=PIECES))
 WIDE = ReaderSettings(max_seq_length=48, max_question_length=16)
 NARROW = ReaderSettings(max_seq_length=20, max_question_length=8, doc_stride=4)
 

@@ -10,14 +10,14 @@ from tiny_training import PIECES, write_squad
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.model import QuestionAnsweringModel
 from tools.data import Feature, TrainingBatch, make_features, passes
 from tools.distill import Distillation, DistillationSettings, layers_recorded
 from tools.plan import Teaching
 from tools.training import hard_objective
 
-TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
+TOKENIZER = Tokenizer(WordPieceSpec(vocab=PIECES))
 
 
 def small_model(seed: int, **changes: int) -> QuestionAnsweringModel:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_folders import SENTENCES, TOKENIZERS, write_tokenizer
 from tiny_models import padded_batch, random_model, tiny_config
 from tiny_training import PIECES, run_stage, write_checkpoint, write_squad
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
@@ -18,7 +19,7 @@ from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import Rademacher, open_sqz
 from squadlite.convert import convert
-from squadlite.errors import CheckpointError, CodecError
+from squadlite.errors import CheckpointError, CodecError, TokenizerError
 from squadlite.model import Checkpoint, load_checkpoint, load_model, model_from_checkpoint
 from tools.add_span_head import main as add_span_head
 from tools.export import main as export
@@ -259,6 +260,53 @@ def test_a_pruned_tokenizer_json_still_works_in_transformers(tmp_path: Path) -> 
     hugging = BertTokenizerFast.from_pretrained(tmp_path / "out")
     ids = [pruned.cls_id, *pruned.encode(text).ids.tolist(), pruned.sep_id]
     assert hugging(text)["input_ids"] == ids
+
+
+@pytest.mark.parametrize("name", ["byte_bpe", "albert", "xlm"])
+def test_a_model_of_another_tokenizer_is_pruned_converted_and_read(
+    name: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    n_pieces = len(json.loads(TOKENIZERS[name]())["model"]["vocab"])
+    write_checkpoint(folder, vocab_size=n_pieces, type_vocab_size=0)
+    (folder / "vocab.txt").unlink()
+    write_tokenizer(folder, TOKENIZERS[name](), name)
+    (tmp_path / "corpus.txt").write_text("\n".join(SENTENCES), encoding="utf-8")
+    arguments = (folder, tmp_path / "out", "--corpus", tmp_path / "corpus.txt", "--share", 0.9)
+    assert run_stage(prune_vocab, *arguments).exit_code == 0
+    before, after = load_input(folder), load_input(tmp_path / "out")
+    kept = after.spec.kept_ids
+    assert kept is not None
+    assert n_pieces * 0.8 < len(kept) < n_pieces
+    assert after.spec == before.spec.keep(kept)
+    convert(tmp_path / "out", tmp_path / "out.sqz", bits=16)
+    with open_sqz(tmp_path / "out.sqz") as file:
+        assert file.version == (2, 0)
+        assert TokenizerSpec.from_sqz(file) == after.spec
+    context = "The lighthouse keeper keeps the north lighthouse."
+    (reading,) = Reader.load(tmp_path / "out.sqz", threads=1).read("Who keeps it?", [context])
+    (expected,) = Reader.load(tmp_path / "out", threads=1).read("Who keeps it?", [context])
+    assert [span.text for span in reading.spans] == [span.text for span in expected.spans]
+    assert reading.spans
+    for span in reading.spans:
+        assert span.text == span.text.strip() == context[span.start : span.end] != ""
+    with pytest.raises(TokenizerError, match="format_version 1"):
+        convert(tmp_path / "out", tmp_path / "old.sqz", format_version=1)
+
+
+def test_a_pruned_byte_bpe_of_two_files_is_the_same(tmp_path: Path) -> None:
+    whole = json.loads(TOKENIZERS["byte_bpe"]())
+    folder = write_checkpoint(tmp_path / "in", vocab_size=len(whole["model"]["vocab"]))
+    (folder / "vocab.txt").unlink()
+    (folder / "vocab.json").write_text(json.dumps(whole["model"]["vocab"]))
+    merges = [" ".join(merge) for merge in whole["model"]["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
+    (tmp_path / "corpus.txt").write_text("\n".join(SENTENCES), encoding="utf-8")
+    arguments = (folder, tmp_path / "out", "--corpus", tmp_path / "corpus.txt", "--share", 0.9)
+    assert run_stage(prune_vocab, *arguments).exit_code == 0
+    before, after = load_input(folder), load_input(tmp_path / "out")
+    assert after.spec.kept_ids is not None
+    assert after.spec == before.spec.keep(after.spec.kept_ids)
 
 
 def test_one_of_size_and_share_is_needed(tmp_path: Path) -> None:

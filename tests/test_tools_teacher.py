@@ -12,7 +12,7 @@ from tiny_training import PIECES, run_stage, write_checkpoint, write_squad
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from tools.data import Feature, make_features
 from tools.errors import TrainingError
 from tools.folders import StageInput, load_input
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
 
 CPU = torch.device("cpu")
 SHORT = ReaderSettings(max_seq_length=20, max_question_length=12, doc_stride=4)
-TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
+TOKENIZER = Tokenizer(WordPieceSpec(vocab=PIECES))
 KINDS = ("mpnet", "bert", "roberta")
 
 

@@ -13,7 +13,7 @@ from tiny_training import PIECES, write_squad
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from tools import teacher_cache
 from tools.data import Feature, make_features, passes
 from tools.errors import TrainingError
@@ -22,7 +22,7 @@ from tools.soft_targets import SoftTargets
 from tools.teacher import Teacher
 from tools.teacher_cache import RECORD, fill_cache, read_cache
 
-TOKENIZER = Tokenizer(TokenizerSpec(vocab=PIECES))
+TOKENIZER = Tokenizer(WordPieceSpec(vocab=PIECES))
 ALONE = Processes(0, 1, torch.device("cpu"))
 PART_WINDOWS = 8
 

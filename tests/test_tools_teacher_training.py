@@ -10,8 +10,8 @@ from tiny_training import PIECES, run_stage, write_checkpoint, write_squad
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.answering.windows import Window
+from squadlite.answering.tokenizer_spec import WordPieceSpec
+from squadlite.answering.windows import Template, Window
 from tools.alignment import NOWHERE, Aligner, TeacherWindow
 from tools.data import Feature, make_features
 from tools.errors import TrainingError
@@ -46,7 +46,9 @@ def window_of(feature: Feature, starts: list[int], ends: list[int]) -> TeacherWi
 
 
 def feature_at(start: int, end: int) -> Feature:
-    return Feature(0, Window(0, np.zeros(1, np.int64), np.zeros(6, np.int64), 0), start, end)
+    template = Template.named("bert", cls_id=1, sep_id=2, pad_id=0)
+    window = Window(0, np.zeros(1, np.int64), np.zeros(6, np.int64), 0, template)
+    return Feature(0, window, start, end)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_gold_positions_spell_the_answers(tmp_path: Path, data: Path, kind: str)
     examples = load_squad(data)
     folder = write_teacher(tmp_path / kind, kind, [example.context for example in examples])
     teacher = load_transformers_teacher(folder).tokenizer
-    student = Tokenizer(TokenizerSpec(vocab=PIECES))
+    student = Tokenizer(WordPieceSpec(vocab=PIECES))
     features = make_features(examples, student, WINDOWS)
     windows = Aligner(examples, student, teacher)(features)
     gold = gold_positions(windows, 200)
@@ -112,7 +114,7 @@ def loss_of(data: Path, folder: Path) -> float:
     """Of the gold starts, the mean over all windows."""
     examples = load_squad(data)
     loaded = load_transformers_teacher(folder)
-    student = Tokenizer(TokenizerSpec(vocab=PIECES))
+    student = Tokenizer(WordPieceSpec(vocab=PIECES))
     windows = Aligner(examples, student, loaded.tokenizer)(
         make_features(examples, student, WINDOWS)
     )

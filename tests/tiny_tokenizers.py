@@ -2,13 +2,13 @@
 
 import string
 
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation + "é日’"
 WORDS = ("the", "time", "machine", "traveller", "##ing", "##er", "##ll", "lever", "white", "ivory")
 
 
-def tiny_spec() -> TokenizerSpec:
+def tiny_spec() -> WordPieceSpec:
     singles = [*CHARACTERS, *(f"##{character}" for character in CHARACTERS)]
-    return TokenizerSpec(vocab=(*SPECIAL, *singles, *WORDS))
+    return WordPieceSpec(vocab=(*SPECIAL, *singles, *WORDS))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from squadlite.answering.metadata import METADATA_FILE
-from squadlite.answering.tokenizer_spec import TOKENIZER_FILES, TokenizerSpec
+from squadlite.answering.tokenizer_folder import TOKENIZER_FILES
+from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.errors import CheckpointError
 from squadlite.families import FAMILIES
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
@@ -24,11 +25,9 @@ HANDED_ON = (*TOKENIZER_FILES, SKETCH_SEEDS_FILE, METADATA_FILE)
 # Other kinds of teachers have these too.
 _TEACHERS_TOKENIZER_FILES = (
     "added_tokens.json",
-    "merges.txt",
     "sentencepiece.bpe.model",
     "spiece.model",
     "spm.model",
-    "vocab.json",
 )
 _TRANSFORMERS_TOKENIZER_FILES = ("special_tokens_map.json", "tokenizer_config.json")
 STAGES_FILE = "stages.json"  # what every stage so far said of itself, in order

@@ -10,12 +10,18 @@ Source: Deng & Looi 2020, section 3.4.
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import (
+    ByteBPESpec,
+    TokenizerSpec,
+    UnigramSpec,
+    WordPieceSpec,
+)
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
 from squadlite.source import keep_rows
 from tools.command import checkpoint_argument, existing_file, output_argument, run
@@ -69,11 +75,15 @@ def write_pruned_tokenizer(folder: Path, spec: TokenizerSpec, kept: Sequence[int
         kept: its ids that stay, ascending.
     """
     pruned = spec.keep(kept)
-    (folder / "vocab.txt").write_text("\n".join(pruned.vocab) + "\n", encoding="utf-8", newline="")
     write_json(folder / "kept_ids.json", pruned.kept_ids)
     ids = {piece: new_id for new_id, piece in enumerate(pruned.vocab)}
+    if isinstance(pruned, WordPieceSpec):
+        _write_lines(folder / "vocab.txt", pruned.vocab)
+    if isinstance(pruned, ByteBPESpec) and (folder / "merges.txt").is_file():
+        write_json(folder / "vocab.json", ids)
+        _write_lines(folder / "merges.txt", ["#version: 0.2", *map(" ".join, _merges(pruned))])
     for name, renumber in (
-        ("tokenizer.json", _renumber_tokenizer),
+        ("tokenizer.json", partial(_renumber_tokenizer, pruned)),
         ("tokenizer_config.json", _renumber_config),
     ):
         path = folder / name
@@ -83,8 +93,26 @@ def write_pruned_tokenizer(folder: Path, spec: TokenizerSpec, kept: Sequence[int
             write_json(path, content)
 
 
-def _renumber_tokenizer(content: dict[str, Any], ids: dict[str, int]) -> None:
-    content["model"]["vocab"] = ids
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+
+
+def _merges(spec: ByteBPESpec) -> list[list[str]]:
+    return [[spec.vocab[left], spec.vocab[right]] for left, right in spec.merges]
+
+
+def _renumber_tokenizer(
+    pruned: TokenizerSpec, content: dict[str, Any], ids: dict[str, int]
+) -> None:
+    match pruned:
+        case UnigramSpec():
+            scored = zip(pruned.vocab, pruned.scores, strict=True)
+            content["model"]["vocab"] = [list(entry) for entry in scored]
+            content["model"]["unk_id"] = ids[pruned.unk_token]
+        case ByteBPESpec():
+            content["model"] |= {"vocab": ids, "merges": _merges(pruned)}
+        case _:
+            content["model"]["vocab"] = ids
     content["added_tokens"] = [
         {**token, "id": ids[token["content"]]}
         for token in content.get("added_tokens") or []

@@ -15,7 +15,8 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import nn
 
-from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec
+from squadlite.answering.tokenizer_folder import SPECIAL_FIELDS
+from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import read_corpus
 from squadlite.model import Checkpoint, ModelConfig, QuestionAnsweringModel
 from tools.command import existing_file, output_argument, run

@@ -21,7 +21,8 @@ from typing import Any
 
 import click
 
-from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec
+from squadlite.answering.tokenizer_folder import SPECIAL_FIELDS
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.cli.output import print_json, print_table
 from squadlite.container import Codec, Linear, Rademacher, Raw, open_sqz, write_sqz
 from squadlite.errors import CheckpointError
@@ -142,10 +143,10 @@ def load_scores(reports: Sequence[Path]) -> dict[str, dict[str, float]]:
     return scores
 
 
-def _any_tokenizer(vocab_size: int) -> TokenizerSpec:
+def _any_tokenizer(vocab_size: int) -> WordPieceSpec:
     # Pieces of six characters, about as long as BERT's are on average.
-    special = [str(TokenizerSpec.__dataclass_fields__[name].default) for name in SPECIAL_FIELDS]
-    return TokenizerSpec(
+    special = [str(WordPieceSpec.__dataclass_fields__[name].default) for name in SPECIAL_FIELDS]
+    return WordPieceSpec(
         vocab=(*special, *(f"{number:06d}" for number in range(vocab_size - len(special))))
     )
 

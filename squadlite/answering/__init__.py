@@ -1,9 +1,11 @@
 """
 Reading: a question and its contexts become answers with character offsets and scores.
 
-    tokenizer_spec  what a WordPiece tokenizer is made of, from a checkpoint folder or a .sqz file
+    tokenizer_spec  what a tokenizer is made of, from a checkpoint folder or a .sqz file
+    tokenizer_folder  what a checkpoint folder's files say of it
+    charsmap        SentencePiece's table of characters
     tokenizer       text -> token ids and character offsets
-    vocabulary      fewer word pieces: count them over a corpus, keep the most frequent
+    vocabulary      fewer pieces: count them over a corpus, keep the most frequent
     windows         token ids -> windows the model can read, batched by length
     spans           logits -> the best answer spans and their scores
     scorer          what scores tokens and embeds texts: our own kernels, or torch

@@ -14,7 +14,8 @@ from squadlite.answering.metadata import EmbeddingConfig
 from squadlite.answering.origin import Origin
 from squadlite.answering.scorer import Encoder, load_scorer
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_spec import TOKENIZER_FILES, TokenizerSpec
+from squadlite.answering.tokenizer_folder import TOKENIZER_FILES
+from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import batches_by_length
 from squadlite.answering.workers import workers
 from squadlite.container import open_sqz

@@ -20,7 +20,7 @@ class RelatedWords:
     alike, and a search that knows it too finds passages that share no word with the question.
 
     Args:
-        vocab: the V word pieces; those that are whole words of letters can be found.
+        vocab: what the V pieces spell; those that are whole words of letters can be found.
         embeddings: (V, hidden) float32.
     """
 

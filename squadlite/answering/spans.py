@@ -174,9 +174,11 @@ def make_reading(
         if len(spans) == n_best:
             break
         first, last = whole_words(tokens, candidate.first, candidate.last)
-        start = int(tokens.offsets[first, 0])
-        end = _past_marks(context, int(tokens.offsets[last, 1]))
-        if all(end <= other.start or start >= other.end for other in spans):
+        start, end = without_space(
+            context, int(tokens.offsets[first, 0]), int(tokens.offsets[last, 1])
+        )
+        end = _past_marks(context, end)
+        if start < end and all(end <= other.start or start >= other.end for other in spans):
             margin = candidate.logit - null_score
             spans.append(Span(context[start:end], start, end, span_score(margin), margin))
     return Reading(tuple(spans), null_score)
@@ -189,6 +191,16 @@ def whole_words(tokens: TokenizedText, first: int, last: int) -> tuple[int, int]
     while last + 1 < len(tokens) and tokens.continues[last + 1]:
         last += 1
     return first, last
+
+
+def without_space(text: str, start: int, end: int) -> tuple[int, int]:
+    """
+    First character of text[start:end] that isn't white space, and the one after its last.
+
+    The two are one where there is nothing else: some tokenizers have tokens of it alone.
+    """
+    end = max(start, start + len(text[start:end].rstrip()))
+    return end - len(text[start:end].lstrip()), end
 
 
 def _past_marks(text: str, end: int) -> int:

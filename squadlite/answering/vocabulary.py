@@ -79,15 +79,17 @@ def choose_pieces(spec: TokenizerSpec, counts: NDArray[np.int64], size: int) -> 
     """
     Choose the pieces of a smaller vocabulary.
 
-    Kept whatever their counts: the special tokens, and every piece of a single character, in the
-    form that begins a word and in the form that continues one. Any word that the full vocabulary
-    can spell can so still be spelled, only with more pieces. The other places go to the pieces
-    that were counted most, among equals to the lower id (BERT's ids fall with frequency).
+    Kept whatever their counts: the special tokens, and every piece of a single character (of word
+    pieces in the form that begins a word and in the form that continues one; of byte-level BPE the
+    bytes). Any word that the full vocabulary can spell can so still be spelled, only with more
+    pieces. The other places go to the pieces that were counted most, among equals to the lower id
+    (BERT's ids fall with frequency); one that is made of others by merges takes them with it.
 
     Args:
         spec: the vocabulary.
         counts: (n_pieces,), from `count_pieces`.
-        size: pieces to keep.
+        size: pieces to keep; where the last place is too little for a piece with all that it is
+            made of, fewer are kept.
 
     Returns:
         The ids to keep, ascending: `spec.keep(ids)` is the smaller tokenizer, and the rows `ids`
@@ -96,7 +98,7 @@ def choose_pieces(spec: TokenizerSpec, counts: NDArray[np.int64], size: int) -> 
     Raises:
         TokenizerError: a size below the pieces that must stay or above the vocabulary's.
     """
-    must_stay = np.array([_must_stay(spec, piece) for piece in spec.vocab])
+    must_stay = spec.must_keep()
     n_must_stay = int(must_stay.sum())
     if not n_must_stay <= size <= len(spec.vocab):
         raise TokenizerError(
@@ -105,12 +107,25 @@ def choose_pieces(spec: TokenizerSpec, counts: NDArray[np.int64], size: int) -> 
         )
     # lexsort's last key counts most: those that must stay, then the counts, then the ids.
     order = np.lexsort((np.arange(len(spec.vocab)), -counts, ~must_stay))
-    kept: list[int] = np.sort(order[:size]).tolist()
-    return kept
+    kept: set[int] = set()
+    for piece_id in order.tolist():
+        if len(kept) == size:
+            break
+        # A piece takes a place with all that it needs, or none.
+        wanted = _with_needs(spec, piece_id, kept)
+        if len(kept) + len(wanted) <= size:
+            kept |= wanted
+    return sorted(kept)
 
 
-def _must_stay(spec: TokenizerSpec, piece: str) -> bool:
-    return len(piece.removeprefix(spec.continuing_prefix)) <= 1 or piece in spec.special_tokens
+def _with_needs(spec: TokenizerSpec, piece_id: int, kept: set[int]) -> set[int]:
+    # A piece and what it needs, as far as they aren't kept anyway.
+    wanted: set[int] = set()
+    waiting = {piece_id} - kept
+    while waiting:
+        wanted |= waiting
+        waiting = {part for wanting in waiting for part in spec.needs(wanting)} - wanted - kept
+    return wanted
 
 
 def _batched(texts: Iterable[str]) -> Iterator[Sequence[str]]:

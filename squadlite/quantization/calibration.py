@@ -123,8 +123,7 @@ def read_calibration(
     if not windows:
         raise DatasetError(f"{paths[0]}: found no context with words in it, expected one at least")
     batches = tuple(
-        pad_batch(part, cls_id=tokenizer.cls_id, sep_id=tokenizer.sep_id, pad_id=tokenizer.pad_id)
-        for part in batches_by_length(spread(windows, num_windows), _BATCH_TOKENS)
+        pad_batch(part) for part in batches_by_length(spread(windows, num_windows), _BATCH_TOKENS)
     )
     return CalibrationText(batches, counts)
 
@@ -142,6 +141,7 @@ def _windows(
             pair,
             question,
             context,
+            tokenizer.template,
             max_seq_length=settings.max_seq_length,
             max_question_length=settings.max_question_length,
             doc_stride=settings.doc_stride,

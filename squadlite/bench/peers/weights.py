@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from squadlite.atomic import atomic_write
+from squadlite.errors import TokenizerError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,11 +72,14 @@ def save_for_transformers(model: Path, folder: Path) -> Path:
         SquadliteError: the model can't be read, or is one that neither BERT nor DistilBERT can be.
         OSError: the folder can't be written to.
     """
-    from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec
+    from squadlite.answering.tokenizer_folder import SPECIAL_FIELDS
+    from squadlite.answering.tokenizer_spec import TokenizerSpec, WordPieceSpec
     from squadlite.model import save_checkpoint
 
     save_checkpoint(folder, dense_checkpoint(model))
     spec = TokenizerSpec.load(model)
+    if not isinstance(spec, WordPieceSpec):
+        raise TokenizerError(f"{model}: its tokenizer is {spec.type_name}, expected word pieces")
     settings = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": spec.lowercase,
