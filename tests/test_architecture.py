@@ -17,12 +17,13 @@ MAY_IMPORT = {
     "cache": set(),
     "config": set(),
     "cores": set(),
+    "distances": {"config"},
     "portable": set(),
     "container": {"native"},  # decodes by its kernels, where there are some
     "tensors": {"config", "container"},
-    "native": {"cache", "config"},
+    "native": {"cache", "config", "distances"},
     "families": {"config"},
-    "model": {"config", "container", "families", "tensors"},
+    "model": {"config", "container", "distances", "families", "tensors"},
     "answering": {
         "config", "container", "cores", "model", "models", "native", "portable", "tensors",
     },

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from squadlite.config import ModelConfig
-from squadlite.model import PaddedAttention, QuestionAnsweringModel
+from squadlite.model import QuestionAnsweringModel
 
 _flash_attention: Callable[..., Any] | None
 try:
@@ -50,7 +50,7 @@ def last_hidden(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
         if _flash_attention is not None and torch.is_autocast_enabled(embedded.device.type):
             flash = FlashAttention(_flash_attention, lengths, model.config)
             return model.encode(embedded[mask], flash)
-        return model.encode(embedded, PaddedAttention(mask, model.config))[mask]
+        return model.encode(embedded, model.padded_attention(mask))[mask]
     rooms = _round_up(lengths, WINDOW_STEP)
     begins = rooms.cumsum(0) - rooms
     places = (begins[:, None] + torch.arange(mask.shape[1]))[mask]  # (N,)
