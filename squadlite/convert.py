@@ -14,7 +14,7 @@ from squadlite.answering.metadata import METADATA_FILE, EmbeddingConfig, load_me
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
 from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, write_sqz
-from squadlite.errors import CheckpointError
+from squadlite.errors import CheckpointError, TokenizerError
 from squadlite.model import Checkpoint, load_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
 
@@ -122,6 +122,8 @@ def convert(
     quantization = Quantization(bits, per, group_size if per == "group" else None)
     facts = _all_metadata(folder, metadata or {}, quantization, vocab_size, vocab_corpus)
     spec = TokenizerSpec.from_folder(folder)
+    if spec.version > (format_version, 0):
+        raise TokenizerError(f"{folder}: format_version 1 has no tokenizer such as its, 2 has")
     checkpoint = fit_to_vocab(folder, load_checkpoint(folder), spec)
     if vocab_size is not None and vocab_corpus is not None:
         checkpoint, spec = _prune(checkpoint, spec, vocab_size, Path(vocab_corpus), progress)
@@ -145,6 +147,7 @@ def convert(
         tokenizer=spec.to_header(),
         metadata=facts,
         tensors=tensors,
+        needed=spec.version,
         progress=count,
     )
     return ConversionReport(output, _count_parts(written, output.stat().st_size), facts)

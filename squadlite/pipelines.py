@@ -13,7 +13,6 @@ from squadlite.answering.reader import Reader
 from squadlite.answering.spans import whole_words
 from squadlite.answering.tokenizer import TokenizedText
 from squadlite.answering.windows import (
-    N_SPECIAL,
     Window,
     batches_by_length,
     pad_batch,
@@ -203,11 +202,12 @@ class QuestionAnsweringPipeline:
     ) -> Iterator[Window]:
         length = min(settings.window, self.reader.scorer.config.max_position_embeddings)
         n_question = min(len(question), settings.max_question_len)
-        room = length - N_SPECIAL - n_question
+        template = self.reader.tokenizer.template
+        room = length - template.n_special - n_question
         if room < 1:
             raise ValueError(
                 f"max_seq_len {length} leaves no room for a context beside a question of "
-                f"{n_question} tokens and {N_SPECIAL} special ones"
+                f"{n_question} tokens and {template.n_special} special ones"
             )
         overlap = settings.doc_stride
         if overlap is None:
@@ -218,6 +218,7 @@ class QuestionAnsweringPipeline:
             number,
             question.ids,
             context.ids,
+            template,
             max_seq_length=length,
             max_question_length=settings.max_question_len,
             doc_stride=room - overlap,
@@ -226,21 +227,16 @@ class QuestionAnsweringPipeline:
     def _read(
         self, windows: Sequence[Window], settings: PipelineSettings
     ) -> Iterator["_WindowAnswers"]:
-        reader, tokenizer = self.reader, self.reader.tokenizer
+        reader = self.reader
         # Aligned to words several spans become one, so that more of them are looked at.
         n_best = 2 * settings.top_k + 10 if settings.align_to_words else settings.top_k
         for windows_of_batch in batches_by_length(
             windows, reader.settings.max_batch_tokens * reader.threads
         ):
-            batch = pad_batch(
-                windows_of_batch,
-                cls_id=tokenizer.cls_id,
-                sep_id=tokenizer.sep_id,
-                pad_id=tokenizer.pad_id,
-            )
+            batch = pad_batch(windows_of_batch)
             logits = reader.logits(batch.input_ids, batch.token_type_ids, batch.attention_mask)
             for row, window in enumerate(batch.windows):
-                first, end = window.context_start, window.context_start + len(window.context_ids)
+                first, end = window.context_start, window.context_end
                 starts, ends = (_chances(part[row, 0], part[row, first:end]) for part in logits)
                 spans = _best_spans(starts[1:], ends[1:], n_best, settings.max_answer_len)
                 yield _WindowAnswers(window, spans, null_score=float(starts[0] * ends[0]))

@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 from tiny_tokenizers import SPECIAL, tiny_spec
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.container import Raw, open_sqz, write_sqz
+from squadlite.container import Raw, copy_sqz, open_sqz, write_sqz
 from squadlite.errors import CheckpointError, FormatError, HeaderError, TensorError, TokenizerError
 
 SPEC = tiny_spec()
 
 
-def stored(header: Any = None, **tensors: np.ndarray) -> Any:
+def stored(header: Any = None, version: tuple[int, int] = (2, 0), **tensors: np.ndarray) -> Any:
     """What from_sqz looks at of an open file."""
     header = SPEC.to_header() if header is None else header
     contents = SPEC.to_tensors() | {f"tokenizer.{name}": array for name, array in tensors.items()}
-    return SimpleNamespace(tokenizer=header, tensors=contents, read=contents.__getitem__)
+    return SimpleNamespace(
+        tokenizer=header, version=version, tensors=contents, read=contents.__getitem__
+    )
 
 
 def as_bytes(text: str) -> np.ndarray:
@@ -103,7 +105,9 @@ def test_hostile_tensors_are_refused(tensors: dict[str, np.ndarray], message: st
 
 def test_missing_vocabulary_is_refused() -> None:
     with pytest.raises(TensorError, match=r"'tokenizer\.vocab' is missing"):
-        TokenizerSpec.from_sqz(SimpleNamespace(tokenizer=SPEC.to_header(), tensors={}))  # type: ignore[arg-type]
+        TokenizerSpec.from_sqz(
+            SimpleNamespace(tokenizer=SPEC.to_header(), version=(1, 0), tensors={})  # type: ignore[arg-type]
+        )
 
 
 @pytest.mark.parametrize(
@@ -117,11 +121,36 @@ def test_missing_vocabulary_is_refused() -> None:
         {"max_chars_per_word": "100"},
         {"cls_token": None},
         {"template": "{{ evil }}"},
+        {"template": "bert"},
+        {"template": ["roberta"]},
     ],
 )
 def test_hostile_headers_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(HeaderError):
         TokenizerSpec.from_sqz(stored(SPEC.to_header() | change))
+
+
+def test_another_template_than_berts_is_of_version_2(tmp_path: Path) -> None:
+    spec = replace(SPEC, template="roberta")
+    assert (SPEC.version, spec.version) == ((1, 0), (2, 0))
+    assert "template" not in SPEC.to_header()
+    assert TokenizerSpec.from_sqz(stored(spec.to_header())) == spec
+    with pytest.raises(HeaderError, match=r"template joined the format in 2\.0"):
+        TokenizerSpec.from_sqz(stored(spec.to_header(), (1, 0)))
+    write_sqz(
+        tmp_path / "t.sqz",
+        model={},
+        tokenizer=spec.to_header(),
+        metadata={},
+        tensors=[(name, array, Raw("u8")) for name, array in spec.to_tensors().items()],
+        needed=spec.version,
+    )
+    with open_sqz(tmp_path / "t.sqz") as file:
+        assert file.version == (2, 0)
+        assert TokenizerSpec.from_sqz(file) == spec
+        copy_sqz(file, tmp_path / "copy.sqz", metadata={"name": "copy"})
+    with open_sqz(tmp_path / "copy.sqz") as copy:
+        assert TokenizerSpec.from_sqz(copy) == spec
 
 
 @pytest.mark.parametrize("name", SPEC.to_header())
@@ -254,6 +283,72 @@ def test_a_folder_with_a_duplicate_piece_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path, vocab_txt="\n".join((*SPECIAL, "a", "a")).encode())
     with pytest.raises(TokenizerError, match="piece 6: 'a'"):
         TokenizerSpec.from_folder(folder)
+
+
+def pair_processor(*parts: str) -> dict[str, Any]:
+    return {
+        "type": "TemplateProcessing",
+        "pair": [
+            {"Sequence" if part in ("A", "B") else "SpecialToken": {"id": part, "type_id": 0}}
+            for part in parts
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("processor", "template"),
+    [
+        ({"type": "BertProcessing"}, "bert"),
+        ({"type": "RobertaProcessing"}, "roberta"),
+        (pair_processor("[CLS]", "A", "[SEP]", "B", "[SEP]"), "bert"),
+        (pair_processor("<s>", "A", "</s>", "</s>", "B", "</s>"), "roberta"),
+    ],
+)
+def test_the_template_is_the_post_processors(
+    tmp_path: Path, processor: dict[str, Any], template: str
+) -> None:
+    folder = write_folder(tmp_path, tokenizer_json=whole_tokenizer(post_processor=processor))
+    assert TokenizerSpec.from_folder(folder).template == template
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        7,
+        {"type": "ByteLevel"},
+        {"type": "TemplateProcessing"},
+        {"type": "TemplateProcessing", "pair": ["[CLS]", "A", "[SEP]", "B", "[SEP]"]},
+        pair_processor("A", "[SEP]", "B", "[SEP]", "[CLS]"),
+        pair_processor("[CLS]", "B", "[SEP]", "A", "[SEP]"),
+        pair_processor("[CLS]", "A", "[SEP]", "B", "[END]"),
+    ],
+)
+def test_other_templates_are_refused(tmp_path: Path, processor: Any) -> None:
+    folder = write_folder(tmp_path, tokenizer_json=whole_tokenizer(post_processor=processor))
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: post_processor"):
+        TokenizerSpec.from_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "template"),
+    [("MPNetTokenizer", "roberta"), ("MPNetTokenizerFast", "roberta"), ("BertTokenizer", "bert")],
+)
+def test_without_tokenizer_json_its_class_tells_the_template(
+    tmp_path: Path, kind: str, template: str
+) -> None:
+    folder = write_folder(
+        tmp_path,
+        vocab_txt="\n".join(SPEC.vocab).encode(),
+        tokenizer_config_json={"tokenizer_class": kind},
+    )
+    assert TokenizerSpec.from_folder(folder).template == template
+
+
+def test_mpnets_folder_is_word_pieces_with_robertas_template(shared: Path) -> None:
+    spec = TokenizerSpec.from_folder(shared / "checkpoints" / "mpnet-squad2-teacher")
+    assert spec.template == "roberta"
+    assert spec.special_tokens == ("[UNK]", "<s>", "</s>", "<pad>", "<mask>")
+    assert (spec.vocab.index("<s>"), len(spec.vocab)) == (0, 30_527)
 
 
 def test_both_sources_of_the_real_checkpoint_agree(shared: Path, tmp_path: Path) -> None:

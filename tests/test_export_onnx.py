@@ -186,9 +186,15 @@ def test_its_tokenizer_lays_a_question_and_a_context_out_as_we_do(
     question, context = "What [SEP] lever?", "The time [CLS] machine."
     question_ids, context_ids = ours.encode_ids([question, context])
     (window,) = split_into_windows(
-        0, question_ids, context_ids, max_seq_length=64, max_question_length=64, doc_stride=64
+        0,
+        question_ids,
+        context_ids,
+        ours.template,
+        max_seq_length=64,
+        max_question_length=64,
+        doc_stride=64,
     )
-    batch = pad_batch([window], cls_id=ours.cls_id, sep_id=ours.sep_id, pad_id=ours.pad_id)
+    batch = pad_batch([window])
     encoded = theirs.encode(question, context)
     assert encoded.ids == batch.input_ids[0].tolist()
     assert encoded.type_ids == batch.token_type_ids[0].tolist()

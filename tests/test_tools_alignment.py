@@ -9,12 +9,12 @@ from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import TokenizedText, Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.windows import Template
 from tools.alignment import (
     NOWHERE,
     Aligner,
     TeacherTokenizer,
     TeacherWindow,
-    Template,
     same_tokens,
 )
 from tools.data import Feature, make_features

@@ -20,7 +20,7 @@ SETTINGS = ContrastSettings(weight=0.5, temperature=0.1, negatives=1)
 
 
 def feature(question: list[int], context: list[int], answer: tuple[int, int] | None) -> Feature:
-    window = Window(0, np.array(question), np.array(context), 0)
+    window = Window(0, np.array(question), np.array(context), 0, TOKENIZER.template)
     first, last = answer or (-window.context_start, -window.context_start)
     return Feature(0, window, window.context_start + first, window.context_start + last)
 

@@ -11,7 +11,7 @@ from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.answering.windows import Window
+from squadlite.answering.windows import Template, Window
 from tools.alignment import NOWHERE, Aligner, TeacherWindow
 from tools.data import Feature, make_features
 from tools.errors import TrainingError
@@ -46,7 +46,9 @@ def window_of(feature: Feature, starts: list[int], ends: list[int]) -> TeacherWi
 
 
 def feature_at(start: int, end: int) -> Feature:
-    return Feature(0, Window(0, np.zeros(1, np.int64), np.zeros(6, np.int64), 0), start, end)
+    template = Template.named("bert", cls_id=1, sep_id=2, pad_id=0)
+    window = Window(0, np.zeros(1, np.int64), np.zeros(6, np.int64), 0, template)
+    return Feature(0, window, start, end)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import Tokenizer
+from squadlite.answering.windows import Template
 from tools.data import Feature
 
 NOWHERE = -1  # the place of a teacher's token that the student has no counterpart of
@@ -33,30 +34,6 @@ class Tokens(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """
-    What a teacher reads around a question and a context.
-
-    Args:
-        before, between, after: ids of the special tokens that stand there, at least one each; the
-            first one before is where "no answer" stands.
-        context_type: token type of the context and of what stands after it; 0 for the others.
-        pad_id: fills shorter windows up.
-    """
-
-    before: tuple[int, ...]
-    between: tuple[int, ...]
-    after: tuple[int, ...]
-    context_type: int
-    pad_id: int
-
-    @property
-    def n_special(self) -> int:
-        """Special tokens in a window."""
-        return len(self.before) + len(self.between) + len(self.after)
-
-
-@dataclass(frozen=True, slots=True)
 class TeacherTokenizer:
     """
     A teacher's tokenizer.
@@ -72,14 +49,7 @@ class TeacherTokenizer:
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "TeacherTokenizer":
         """Ours."""
-        template = Template(
-            before=(tokenizer.cls_id,),
-            between=(tokenizer.sep_id,),
-            after=(tokenizer.sep_id,),
-            context_type=1,
-            pad_id=tokenizer.pad_id,
-        )
-        return cls(tokenizer.encode_batch, template)
+        return cls(tokenizer.encode_batch, tokenizer.template)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +153,17 @@ def align(
         student[1][first : first + len(window.context_ids)], teacher[1]
     )
     before = _special(template.before, 0)
-    between = _special(template.between, window.context_start - 1)
-    after = _special(template.after, len(window) - 1)
+    between = _special(template.between, window.question_end)
+    after = _special(template.after, window.context_end)
 
     def whole(in_question: NDArray[np.int64], in_context: NDArray[np.int64]) -> NDArray[np.int64]:
-        parts = [before, in_question + 1, between, in_context + window.context_start, after]
+        parts = [
+            before,
+            in_question + window.question_start,
+            between,
+            in_context + window.context_start,
+            after,
+        ]
         return np.concatenate(parts)
 
     ids = np.concatenate([template.before, question, template.between, context, template.after])

@@ -155,6 +155,7 @@ def make_features(
             pair,
             questions[example.question].ids,
             context.ids,
+            tokenizer.template,
             max_seq_length=settings.max_seq_length,
             max_question_length=settings.max_question_length,
             doc_stride=settings.doc_stride,
@@ -257,12 +258,7 @@ def group_passes(
     """
     for part in batches_by_length(groups, max_tokens):
         features = [feature for group in part for feature in group.features]
-        padded = pad_batch(
-            [feature.window for feature in features],
-            cls_id=tokenizer.cls_id,
-            sep_id=tokenizer.sep_id,
-            pad_id=tokenizer.pad_id,
-        )
+        padded = pad_batch([feature.window for feature in features])
         sizes = torch.tensor([len(group.features) for group in part])
         yield TrainingBatch(
             features,

@@ -17,9 +17,9 @@ from torch import nn
 from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.answering.windows import N_SPECIAL, batches_by_length
+from squadlite.answering.windows import Template, batches_by_length
 from squadlite.model import model_from_checkpoint
-from tools.alignment import NOWHERE, Aligner, TeacherTokenizer, TeacherWindow, Template, same_tokens
+from tools.alignment import NOWHERE, Aligner, TeacherTokenizer, TeacherWindow, same_tokens
 from tools.data import Feature
 from tools.errors import TrainingError
 from tools.folders import StageInput, is_ours, load_input
@@ -211,7 +211,8 @@ def load_teacher(
         start = None
         model, tokenizer, n_positions = load_transformers_teacher(folder)
         has_same_tokens = False
-    needed = longest - N_SPECIAL + tokenizer.template.n_special
+    student_tokenizer = Tokenizer(student.spec)
+    needed = longest - student_tokenizer.template.n_special + tokenizer.template.n_special
     if n_positions < needed:
         raise TrainingError(
             f"teacher {folder}: found {n_positions} positions, expected {needed} at least for "
@@ -226,7 +227,7 @@ def load_teacher(
         template=tokenizer.template,
         align=partial(same_tokens, template=tokenizer.template)
         if has_same_tokens
-        else Aligner(examples, Tokenizer(student.spec), tokenizer),
+        else Aligner(examples, student_tokenizer, tokenizer),
         device=device,
         precision=precision,
         # Hidden states are compared token by token.

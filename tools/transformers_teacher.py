@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from squadlite.answering.tokenizer import encodable
-from tools.alignment import TeacherTokenizer, Template
+from squadlite.answering.windows import Template
+from tools.alignment import TeacherTokenizer
 from tools.errors import TrainingError
 
 

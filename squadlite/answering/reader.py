@@ -23,6 +23,7 @@ from squadlite.answering.spans import (
 from squadlite.answering.tokenizer import TokenizedText, Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import (
+    MOST_SPECIAL,
     Window,
     batches_by_length,
     pad_batch,
@@ -66,10 +67,10 @@ class ReaderSettings:
         for name, value in vars(self).items():
             if value < 1:
                 raise ValueError(f"{name} is {value}, expected at least 1")
-        if self.max_question_length + 3 >= self.max_seq_length:
+        if self.max_question_length + MOST_SPECIAL >= self.max_seq_length:
             raise ValueError(
                 f"max_seq_length {self.max_seq_length} leaves no room for a context beside "
-                f"a question of {self.max_question_length} tokens and 3 special ones"
+                f"a question of {self.max_question_length} tokens and {MOST_SPECIAL} special ones"
             )
 
     def within(self, n_positions: int) -> Self:
@@ -98,7 +99,7 @@ def check_readable(config: ModelConfig, spec: TokenizerSpec) -> None:
         raise TokenizerError(
             f"vocabulary has {n_pieces} pieces, the model embeddings for {n_embeddings}"
         )
-    if config.type_vocab_size == 1:
+    if config.type_vocab_size == 1 and spec.template == "bert":
         raise ConfigError("model has 1 token type, reading needs 2 (or none, as in DistilBERT)")
     n_positions = config.max_position_embeddings
     if n_positions < MIN_POSITIONS:
@@ -246,6 +247,7 @@ class Reader:
                 pair,
                 questions[question].ids,
                 contexts[context].ids,
+                self.tokenizer.template,
                 max_seq_length=self.settings.max_seq_length,
                 max_question_length=self.settings.max_question_length,
                 doc_stride=self.settings.doc_stride,
@@ -311,13 +313,7 @@ class Reader:
     def _read_batch(
         self, windows: Sequence[Window], n_best: int, threads: int
     ) -> list["_WindowResult"]:
-        tokenizer = self.tokenizer
-        batch = pad_batch(
-            windows,
-            cls_id=tokenizer.cls_id,
-            sep_id=tokenizer.sep_id,
-            pad_id=tokenizer.pad_id,
-        )
+        batch = pad_batch(windows)
         start_logits, end_logits = self._score(
             batch.input_ids, batch.token_type_ids, batch.attention_mask, threads
         )
@@ -328,7 +324,7 @@ class Reader:
             n_best=n_best,
             max_answer_length=self.settings.max_answer_length,
         )
-        null_scores = (start_logits[:, 0] + end_logits[:, 0]).tolist()  # [CLS] stands first
+        null_scores = (start_logits[:, 0] + end_logits[:, 0]).tolist()  # "no answer" stands first
         return [
             _WindowResult(
                 window.pair,

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import BertProcessing
+from tokenizers.processors import BertProcessing, RobertaProcessing
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.windows import Template
 
 # Half a surrogate pair has no UTF-8 form. The character put in its place is one that BERT drops,
 # and as long, so that offsets still count in the original text.
@@ -61,6 +62,9 @@ class Tokenizer:
         self.sep_id = ids[spec.sep_token]
         self.pad_id = ids[spec.pad_token]
         self.unk_id = ids[spec.unk_token]
+        self.template = Template.named(
+            spec.template, cls_id=self.cls_id, sep_id=self.sep_id, pad_id=self.pad_id
+        )
         prefix = spec.continuing_prefix
         self._continues = np.array([piece.startswith(prefix) for piece in spec.vocab])
         self._tokenizer = tokenizers.Tokenizer(
@@ -106,12 +110,16 @@ class Tokenizer:
         The tokenizer as a tokenizer.json, which the `tokenizers` library loads.
 
         Without special tokens it gives the same ids as ours; with them a question and a context
-        become [CLS] question [SEP] context [SEP], as `pad_batch` lays them out. A special token's
-        name inside a text is plain text there too.
+        are laid out by the template, as by `pad_batch`. A special token's name inside a text is
+        plain text there too.
         """
         laid_out = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
-        laid_out.post_processor = BertProcessing(
-            (self.spec.sep_token, self.sep_id), (self.spec.cls_token, self.cls_id)
+        separator = self.spec.sep_token, self.sep_id
+        first = self.spec.cls_token, self.cls_id
+        laid_out.post_processor = (
+            BertProcessing(separator, first)
+            if self.spec.template == "bert"
+            else RobertaProcessing(separator, first, trim_offsets=False, add_prefix_space=False)
         )
         text: str = laid_out.to_str(pretty=True)
         return text

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from squadlite.answering.windows import TEMPLATES
 from squadlite.container import SqzFile, open_sqz
 from squadlite.errors import CheckpointError, HeaderError, TensorError, TokenizerError
 
@@ -41,10 +42,11 @@ class TokenizerSpec:
         continuing_prefix: what marks a piece that doesn't begin a word.
         max_chars_per_word: a longer word becomes `unk_token` as a whole.
         unk_token, cls_token, sep_token, pad_token, mask_token: pieces with a role of their own.
+        template: how the special tokens stand around question and context, one of TEMPLATES.
 
     Raises:
-        TokenizerError: duplicate or empty pieces, a special token that isn't one of them,
-            kept_ids that don't ascend or don't fit.
+        TokenizerError: duplicate or empty pieces, a special token that isn't one of them, an
+            unknown template, kept_ids that don't ascend or don't fit.
     """
 
     vocab: tuple[str, ...]
@@ -60,6 +62,7 @@ class TokenizerSpec:
     sep_token: str = "[SEP]"
     pad_token: str = "[PAD]"
     mask_token: str = "[MASK]"
+    template: str = "bert"
 
     def __post_init__(self) -> None:
         _check_vocab(self.vocab)
@@ -69,6 +72,10 @@ class TokenizerSpec:
             raise TokenizerError(
                 f"max_chars_per_word is {self.max_chars_per_word}, "
                 f"expected 1 to {MAX_CHARS_PER_WORD}"
+            )
+        if self.template not in TEMPLATES:
+            raise TokenizerError(
+                f"template is {self.template!r}, expected one of {sorted(TEMPLATES)}"
             )
         for name in SPECIAL_FIELDS:
             if getattr(self, name) not in self.vocab:
@@ -84,6 +91,11 @@ class TokenizerSpec:
     def special_tokens(self) -> tuple[str, ...]:
         """The unknown, classification, separator, padding and mask tokens, in this order."""
         return tuple(getattr(self, name) for name in SPECIAL_FIELDS)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The lowest version of the .sqz format that has all of it."""
+        return (1, 0) if self.template == "bert" else (2, 0)
 
     def keep(self, ids: Sequence[int]) -> Self:
         """
@@ -140,13 +152,15 @@ class TokenizerSpec:
         folder = Path(folder)
         whole = _read_json(folder / "tokenizer.json")
         settings = _tokenizer_json_settings(whole, folder) | _config_settings(folder)
+        template = _folder_template(whole, folder)
         if (folder / "vocab.txt").is_file():
             vocab = _read_vocab_txt(folder / "vocab.txt")
         elif whole:
             vocab = _tokenizer_json_vocab(whole, folder)
         else:
             raise CheckpointError(f"{folder}: found neither vocab.txt nor tokenizer.json")
-        return cls(vocab=vocab, kept_ids=_read_kept_ids(folder / "kept_ids.json"), **settings)
+        kept_ids = _read_kept_ids(folder / "kept_ids.json")
+        return cls(vocab=vocab, kept_ids=kept_ids, template=template, **settings)
 
     @classmethod
     def from_sqz(cls, file: SqzFile) -> Self:
@@ -158,6 +172,7 @@ class TokenizerSpec:
             TensorError: the vocabulary or kept_ids break one.
         """
         settings = _header_settings(file.tokenizer)
+        template = _header_template(file.tokenizer, file.version)
         if VOCAB_TENSOR not in file.tensors:
             raise TensorError(f"tensor {VOCAB_TENSOR!r} is missing")
         vocab = _decode_vocab(file.read(VOCAB_TENSOR))
@@ -165,13 +180,15 @@ class TokenizerSpec:
         if KEPT_IDS_TENSOR in file.tensors:
             kept_ids = _decode_kept_ids(file.read(KEPT_IDS_TENSOR))
         try:
-            return cls(vocab=vocab, kept_ids=kept_ids, **settings)
+            return cls(vocab=vocab, kept_ids=kept_ids, template=template, **settings)
         except TokenizerError as error:
             raise TensorError(f"tokenizer: {error}") from error
 
     def to_header(self) -> dict[str, Any]:
         """The `tokenizer` object of a .sqz header (format_spec.md): every setting, no pieces."""
-        return {"type": "wordpiece"} | {name: getattr(self, name) for name in _setting_types()}
+        settings = {name: getattr(self, name) for name in _setting_types()}
+        template = {} if self.template == "bert" else {"template": self.template}
+        return {"type": "wordpiece"} | settings | template
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """
@@ -219,14 +236,15 @@ def _check_kept_ids(kept_ids: Sequence[int], n_pieces: int) -> None:
 
 
 def _setting_types() -> dict[str, Any]:
-    return {f.name: f.type for f in fields(TokenizerSpec) if f.name not in ("vocab", "kept_ids")}
+    other = ("vocab", "kept_ids", "template")
+    return {f.name: f.type for f in fields(TokenizerSpec) if f.name not in other}
 
 
 def _header_settings(header: Mapping[str, Any]) -> dict[str, Any]:
     if header.get("type") != "wordpiece":
         raise HeaderError(f"tokenizer: type is {header.get('type')!r}, expected 'wordpiece'")
     types = _setting_types()
-    unknown = sorted(set(header) - set(types) - {"type"})
+    unknown = sorted(set(header) - set(types) - {"type", "template"})
     if unknown:
         raise HeaderError(f"tokenizer: unknown fields {unknown}")
     for name, expected in types.items():
@@ -237,6 +255,18 @@ def _header_settings(header: Mapping[str, Any]) -> dict[str, Any]:
                 f"tokenizer: {name} is {header[name]!r}, expected {_type_name(expected)}"
             )
     return {name: header[name] for name in types}
+
+
+def _header_template(header: Mapping[str, Any], version: tuple[int, int]) -> str:
+    # BERT's is said by saying none, as it was before there were others.
+    if "template" not in header:
+        return "bert"
+    if version < (2, 0):
+        raise HeaderError("tokenizer: template joined the format in 2.0, the file is older")
+    template = header["template"]
+    if template not in [name for name in TEMPLATES if name != "bert"]:
+        raise HeaderError(f"tokenizer: template is {template!r}, expected 'roberta' or none")
+    return str(template)
 
 
 def _fits(value: object, expected: Any) -> bool:
@@ -351,6 +381,57 @@ def _section(whole: dict[str, Any], name: str, kind: str, folder: Path) -> dict[
             f"{folder / 'tokenizer.json'}: {name} is {found!r}, expected a {kind} one"
         )
     return section
+
+
+def _folder_template(whole: dict[str, Any], folder: Path) -> str:
+    # tokenizer.json says it of itself; without it the kind of tokenizer tells.
+    processor = whole.get("post_processor")
+    if processor is None:
+        kind = _read_json(folder / "tokenizer_config.json").get("tokenizer_class")
+        return "roberta" if kind in _ROBERTAS else "bert"
+    kind = processor.get("type") if isinstance(processor, dict) else processor
+    if kind == "TemplateProcessing":
+        return _pair_template(processor, folder / "tokenizer.json")
+    if kind not in _PROCESSORS:
+        raise CheckpointError(
+            f"{folder / 'tokenizer.json'}: post_processor is {kind!r}, "
+            f"expected one of {sorted([*_PROCESSORS, 'TemplateProcessing'])}"
+        )
+    return _PROCESSORS[kind]
+
+
+_PROCESSORS = {"BertProcessing": "bert", "RobertaProcessing": "roberta"}
+_ROBERTAS = {
+    f"{name}Tokenizer{fast}"
+    for name in ("MPNet", "Roberta", "XLMRoberta", "Camembert")
+    for fast in ("", "Fast")
+}
+
+
+def _pair_template(processor: dict[str, Any], path: Path) -> str:
+    # [CLS] A [SEP] B [SEP], or <s> A </s> </s> B </s>: told apart by what stands between.
+    try:
+        parts = ["/".join(part) for part in processor["pair"]]
+        names = [
+            part["SpecialToken"]["id"] if "SpecialToken" in part else part["Sequence"]["id"]
+            for part in processor["pair"]
+        ]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path}: post_processor has no pair ({error!r})") from error
+    for name, (n_between, _) in TEMPLATES.items():
+        special = ["SpecialToken"] * n_between
+        expected = ["SpecialToken", "Sequence", *special, "Sequence", "SpecialToken"]
+        separators = {*names[2 : 2 + n_between], names[-1]}
+        if (
+            parts == expected
+            and names[1 :: n_between + 1][:2] == ["A", "B"]
+            and len(separators) == 1
+        ):
+            return name
+    raise CheckpointError(
+        f"{path}: post_processor lays a pair out as {names}, expected "
+        "CLS A SEP B SEP, or CLS A SEP SEP B SEP"
+    )
 
 
 def _config_settings(folder: Path) -> dict[str, Any]:

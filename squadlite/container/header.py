@@ -97,12 +97,14 @@ class Header:
         tokenizer: the tokenizer's settings; their meaning is checked where tokenizers are built.
         metadata: whatever the writer wanted to say.
         tensors: in file order.
+        needed: the lowest version that has all that the other members say.
     """
 
     model: dict[str, Any]
     tokenizer: dict[str, Any]
     metadata: dict[str, Any]
     tensors: tuple[TensorInfo, ...]
+    needed: tuple[int, int] = FIRST_VERSION
 
     @property
     def data_end(self) -> int:
@@ -111,8 +113,8 @@ class Header:
 
     @property
     def version(self) -> tuple[int, int]:
-        """The lowest version of the format that has all codecs used."""
-        return max([FIRST_VERSION, *(tensor.codec.version for tensor in self.tensors)])
+        """The lowest version of the format that has all that is used."""
+        return max([self.needed, *(tensor.codec.version for tensor in self.tensors)])
 
     def to_bytes(self) -> bytes:
         """

@@ -17,6 +17,7 @@ import numpy as np
 from squadlite.atomic import atomic_write
 from squadlite.container.codecs import Codec
 from squadlite.container.header import (
+    FIRST_VERSION,
     Header,
     TensorInfo,
     check_expansion,
@@ -37,12 +38,13 @@ def write_sqz(
     tokenizer: Mapping[str, Any],
     metadata: Mapping[str, Any],
     tensors: Iterable[tuple[str, np.ndarray, Codec]],
+    needed: tuple[int, int] = FIRST_VERSION,
     progress: Callable[[TensorInfo], None] | None = None,
 ) -> list[TensorInfo]:
     """
     Write a .sqz file; the old file stands until the new one is whole.
 
-    Its version is the lowest that has all codecs used.
+    Its version is the lowest that has all that is used.
 
     Args:
         path: the file to write or replace; its folder must exist.
@@ -50,6 +52,7 @@ def write_sqz(
         tokenizer: the tokenizer's settings (format_spec.md, "tokenizer").
         metadata: anything that JSON can hold.
         tensors: name, values and codec of each, in file order; consumed one by one.
+        needed: the lowest version of the format that has all that model and tokenizer say.
         progress: called after each tensor is written.
 
     Returns:
@@ -62,7 +65,7 @@ def write_sqz(
         OSError: the file can't be written.
     """
     # Serialized first, so that metadata which can't be written doesn't wait for the tensors.
-    Header(dict(model), dict(tokenizer), dict(metadata), ()).to_bytes()
+    Header(dict(model), dict(tokenizer), dict(metadata), (), needed).to_bytes()
     with atomic_write(Path(path)) as file:
         file.write(bytes(PREAMBLE_BYTES))
         infos: list[TensorInfo] = []
@@ -75,7 +78,7 @@ def write_sqz(
             if progress is not None:
                 progress(infos[-1])
         check_expansion(infos)
-        _finish(file, Header(dict(model), dict(tokenizer), dict(metadata), tuple(infos)))
+        _finish(file, Header(dict(model), dict(tokenizer), dict(metadata), tuple(infos), needed))
     return infos
 
 
@@ -94,7 +97,9 @@ def copy_sqz(source: SqzFile, path: str | Path, *, metadata: Mapping[str, Any]) 
         OSError: the file can't be written.
     """
     infos = tuple(source.tensors.values())
-    header = Header(source.model, source.tokenizer, dict(metadata), infos)
+    # Members that a later minor version adds are not known here, and not written again.
+    needed = source.version[0], 0
+    header = Header(source.model, source.tokenizer, dict(metadata), infos, needed)
     header.to_bytes()
     with atomic_write(Path(path)) as file:
         file.write(bytes(PREAMBLE_BYTES))

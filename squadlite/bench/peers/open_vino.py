@@ -146,17 +146,13 @@ def _calibration_windows(
             0,
             question,
             context,
+            tokenizer.template,
             max_seq_length=limits.max_seq_length,
             max_question_length=limits.max_question_length,
             doc_stride=limits.max_seq_length,
         )
         for window in windows:
-            batch = pad_batch(
-                [window],
-                cls_id=tokenizer.cls_id,
-                sep_id=tokenizer.sep_id,
-                pad_id=tokenizer.pad_id,
-            )
+            batch = pad_batch([window])
             yield batch.input_ids, batch.token_type_ids, batch.attention_mask
 
 
