@@ -84,6 +84,11 @@ class ModelConfig:
         }
 
     @property
+    def version(self) -> tuple[int, int]:
+        """The lowest version of the .sqz format that has all of it."""
+        return (1, 0) if all(getattr(self, name) is None for name in _OPTIONAL) else (2, 0)
+
+    @property
     def embedding_width(self) -> int:
         """Width of the embeddings."""
         return self.hidden_size if self.embedding_size is None else self.embedding_size

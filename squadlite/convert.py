@@ -13,6 +13,7 @@ from squadlite import __version__
 from squadlite.answering.metadata import METADATA_FILE, EmbeddingConfig, load_metadata
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
+from squadlite.config import RELATIVE_POSITION_BIAS
 from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, write_sqz
 from squadlite.errors import CheckpointError, TokenizerError
 from squadlite.model import Checkpoint, load_checkpoint
@@ -24,6 +25,7 @@ Progress = Callable[[int, int], None]
 SKETCH_SEEDS_FILE = "sketch_seeds.json"
 
 _WORD_EMBEDDINGS = "embeddings.word.weight"
+_PRECIOUS = ("span_head.", f"{RELATIVE_POSITION_BIAS}.")  # small matrices that decide much
 _OWN_METADATA = ("source", "recipe", "squadlite")
 
 
@@ -83,13 +85,14 @@ def convert(
     compresses in version 2 is only the same where Python is built with the same zlib.
 
     Args:
-        checkpoint_folder: BERT or DistilBERT with a span head, in Hugging Face's layout.
+        checkpoint_folder: a model of one of our families (`squadlite.families`) with a span head,
+            in Hugging Face's layout.
         output: the file to write or replace; its folder must exist.
         bits: width of a quantized value, 1..16.
         per: "tensor": every tensor is quantized over one range, as in the paper. "row", "group":
             matrices have a range for each row or for each `group_size` values in one, which the
-            encoder narrows where that lowers the error; norms, biases and the span head keep
-            16 bits, or 32 where they need them. Sketches take one bit an entry in any case, or
+            encoder narrows where that lowers the error; norms, biases, that of relative positions
+            too, and the span head keep 16 bits, or 32 where they need them. Sketches take one bit an entry in any case, or
             none where the folder's sketch_seeds.json says what seed their signs come from.
         group_size: values in a group; not looked at unless `per` is "group".
         vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
@@ -125,6 +128,8 @@ def convert(
     if spec.version > (format_version, 0):
         raise TokenizerError(f"{folder}: format_version 1 has no tokenizer such as its, 2 has")
     checkpoint = fit_to_vocab(folder, load_checkpoint(folder), spec)
+    if checkpoint.config.version > (format_version, 0):
+        raise CheckpointError(f"{folder}: format_version 1 has no model such as its, 2 has")
     if vocab_size is not None and vocab_corpus is not None:
         checkpoint, spec = _prune(checkpoint, spec, vocab_size, Path(vocab_corpus), progress)
 
@@ -147,7 +152,7 @@ def convert(
         tokenizer=spec.to_header(),
         metadata=facts,
         tensors=tensors,
-        needed=spec.version,
+        needed=max(spec.version, checkpoint.config.version),
         progress=count,
     )
     return ConversionReport(output, _count_parts(written, output.stat().st_size), facts)
@@ -175,7 +180,7 @@ class Quantization:
             return Rademacher()
         if self.per == "tensor":
             return Linear(self.bits)
-        if values.ndim == 2 and not name.startswith("span_head."):
+        if values.ndim == 2 and not name.startswith(_PRECIOUS):
             return Linear(self.bits, per=self.per, group_size=self.group_size, search_range=True)
         fits_half = np.abs(values).max() <= np.finfo(np.float16).max
         return Raw("f16" if fits_half else "f32")
@@ -321,4 +326,4 @@ def _part_name(tensor: str) -> str:
     first, second, *rest = tensor.split(".")
     if first == "layers":
         return f"layer {second} {rest[0].replace('_', '-')}"
-    return {"embeddings": "other embeddings", "span_head": "span head"}.get(first, first)
+    return {"embeddings": "other embeddings"}.get(first, first.replace("_", " "))

@@ -29,7 +29,6 @@ class Family:
     expected: Mapping[str, object] = field(default_factory=dict)
     # field in config.json -> the one value of it that we compute, also taken when it is absent
     first_position: int = 0  # the row of position embeddings that a window's first token takes
-    only_type: str | None = None  # their module of token types, if all tokens have type 0
     layer_groups: str | None = None  # the field in config.json that says how many layers are stored
     projects_equal_widths: bool = False  # embeddings as wide as the layers have a projection too
 
@@ -135,7 +134,6 @@ BERT = Family(
     ignored=_ignored("bert"),
 )
 
-_DISTILBERT_EPS = 1e-12
 DISTILBERT = Family(
     architecture="DistilBertForQuestionAnswering",
     fields={
@@ -147,7 +145,7 @@ DISTILBERT = Family(
         "max_position_embeddings": "max_position_embeddings",
         "hidden_act": "activation",
     },
-    defaults={"type_vocab_size": 0, "layer_norm_eps": _DISTILBERT_EPS, "hidden_act": "gelu"},
+    defaults={"type_vocab_size": 0, "layer_norm_eps": 1e-12, "hidden_act": "gelu"},
     modules={
         "embeddings.word": "distilbert.embeddings.word_embeddings",
         "embeddings.position": "distilbert.embeddings.position_embeddings",
@@ -165,16 +163,15 @@ DISTILBERT = Family(
     ignored=("distilbert.embeddings.position_ids",),
 )
 
-# RoBERTa and its distillations; its tokenizer gives every token type 0.
+# RoBERTa and its distillations; every token has type 0.
 ROBERTA = Family(
     architecture="RobertaForQuestionAnswering",
-    fields=_BERT_FIELDS,
-    defaults={**_BERT_DEFAULTS, "type_vocab_size": 0},
+    fields=BERT.fields,
+    defaults=_BERT_DEFAULTS,
     modules=_bert_modules("roberta"),
     ignored=_ignored("roberta"),
-    expected={"pad_token_id": 1, "type_vocab_size": 1},  # positions are counted from padding
+    expected={"pad_token_id": 1},  # positions are counted from it
     first_position=2,
-    only_type="roberta.embeddings.token_type_embeddings",
 )
 
 MPNET = Family(
@@ -256,9 +253,7 @@ def model_type_of(config: ModelConfig) -> str:
     if config.embedding_size is not None:
         is_shared = config.num_layer_groups < config.num_layers
         return "albert" if is_shared or config.embedding_size == config.hidden_size else "electra"
-    if config.type_vocab_size:
-        return "bert"
-    return "distilbert" if config.layer_norm_eps == _DISTILBERT_EPS else "roberta"
+    return {0: "distilbert", 1: "roberta"}.get(config.type_vocab_size, "bert")
 
 
 def family_fields(config: ModelConfig) -> dict[str, Any]:

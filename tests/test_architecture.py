@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "interface": {"answering", "asking", "library", "models"},
     "server": {"answering", "asking", "cores", "library"},
     "pipelines": {"answering", "config", "models"},
-    "convert": {"answering", "container", "model"},
+    "convert": {"answering", "config", "container", "model"},
     "export": {"answering", "config", "container", "families", "tensors"},
     "bench": {
         "answering", "asking", "config", "container", "cores", "export", "library", "model",

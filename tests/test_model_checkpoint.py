@@ -220,10 +220,14 @@ def test_what_we_save_loads_as_it_was(changes: dict[str, Any], tmp_path: Path) -
 
 
 def test_what_no_checkpoint_can_say_is_not_saved(tmp_path: Path) -> None:
-    config = tiny_config(relative_position_buckets=32)
-    checkpoint = Checkpoint(config, random_model(config).state_dict())
-    with pytest.raises(CheckpointError, match="type_vocab_size 2, expected 0, as every mpnet has"):
-        save_checkpoint(tmp_path, checkpoint)
+    for changes, message in (
+        ({"layer_norm_eps": 1e-5, "type_vocab_size": 0}, "layer_norm_eps 1e-05, expected 1e-12"),
+        ({"relative_position_buckets": 32}, "type_vocab_size 2, expected 0, as every mpnet has"),
+    ):
+        config = tiny_config(**changes)
+        checkpoint = Checkpoint(config, random_model(config).state_dict())
+        with pytest.raises(CheckpointError, match=message):
+            save_checkpoint(tmp_path, checkpoint)
 
 
 @pytest.mark.parametrize(

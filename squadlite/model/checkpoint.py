@@ -53,8 +53,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     alone, and "sketch_dims". A sketched linear has tensors `sketched_weight` and `sketch` in place
     of `weight`.
 
-    What a family stores otherwise than we do becomes what we have: position embeddings that no
-    token takes are left out, and a token type that all tokens have is added to the others.
+    Position embeddings that no token takes, as RoBERTa's first two, are left out.
 
     Args:
         folder: holds config.json and the weights, in float32, float16 or bfloat16.
@@ -123,23 +122,14 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
         family.name_of(name): tensor.detach().float().contiguous()
         for name, tensor in checkpoint.tensors.items()
     }
-    tensors |= _unused_rows(family, checkpoint)
+    if family.first_position:
+        theirs = family.name_of(_POSITIONS)
+        unused = tensors[theirs].new_zeros(family.first_position, config.embedding_width)
+        tensors[theirs] = torch.cat([unused, tensors[theirs]])
     with atomic_write(folder / WEIGHT_FILES[0]) as file:
         file.write(safetensors.torch.save(tensors, metadata={"format": "pt"}))
     with atomic_write(folder / CONFIG_FILE) as file:
         file.write(json.dumps(values, indent=2).encode() + b"\n")
-
-
-def _unused_rows(family: Family, checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    # What their model has and ours hasn't: zeros.
-    positions = checkpoint.tensors[_POSITIONS].detach().float()
-    zeros = positions.new_zeros(max(family.first_position, 1), positions.shape[1])
-    tensors = {}
-    if family.first_position:
-        tensors[family.name_of(_POSITIONS)] = torch.cat([zeros, positions])
-    if family.only_type is not None:
-        tensors[f"{family.only_type}.weight"] = zeros[:1]
-    return tensors
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -210,25 +200,17 @@ def _rename(
     folder: Path, family: Family, config: ModelConfig, stored: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     by_their_name = {modern_name(name): tensor for name, tensor in stored.items()}
-
-    def take(theirs: str, shape: tuple[int, ...]) -> torch.Tensor:
+    tensors = {}
+    for name, shape in tensor_shapes(config).items():
+        unused = family.first_position if name == _POSITIONS else 0
+        stored_shape = (shape[0] + unused, *shape[1:])
+        theirs = family.name_of(name)
         if theirs not in by_their_name:
-            raise CheckpointError(f"{folder}: tensor '{theirs}' is missing, expected shape {shape}")
-        return _checked(folder, theirs, by_their_name.pop(theirs), shape)
-
-    shapes = tensor_shapes(config)
-    n_positions, width = shapes[_POSITIONS]
-    unused = family.first_position
-    tensors = {
-        name: take(
-            family.name_of(name), (n_positions + unused, width) if name == _POSITIONS else shape
-        )
-        for name, shape in shapes.items()
-    }
-    tensors[_POSITIONS] = tensors[_POSITIONS][unused:]
-    if family.only_type is not None:
-        only_type = take(f"{family.only_type}.weight", (1, width))[0]
-        tensors[_POSITIONS] = tensors[_POSITIONS] + only_type
+            raise CheckpointError(
+                f"{folder}: tensor '{theirs}' is missing, expected shape {stored_shape}"
+            )
+        tensor = by_their_name.pop(theirs)
+        tensors[name] = _checked(folder, theirs, tensor, stored_shape)[unused:]
     extra = [name for name in by_their_name if not name.startswith(family.ignored)]
     if extra:
         raise CheckpointError(f"{folder}: tensor '{extra[0]}' is unknown to this model")
