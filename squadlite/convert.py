@@ -91,9 +91,10 @@ def convert(
         bits: width of a quantized value, 1..16.
         per: "tensor": every tensor is quantized over one range, as in the paper. "row", "group":
             matrices have a range for each row or for each `group_size` values in one, which the
-            encoder narrows where that lowers the error; norms, biases, that of relative positions
-            too, and the span head keep 16 bits, or 32 where they need them. Sketches take one bit an entry in any case, or
-            none where the folder's sketch_seeds.json says what seed their signs come from.
+            encoder narrows where that lowers the error; norms, biases (that of relative positions
+            too) and the span head keep 16 bits, or 32 where they need them. Sketches take one bit
+            an entry in any case, or none where the folder's sketch_seeds.json says what seed their
+            signs come from.
         group_size: values in a group; not looked at unless `per` is "group".
         vocab_size: word pieces to keep; None keeps all. Goes with `vocab_corpus`.
         vocab_corpus: the text, or SQuAD file, whose most frequent word pieces are kept.

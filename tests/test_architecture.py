@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "server": {"answering", "asking", "cores", "library"},
     "pipelines": {"answering", "config", "models"},
     "convert": {"answering", "config", "container", "model"},
-    "export": {"answering", "config", "container", "families", "tensors"},
+    "export": {"answering", "config", "container", "distances", "families", "tensors"},
     "bench": {
         "answering", "asking", "config", "container", "cores", "export", "library", "model",
         "models", "native",

@@ -13,10 +13,13 @@ from safetensors.torch import load_file, save_file
 from tiny_models import padded_batch, random_model, randomize, tiny_config
 
 from squadlite.config import NUM_BUCKETS, ModelConfig
+from squadlite.container import open_sqz, write_sqz
+from squadlite.convert import convert
 from squadlite.distances import distance_buckets
-from squadlite.errors import CheckpointError
+from squadlite.errors import CheckpointError, HeaderError
 from squadlite.families import FAMILIES, family_fields
 from squadlite.model import Checkpoint, PackedModel, load_checkpoint, load_model, save_checkpoint
+from squadlite.tensors import read_config
 
 SIZES: dict[str, Any] = {
     "vocab_size": 60,
@@ -227,6 +230,45 @@ def test_distances_fall_into_transformers_buckets(length: int) -> None:
     places = torch.arange(1 - length, length)
     expected = encoder.relative_position_bucket(places)
     assert distance_buckets(length).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_file_holds_the_model_in_the_version_that_has_it(name: str, tmp_path: Path) -> None:
+    folder = save(make(name), tmp_path / "model")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(55))]
+    (folder / "vocab.txt").write_text("\n".join(pieces))
+    expected = load_checkpoint(folder)
+    is_new = bool(
+        {"embedding_size", "relative_position_buckets"} & expected.config.to_dict().keys()
+    )
+    path = tmp_path / "model.sqz"
+    if is_new:
+        with pytest.raises(CheckpointError, match="format_version 1 has no model such as its"):
+            convert(folder, path, format_version=1)
+    convert(folder, path, bits=16, format_version=2 if is_new else 1)
+    with open_sqz(path) as file:
+        assert file.version == expected.config.version == ((2, 0) if is_new else (1, 0))
+    model = load_model(path)
+    assert model.config == expected.config
+    for tensor_name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, expected.tensors[tensor_name], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"embedding_size": 5}, {"relative_position_buckets": NUM_BUCKETS}]
+)
+def test_a_file_of_version_1_has_no_such_model(changes: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "model.sqz"
+    model = tiny_config(**changes).to_dict()
+    write_sqz(path, model=model, tokenizer={}, metadata={}, tensors=[])
+    with (
+        open_sqz(path) as file,
+        pytest.raises(HeaderError, match=r"in 2\.0, the file says .* 1\.0"),
+    ):
+        read_config(file)
+    write_sqz(path, model=model, tokenizer={}, metadata={}, tensors=[], needed=(2, 0))
+    with open_sqz(path) as file:
+        assert read_config(file) == tiny_config(**changes)
 
 
 def test_every_family_is_tried_and_says_its_architecture() -> None:

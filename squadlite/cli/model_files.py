@@ -85,9 +85,11 @@ def convert(
     as_json: bool,
 ) -> None:
     """
-    Convert CHECKPOINT, a Hugging Face folder of a BERT or DistilBERT question-answering model, to a
-    .sqz file. What a squadlite.json in the folder says of the model's use (format_spec.md) goes
-    into the file's metadata.
+    Convert CHECKPOINT, a Hugging Face folder of a question-answering model, to a .sqz file. What a
+    squadlite.json in the folder says of the model's use (format_spec.md) goes into the file's
+    metadata.
+
+    Families: BERT, DistilBERT, RoBERTa, MPNet, ELECTRA, ALBERT.
 
     \b
     Examples:

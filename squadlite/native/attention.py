@@ -147,8 +147,8 @@ class Attention:
         best = [code.variable(code.floats(NEVER)) for _ in rows]
         biases = None
         if layout.has_biases:
-            place = head * (2 * MAX_TOKENS) + MAX_TOKENS - token
-            biases = code.slot("biases") + place * 4  # of the first row, key 0
+            first = head * (2 * MAX_TOKENS) + MAX_TOKENS - token  # the first row's, of key 0
+            biases = code.slot("biases") + first * 4
         with code.loop(0, code.slot("n_keys"), layout.panel_keys) as key:
             corrections, key_scales, exponents = (
                 [

@@ -9,7 +9,7 @@ SLOTS = (
     "words",  # float32 (vocab, embedded)
     "positions",  # float32 (positions, embedded)
     "types",  # float32 (token types, embedded)
-    "biases",  # float32 (heads, 2 MAX_TOKENS): of scores, by a key's place + MAX_TOKENS - its query's
+    "biases",  # float32 (heads, 2 MAX_TOKENS): of scores; MAX_TOKENS on is a query's own place
     "ends",  # the norm of embeddings, their projection and the span head: `Layout.ends`
     "layers",  # addresses of each executed layer's block: `Layout.layer`
     "hidden",  # float32 (rows, hidden)

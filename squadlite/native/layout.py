@@ -82,9 +82,7 @@ class Layout:
         self.heads, self.width = config.num_heads, config.hidden_size // config.num_heads
         self.embedded = config.embedding_width
         self.projection = (
-            None
-            if config.embedding_size is None
-            else LinearLayout(self.embedded, self.hidden, cpu)
+            None if config.embedding_size is None else LinearLayout(self.embedded, self.hidden, cpu)
         )
         self.query_key_value = LinearLayout(self.hidden, 3 * self.hidden, cpu)
         self.gather = LinearLayout(self.hidden, self.hidden, cpu)
@@ -134,7 +132,6 @@ class Layout:
     def has_biases(self) -> bool:
         """Whether scores have a bias by distance."""
         return self.config.relative_position_buckets is not None
-
 
     @property
     def score_scale(self) -> float:
