@@ -38,7 +38,7 @@ def load_encoder(folder: Path, *, seed: int) -> Checkpoint:
     Load a pre-trained model of any of our families and any head, with a new span head.
 
     Args:
-        folder: in Hugging Face's layout, saved with or without "bert." or the like before its names.
+        folder: in Hugging Face's layout, saved with or without "bert." or such before its names.
         seed: of the new head; its biases are zero.
 
     Raises:

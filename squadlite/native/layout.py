@@ -98,9 +98,10 @@ class Layout:
             narrow=self.narrow.n_bytes,
             norm=norm,
         )
+        projected = {} if self.projection is None else {"projection": self.projection.n_bytes}
         self.ends = _offsets(
             norm=2 * 4 * self.embedded,
-            projection=0 if self.projection is None else self.projection.n_bytes,
+            **projected,
             span_weight=2 * 4 * self.hidden,
             span_bias=2 * 4,
         )
