@@ -2,7 +2,8 @@
 How fast each codec encodes and decodes on one core: `python -m benchmarks.codecs`.
 
 Decoding is to float32 into an array that is there already, as a reader does it tensor after tensor.
-MB are millions of stored bytes. A table, then the same as one line of JSON.
+MB are millions of stored bytes. Coded streams are timed apart: their symbols are bytes, so that MB
+are millions of symbols. Tables, then the same as one line of JSON.
 """
 
 import json
@@ -13,13 +14,17 @@ from dataclasses import asdict, dataclass
 
 import click
 import numpy as np
-from bitarray import bitarray
 from rich.console import Console
 from rich.table import Table
 
-from squadlite.container import Codec, Linear, Rademacher, Raw
+from squadlite.container import Codec, Linear, Rademacher, Raw, Uniform
+from squadlite.container.codecs import rans
+from squadlite.native import cpu_with_kernels
 
 _COLUMNS = 1536
+_DEVIATION = 0.05
+# Of the symbols of coded streams, in standard deviations of the weights: 2.5, 3.5 and 5 bits.
+_STEPS = (0.73, 0.365, 0.13)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,18 @@ class Timing:
     decode_mb: float
 
 
+@dataclass(frozen=True)
+class StreamTiming:
+    """One row of the table of coded streams."""
+
+    by: str
+    entropy_bits: float
+    bits_per_symbol: float
+    excess_percent: float
+    encode_mb: float
+    decode_mb: float
+
+
 @click.command()
 @click.option("--values", default=2**24, show_default=True, help="Values in the tensor.")
 @click.option("--repeats", default=3, show_default=True, help="The best of so many runs counts.")
@@ -45,17 +62,26 @@ def main(values: int, repeats: int, only: str) -> None:
     Example: python -m benchmarks.codecs --only "linear 10"
     """
     shape = (values // _COLUMNS, _COLUMNS)
-    weights = np.random.default_rng(0).normal(0, 0.05, shape).astype(np.float32)
+    weights = np.random.default_rng(0).normal(0, _DEVIATION, shape).astype(np.float32)
     timings = [
         measure(label, codec, weights, repeats=repeats)
         for label, codec in codecs().items()
         if only in label
     ]
-    signs = measure_signs(shape, repeats=repeats)
+    streams = [
+        measure_stream(weights, step, kernels=kernels, repeats=repeats)
+        for step in _STEPS
+        for kernels in ((True, False) if cpu_with_kernels() else (False,))
+        if only in "coded stream"
+    ]
     console = Console(file=sys.stderr)
     console.print(as_table(timings))
-    console.print("Unpacking signs, Mvalues/s:", signs)
-    print(json.dumps({"timings": [asdict(t) for t in timings], "signs_mvalues": signs}))
+    console.print(as_stream_table(streams))
+    print(
+        json.dumps(
+            {"timings": [asdict(t) for t in timings], "streams": [asdict(t) for t in streams]}
+        )
+    )
 
 
 def codecs() -> dict[str, Codec]:
@@ -67,6 +93,12 @@ def codecs() -> dict[str, Codec]:
         result[f"linear {bits} group 64"] = Linear(bits, "group", 64)
     result["linear 4 group 100"] = Linear(4, "group", 100)
     result["linear 4 group 64 searched"] = Linear(4, "group", 64, search_range=True)
+    result["linear 4 group 64 coded"] = Linear(4, "group", 64).compressed()
+    result["linear 10 tensor coded"] = Linear(10).compressed()
+    exponents = np.linspace(-16, 16, _COLUMNS).astype(np.int8)
+    for size, step in zip((2.5, 3.5, 5), _STEPS, strict=True):
+        result[f"uniform {size}"] = Uniform(_DEVIATION * step)
+    result["uniform columns"] = Uniform(_DEVIATION * _STEPS[1], "columns", exponents=exponents)
     result["rademacher"] = Rademacher()
     result["rademacher seed"] = Rademacher(seed=1)
     return result
@@ -77,9 +109,9 @@ def measure(label: str, codec: Codec, weights: np.ndarray, *, repeats: int) -> T
     if isinstance(codec, Rademacher):
         weights = Rademacher(seed=1).decode(b"", weights.shape)
     out = np.zeros(weights.shape, codec.decoded_dtype)
-    data = codec.encode(weights)
-    encode_s = best_time(lambda: codec.encode(weights), 1)
-    decode_s = best_time(lambda: codec.decode(data, weights.shape, out=out), repeats)
+    stored, data = codec.stored(weights)
+    encode_s = best_time(lambda: codec.stored(weights), 1)
+    decode_s = best_time(lambda: stored.decode(data, weights.shape, out=out), repeats)
     return Timing(
         codec=label,
         bits_per_value=round(8 * len(data) / weights.size, 3),
@@ -90,31 +122,38 @@ def measure(label: str, codec: Codec, weights: np.ndarray, *, repeats: int) -> T
     )
 
 
-def measure_signs(shape: tuple[int, int], *, repeats: int) -> dict[str, float]:
-    """Unpack one bit an entry into bytes, by numpy and by bitarray: millions of values a second."""
-    packed = np.random.default_rng(0).bytes(shape[0] * shape[1] // 8)
-
-    def with_bitarray() -> bytes:
-        bits = bitarray(endian="little")
-        bits.frombytes(packed)
-        return bits.unpack()
-
-    def with_numpy() -> np.ndarray:
-        return np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
-
-    return {
-        "bitarray": round(8 * len(packed) / best_time(with_bitarray, repeats) / 1e6, 1),
-        "numpy": round(8 * len(packed) / best_time(with_numpy, repeats) / 1e6, 1),
-    }
+def measure_stream(
+    weights: np.ndarray, step: float, *, kernels: bool, repeats: int
+) -> StreamTiming:
+    """Time a coded stream of the matrix in steps of so many standard deviations."""
+    codes = np.rint(weights / (step * weights.std())).astype(np.int64).reshape(-1)
+    codes -= codes.min()
+    symbols = codes.astype(np.uint8)
+    shares = np.bincount(codes) / codes.size
+    shares = shares[shares > 0]
+    entropy = float(-(shares * np.log2(shares)).sum())
+    out = np.zeros_like(symbols)
+    stream = rans.encode(symbols, kernels=kernels)
+    encode_s = best_time(lambda: rans.encode(symbols, kernels=kernels), repeats)
+    decode_s = best_time(lambda: rans.decode(stream, out.size, out, kernels=kernels), repeats)
+    bits = 8 * len(stream) / symbols.size
+    return StreamTiming(
+        by="kernels" if kernels else "numpy",
+        entropy_bits=round(entropy, 3),
+        bits_per_symbol=round(bits, 3),
+        excess_percent=round(100 * (bits / entropy - 1), 3),
+        encode_mb=round(symbols.size / encode_s / 1e6, 1),
+        decode_mb=round(symbols.size / decode_s / 1e6, 1),
+    )
 
 
 def best_time(work: Callable[[], object], repeats: int) -> float:
-    """Seconds that the fastest of `repeats` runs took."""
+    """Seconds that the fastest of `repeats` runs took of a core, whatever else runs on it."""
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
@@ -123,6 +162,17 @@ def as_table(timings: list[Timing]) -> Table:
     table = Table(title="One core, float32 to bytes and back")
     table.add_column("codec", no_wrap=True)
     for column in ("bits", "encode Mvalues/s", "MB/s", "decode Mvalues/s", "MB/s"):
+        table.add_column(column, justify="right")
+    for timing in timings:
+        table.add_row(*(str(value) for value in asdict(timing).values()))
+    return table
+
+
+def as_stream_table(timings: list[StreamTiming]) -> Table:
+    """The timings of coded streams for people."""
+    table = Table(title="Coded streams, one core")
+    columns = ("by", "entropy", "bits a symbol", "more %", "encode MB/s", "decode MB/s")
+    for column in columns:
         table.add_column(column, justify="right")
     for timing in timings:
         table.add_row(*(str(value) for value in asdict(timing).values()))

@@ -18,24 +18,15 @@ from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, writ
 from squadlite.errors import CheckpointError, TokenizerError
 from squadlite.model import Checkpoint, load_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
+from squadlite.tensors import WORD_EMBEDDINGS, Part, count_parts
 
 Progress = Callable[[int, int], None]
 
 # In a checkpoint folder: tensor name -> the seed that the signs of this sketch were made from.
 SKETCH_SEEDS_FILE = "sketch_seeds.json"
 
-_WORD_EMBEDDINGS = "embeddings.word.weight"
 _PRECIOUS = ("span_head.", f"{RELATIVE_POSITION_BIAS}.")  # small matrices that decide much
 _OWN_METADATA = ("source", "recipe", "squadlite")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one part of a model costs."""
-
-    name: str  # "word embeddings", "layer 0 attention", "tokenizer", ...
-    num_values: int
-    n_bytes: int
 
 
 @dataclass(frozen=True)
@@ -156,7 +147,7 @@ def convert(
         needed=max(spec.version, checkpoint.config.version),
         progress=count,
     )
-    return ConversionReport(output, _count_parts(written, output.stat().st_size), facts)
+    return ConversionReport(output, count_parts(written, output.stat().st_size), facts)
 
 
 @dataclass(frozen=True)
@@ -262,9 +253,9 @@ def _prune(
 
 def keep_rows(checkpoint: Checkpoint, kept_ids: list[int]) -> Checkpoint:
     """The same model with the word embeddings `kept_ids` alone, in that order."""
-    words = checkpoint.tensors[_WORD_EMBEDDINGS][kept_ids]
+    words = checkpoint.tensors[WORD_EMBEDDINGS][kept_ids]
     config = replace(checkpoint.config, vocab_size=len(kept_ids))
-    return Checkpoint(config, checkpoint.tensors | {_WORD_EMBEDDINGS: words})
+    return Checkpoint(config, checkpoint.tensors | {WORD_EMBEDDINGS: words})
 
 
 def _all_metadata(
@@ -308,23 +299,3 @@ def _all_metadata(
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _count_parts(written: list[TensorInfo], file_bytes: int) -> tuple[Part, ...]:
-    parts: dict[str, Part] = {}
-    for info in written:
-        name = _part_name(info.name)
-        part = parts.get(name, Part(name, 0, 0))
-        num_values = part.num_values + int(np.prod(info.shape))
-        parts[name] = Part(name, num_values, part.n_bytes + info.n_bytes)
-    rest = file_bytes - sum(part.n_bytes for part in parts.values())
-    return (*parts.values(), Part("header and padding", 0, rest))
-
-
-def _part_name(tensor: str) -> str:
-    if tensor == _WORD_EMBEDDINGS:
-        return "word embeddings"
-    first, second, *rest = tensor.split(".")
-    if first == "layers":
-        return f"layer {second} {rest[0].replace('_', '-')}"
-    return {"embeddings": "other embeddings"}.get(first, first.replace("_", " "))

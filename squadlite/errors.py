@@ -32,7 +32,7 @@ Messages say subject, found, expected. Mistakes of the calling code stay ValueEr
 
 
 class SquadliteError(Exception):
-    """Anything a user can be told in one line; the command line turns it into exit code 1."""
+    """Anything a user can be told in one line; the command line turns it into an exit code."""
 
 
 class FormatError(SquadliteError):

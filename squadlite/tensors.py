@@ -1,15 +1,18 @@
 """The tensors of the model in a .sqz file."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.config import ModelConfig, tensor_shapes
-from squadlite.container import SqzFile
+from squadlite.container import SqzFile, TensorInfo
 from squadlite.errors import ConfigError, HeaderError, TensorError
 
 TOKENIZER_PREFIX = "tokenizer."  # tensors of a .sqz file that are not the model's
+WORD_EMBEDDINGS = "embeddings.word.weight"
 
 
 def read_config(file: SqzFile) -> ModelConfig:
@@ -78,3 +81,42 @@ def _check_tensors(file: SqzFile, shapes: dict[str, tuple[int, ...]]) -> None:
     for name in file.tensors:
         if name not in shapes and not name.startswith(TOKENIZER_PREFIX):
             raise TensorError(f"{file.path}: tensor '{name}' is unknown to this model")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of a model costs."""
+
+    name: str  # "word embeddings", "layer 0 attention", "tokenizer", ...
+    num_values: int
+    n_bytes: int
+
+
+def count_parts(tensors: Iterable[TensorInfo], file_bytes: int) -> tuple[Part, ...]:
+    """
+    Count what a .sqz file costs, part by part.
+
+    Args:
+        tensors: all of the file's.
+        file_bytes: its size.
+
+    Returns:
+        The parts in file order; the last one, "header and padding", is what no tensor takes.
+    """
+    parts: dict[str, Part] = {}
+    for tensor in tensors:
+        name = _part_name(tensor.name)
+        part = parts.get(name, Part(name, 0, 0))
+        num_values = part.num_values + math.prod(tensor.shape)
+        parts[name] = Part(name, num_values, part.n_bytes + tensor.n_bytes)
+    rest = file_bytes - sum(part.n_bytes for part in parts.values())
+    return (*parts.values(), Part("header and padding", 0, rest))
+
+
+def _part_name(tensor: str) -> str:
+    if tensor == WORD_EMBEDDINGS:
+        return "word embeddings"
+    first, second, *rest = tensor.split(".")
+    if first == "layers":
+        return f"layer {second} {rest[0].replace('_', '-')}"
+    return "other embeddings" if first == "embeddings" else first.replace("_", " ")

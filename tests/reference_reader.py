@@ -18,11 +18,14 @@ RAW |= {"u32": "I", "i32": "i", "u64": "Q", "i64": "q", "bf16": "H"}
 ITEM = {name: struct.calcsize("<" + code) for name, code in RAW.items()}
 # 2^(k/8) in binary64
 EIGHTHS = [
-    float.fromhex(digits)
-    for digits in """
-    0x1.0000000000000p+0 0x1.172b83c7d517bp+0 0x1.306fe0a31b715p+0 0x1.4bfdad5362a27p+0
-    0x1.6a09e667f3bcdp+0 0x1.8ace5422aa0dbp+0 0x1.ae89f995ad3adp+0 0x1.d5818dcfba487p+0
-    """.split()
+    1.0,
+    1.0905077326652577,
+    1.189207115002721,
+    1.2968395546510096,
+    1.4142135623730951,
+    1.5422108254079407,
+    1.681792830507429,
+    1.8340080864093424,
 ]
 
 

@@ -34,15 +34,16 @@ MAY_IMPORT = {
     "interface": {"answering", "asking", "library", "models"},
     "server": {"answering", "asking", "cores", "library"},
     "pipelines": {"answering", "config", "models"},
-    "convert": {"answering", "config", "container", "model"},
+    "convert": {"answering", "config", "container", "model", "tensors"},
+    "diff": {"answering", "config", "container", "tensors"},
     "export": {"answering", "config", "container", "distances", "families", "tensors"},
     "bench": {
         "answering", "asking", "config", "container", "cores", "export", "library", "model",
         "models", "native",
     },
     "cli": {
-        "answering", "asking", "bench", "config", "container", "convert", "cores", "engines",
-        "export", "library", "model", "models", "server",
+        "answering", "asking", "bench", "config", "container", "convert", "cores", "diff",
+        "engines", "export", "library", "model", "models", "server",
     },
 }  # fmt: skip
 OPEN_TO_ALL = {"atomic", "closing", "errors"}
@@ -98,6 +99,7 @@ def test_importing_squadlite_imports_nothing_else() -> None:
         "from squadlite.cli import run; run(['ask', '--help'])",
         "from squadlite.cli import run; run(['inspect', 'tests/golden/tiny.sqz'])",
         "from squadlite.cli import run; run(['verify', 'tests/golden/tiny.sqz'])",
+        "from squadlite.cli import run; run(['diff'] + ['squadlite/models/default.sqz'] * 2)",
         "import squadlite.library.index, squadlite.container, squadlite.answering.reader",
         "import squadlite.export",
     ],

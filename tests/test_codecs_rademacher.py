@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pytest
 import reference_reader
+from bitarray import bitarray
 from hypothesis import given
 from hypothesis import strategies as st
 
 from squadlite.container import Rademacher
-from squadlite.container.codecs import splitmix64
+from squadlite.container.codecs import seeded_signs, signs_of, sketch_matrix, splitmix64
 from squadlite.errors import CodecError
 
 
@@ -22,6 +23,32 @@ def test_stored_and_seeded_signs_are_the_same_stream(m, n, seed):
     assert int.from_bytes(stored, "little") == int.from_bytes(words, "little") & mask
     np.testing.assert_array_equal(Rademacher().decode(stored, (m, n)), matrix)
     assert Rademacher(seed=seed).encode(matrix) == b""
+
+
+@given(st.integers(1, 9), st.integers(0, 40), st.data())
+def test_bit_i_of_the_file_is_sign_i_of_the_bitarray_and_value_i_of_the_matrix(m, n, data):
+    signs = bitarray(data.draw(st.lists(st.integers(0, 1), min_size=m * n, max_size=m * n)))
+    matrix = sketch_matrix(signs, (m, n))
+    scale = np.float32(1 / math.sqrt(m))
+    assert matrix.reshape(-1).tolist() == [scale if sign else -scale for sign in signs]
+    assert signs_of(matrix) == signs
+    stored = Rademacher().encode(matrix)
+    decoded = reference_reader.decode(stored, [m, n], {"name": "rademacher"})
+    assert decoded == matrix.reshape(-1).tolist()
+    assert [stored[i // 8] >> i % 8 & 1 for i in range(m * n)] == signs.tolist()
+    assert Rademacher().signs(stored, (m, n)) == signs
+
+
+@given(st.integers(0, 2**53 - 1), st.integers(0, 300))
+def test_seeded_signs_are_the_bits_of_the_generator(seed, count):
+    expected = [reference_reader.splitmix64(seed, i // 64) >> i % 64 & 1 for i in range(count)]
+    assert seeded_signs(seed, count).tolist() == expected
+    assert Rademacher(seed).signs(b"", (1, count)) == bitarray(expected)
+
+
+def test_signs_of_another_number_make_no_matrix():
+    with pytest.raises(ValueError, match="found 5, expected 6"):
+        sketch_matrix(bitarray(5), (2, 3))
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 30))
@@ -67,7 +94,7 @@ def test_other_values_are_refused_with_their_place(bad):
 
 def test_values_that_a_seed_does_not_give_are_refused():
     matrix = Rademacher(seed=1).decode(b"", (2, 9))
-    with pytest.raises(CodecError, match="what seed 2 gives"):
+    with pytest.raises(CodecError, match=r"value at \[0, 0\] is .*what seed 2 gives"):
         Rademacher(seed=2).encode(matrix)
     with pytest.raises(CodecError, match="expected floats"):
         Rademacher().encode(np.ones((1, 1), np.int8))

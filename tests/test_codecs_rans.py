@@ -1,7 +1,9 @@
 """Coded streams: they come back, are small, are the same everywhere, and bear any bytes."""
 
 import hashlib
+import re
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from squadlite.native import cpu_with_kernels, entropy_kernels
 
 KERNELS = [False] if cpu_with_kernels() is None else [False, True]
 
-# The example of format_spec.md.
-EXAMPLE = "2111202121112011121101211121112321211111"
+SPEC = (Path(__file__).parent.parent / "format_spec.md").read_text(encoding="utf-8")
+SPEC = SPEC[SPEC.index("### Coded streams") : SPEC.index("### raw")]
+
+# The example of the spec.
+EXAMPLE = [int(digit) for digit in "2111202121112011121101211121112321211111"]
 EXAMPLE_BYTES = bytes.fromhex("0213000000 03 cd09 8050 9a23 9903 563e3600 37c1 2710 de51")
 
 # The size and SHA-256 of its other example.
@@ -116,12 +121,17 @@ def test_symbols_that_are_not_contiguous_are_encoded_too(kernels):
 
 
 def test_the_example_of_the_spec(kernels):
-    symbols = np.frombuffer(EXAMPLE.encode(), np.uint8) - ord("0")
-    assert rans.encode(symbols, kernels=kernels) == EXAMPLE_BYTES
-    assert decoded(EXAMPLE_BYTES, 40, kernels=kernels).tolist() == symbols.tolist()
+    assert f"The 40 symbols {' '.join(map(str, EXAMPLE))} occur" in SPEC
+    lines = re.findall(r"^((?:[0-9a-f]{2} )+) +\S", SPEC, re.M)
+    assert bytes.fromhex("".join(lines)) == EXAMPLE_BYTES
+    assert rans.encode(np.array(EXAMPLE, np.uint8), kernels=kernels) == EXAMPLE_BYTES
+    assert decoded(EXAMPLE_BYTES, 40, kernels=kernels).tolist() == EXAMPLE
+    assert reference_reader.decode_stream(EXAMPLE_BYTES, 40) == EXAMPLE
 
 
 def test_the_stream_of_four_lanes_of_the_spec(kernels):
+    n_bytes, sha256 = FOUR_LANES
+    assert f"{n_bytes} bytes with the SHA-256\n`{sha256}`" in SPEC
     numbers = splitmix64(0, 20_000)
     bits = np.unpackbits(numbers.astype("<u8").view(np.uint8)).reshape(-1, 64)
     symbols = bits.sum(axis=1, dtype=np.uint8)

@@ -1,7 +1,9 @@
 """Files that must load for ever, and the second reader that only knows the spec."""
 
 import hashlib
+import math
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +155,15 @@ def test_the_generator_gives_the_vectors_of_the_spec():
         expected = [int(output, 16) for output in outputs]
         assert splitmix64(int(seed), 3).tolist() == expected
         assert [reference_reader.splitmix64(int(seed), k) for k in range(3)] == expected
+
+
+def test_the_powers_of_two_are_those_of_the_spec():
+    rows = re.findall(r"^\| (\d) \| `(0x1\.\w{13}p\+0)` \| ([\d.]+) \|$", SPEC, re.M)
+    assert [int(k) for k, _, _ in rows] == [*range(8)]
+    # The exact root lies between these two, and the two are of one binary64.
+    roots = [math.isqrt(math.isqrt(math.isqrt(2 ** (k + 1600)))) for k in range(8)]
+    nearest = [float(Fraction(root, 2**200)) for root in roots]
+    assert nearest == [float(Fraction(root + 1, 2**200)) for root in roots]
+    assert [float.fromhex(digits) for _, digits, _ in rows] == nearest
+    assert [float(digits) for _, _, digits in rows] == nearest
+    assert nearest == reference_reader.EIGHTHS

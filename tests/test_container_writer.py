@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqz_files import write_codecs, write_tiny
+from sqz_files import write_codecs, write_coded, write_tiny
 
 from squadlite.container import (
     Linear,
@@ -186,8 +186,9 @@ def test_a_killed_writer_leaves_the_old_file_whole(written, tmp_path):
         assert list(file.tensors) == ["new"]
 
 
-def test_a_copy_with_other_metadata_keeps_every_other_byte(tmp_path):
-    write_codecs(tmp_path / "before")
+@pytest.mark.parametrize("write_before", [write_codecs, write_coded])
+def test_a_copy_with_other_metadata_keeps_every_other_byte(write_before, tmp_path):
+    write_before(tmp_path / "before")
     with open_sqz(tmp_path / "before") as before:
         copy_sqz(before, tmp_path / "after", metadata={"name": "other", "more": [1, 2.5]})
         copy_sqz(before, tmp_path / "same", metadata=before.metadata)
@@ -196,6 +197,7 @@ def test_a_copy_with_other_metadata_keeps_every_other_byte(tmp_path):
             assert after.metadata == {"name": "other", "more": [1, 2.5]}
             assert (after.model, after.tokenizer) == (before.model, before.tokenizer)
             assert after.tensors == before.tensors
+            assert after.version == before.version
             assert all(
                 after.read_stored(name) == before.read_stored(name) for name in before.tensors
             )

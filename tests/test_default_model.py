@@ -50,6 +50,7 @@ def test_a_checkpoint_becomes_the_same_tensors_everywhere(shared: Path, tmp_path
         bits=4,
         per="group",
         group_size=64,
+        format_version=1,
         vocab_size=15_261,
         vocab_corpus=shared / "data" / "train-mix-v2.0.json",
         metadata={"name": "the base"},

@@ -2,7 +2,7 @@ import torch
 from torch import nn
 
 from squadlite.model import SketchedLinear
-from squadlite.model.sketched_linear import rademacher_signs
+from squadlite.model.sketched_linear import random_sketch
 
 
 def test_output_is_the_product_of_the_stored_matrices() -> None:
@@ -15,7 +15,7 @@ def test_output_is_the_product_of_the_stored_matrices() -> None:
 
 
 def test_sketch_has_evenly_drawn_signs_of_the_right_scale() -> None:
-    signs = rademacher_signs(64, 500, generator=torch.Generator().manual_seed(2))
+    signs = random_sketch(64, 500, generator=torch.Generator().manual_seed(2))
     assert set(signs.abs().unique().tolist()) == {1 / 8}
     # 32,000 fair coins: the mean sign is within 5 standard deviations of 0.
     assert abs(signs.sign().mean().item()) < 5 / 32000**0.5
@@ -26,7 +26,7 @@ def test_expected_gram_matrix_of_the_sketch_is_the_identity() -> None:
     draws, m, n = 2000, 8, 10
     gram = torch.zeros(n, n)
     for _ in range(draws):
-        sketch = rademacher_signs(m, n, generator=generator)
+        sketch = random_sketch(m, n, generator=generator)
         gram += sketch.T @ sketch / draws
     # The diagonal is 1 in every draw; off it, entries have variance 1/m a draw.
     torch.testing.assert_close(gram.diagonal(), torch.ones(n), rtol=0, atol=1e-4)

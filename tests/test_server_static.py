@@ -22,7 +22,7 @@ def test_the_page_weighs_little() -> None:
 
 def test_nothing_is_named_on_another_host() -> None:
     for path in files():
-        text = path.read_text(encoding="utf-8").replace(SVG_NAMESPACE, "")
+        text = path.read_bytes().decode("utf-8", "replace").replace(SVG_NAMESPACE, "")
         assert not re.search(r"https?://|url\(|[\"'(]//\w", text), path
 
 

@@ -14,6 +14,7 @@ the seed in their place: the seed of every sketch is in the output's sketch_seed
 Source: Deng & Looi 2020, section 3.6.
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -27,7 +28,7 @@ from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import Progress, existing_file, progress_bar
-from squadlite.container import Rademacher
+from squadlite.container import seeded_signs, sketch_matrix
 from squadlite.convert import SKETCH_SEEDS_FILE, load_sketch_seeds
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, model_from_checkpoint, tensor_shapes
@@ -82,34 +83,34 @@ def sketch(
     tensors = dict(checkpoint.tensors)
     for name in new:
         module = name.removesuffix(".sketch")
-        signs = torch.from_numpy(Rademacher(seeds[name]).decode(b"", shapes[name]))
-        tensors[name] = signs
+        signs = seeded_signs(seeds[name], math.prod(shapes[name]))
+        tensors[name] = matrix = torch.from_numpy(sketch_matrix(signs, shapes[name]))
         weight, bias = tensors.pop(f"{module}.weight"), tensors[f"{module}.bias"]
         if moments is None:
-            tensors[f"{module}.sketched_weight"] = weight @ signs.T
+            tensors[f"{module}.sketched_weight"] = weight @ matrix.T
         else:
             tensors[f"{module}.sketched_weight"], tensors[f"{module}.bias"] = fit(
-                weight, bias, signs, moments[module]
+                weight, bias, matrix, moments[module]
             )
     return Checkpoint(config, {name: tensors[name] for name in shapes}), seeds
 
 
 def fit(
-    weight: torch.Tensor, bias: torch.Tensor, signs: torch.Tensor, moments: InputMoments
+    weight: torch.Tensor, bias: torch.Tensor, matrix: torch.Tensor, moments: InputMoments
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
     Find the B and c for which B (S x) + c comes nearest to W x + b, in the mean square over inputs.
 
     Args:
         weight, bias: W (outputs, n) and b (outputs,).
-        signs: S (m, n).
+        matrix: S (m, n).
         moments: of the inputs x.
 
     Returns:
         B (outputs, m) and c (outputs,), float32: B = W C S^T (S C S^T)^-1 where C is the inputs'
         covariance, and c such that the mean comes out right.
     """
-    w, s, covariance = weight.double(), signs.double(), moments.covariance
+    w, s, covariance = weight.double(), matrix.double(), moments.covariance
     projected = s @ covariance @ s.T  # (m, m)
     # Directions that the inputs hardly take must not decide.
     projected += _RIDGE * projected.diagonal().mean() * torch.eye(len(s), dtype=torch.float64)

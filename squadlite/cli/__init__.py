@@ -9,14 +9,15 @@ import click
 from squadlite import __version__
 from squadlite.cli.ask import ask
 from squadlite.cli.bench import bench
+from squadlite.cli.diff import diff
 from squadlite.cli.evaluate import evaluate
 from squadlite.cli.export import export
 from squadlite.cli.library import library
 from squadlite.cli.model_files import convert, inspect, verify
+from squadlite.cli.output import EXPECTED_ERRORS, one_line
 from squadlite.cli.people import people
 from squadlite.cli.serve import serve
 from squadlite.cli.text import text
-from squadlite.errors import SquadliteError
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -44,6 +45,7 @@ for command in (
     export,
     inspect,
     verify,
+    diff,
     evaluate,
     bench,
 ):
@@ -51,7 +53,11 @@ for command in (
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 our errors, 2 usage errors, 130 Ctrl-C."""
+    """
+    Run the command line and exit: 0 done, 1 our errors, 2 usage errors, 130 Ctrl-C.
+
+    `squadlite diff` exits as diff does: 1 where there are differences, 2 for any error.
+    """
     code = run()
     sys.stderr.flush()
     # Taking torch apart at a normal exit costs 0.4 s, a tenth of a question. Nothing of ours waits
@@ -87,15 +93,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`| head`); what is left to flush has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_ERROR
-    except (SquadliteError, OSError, MemoryError) as error:
-        click.echo(f"Error: {_one_line(error)}", err=True)
+    except EXPECTED_ERRORS as error:
+        click.echo(f"Error: {one_line(error)}", err=True)
         return EXIT_ERROR
     return code or 0
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return "not enough memory"
-    return " ".join(str(error).split())

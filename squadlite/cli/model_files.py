@@ -195,7 +195,7 @@ def inspect(file: Path, tensors: bool, as_json: bool) -> None:
                 "x".join(map(str, info.shape)),
                 _codec_name(info),
                 f"{info.n_bytes:,}",
-                f"{8 * info.n_bytes / max(1, math.prod(info.shape)):.2f}",
+                f"{info.bits_per_value:.2f}",
             ]
             for info in infos
         ]

@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 import click
 
 from squadlite.config import COMPUTES
+from squadlite.errors import SquadliteError
 
 Progress = Callable[[int, int], None]
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+# What goes wrong without a bug; a broken pipe, which is an OSError, is no error of ours.
+EXPECTED_ERRORS = (SquadliteError, OSError, MemoryError)
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, one object a line, instead of text."
@@ -25,6 +29,15 @@ threads_option = click.option(
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 existing_path = click.Path(exists=True, path_type=Path)
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+def one_line(error: Exception) -> str:
+    """Say in one line what went wrong, as `EXPECTED_ERRORS` tell it."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    return " ".join(str(error).split())
 
 
 def print_json(value: object) -> None:

@@ -8,7 +8,16 @@ The .sqz file: named arrays, a model configuration and a tokenizer, in one check
 Source: format_spec.md.
 """
 
-from squadlite.container.codecs import Codec, Linear, Rademacher, Raw, Uniform, nearest_exponents
+from squadlite.container.codecs import (
+    Codec,
+    Linear,
+    Rademacher,
+    Raw,
+    Uniform,
+    nearest_exponents,
+    seeded_signs,
+    sketch_matrix,
+)
 from squadlite.container.header import TensorInfo
 from squadlite.container.reader import SqzFile, open_sqz
 from squadlite.container.writer import copy_sqz, write_sqz
@@ -24,5 +33,7 @@ __all__ = [
     "copy_sqz",
     "nearest_exponents",
     "open_sqz",
+    "seeded_signs",
+    "sketch_matrix",
     "write_sqz",
 ]

@@ -75,6 +75,11 @@ class TensorInfo:
         """How many bytes its values take in memory."""
         return count_values(self.shape) * self.dtype.itemsize
 
+    @property
+    def bits_per_value(self) -> float:
+        """How many bits of the file one of its values takes; 0 for an empty tensor."""
+        return 8 * self.n_bytes / max(1, count_values(self.shape))
+
     def to_header(self) -> dict[str, Any]:
         """Its entry in the header's list of tensors."""
         return {

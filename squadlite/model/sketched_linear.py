@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from squadlite.container import seeded_signs, sketch_matrix
+
 
 class SketchedLinear(nn.Module):
     """
@@ -20,7 +22,7 @@ class SketchedLinear(nn.Module):
         in_features: length of x.
         out_features: length of y.
         sketch_dim: the paper's m.
-        generator: where the signs come from; torch's default one if None.
+        generator: where the signs' seed comes from; torch's default one if None.
 
     Source: Deng & Looi 2020, section 3.6.
     """
@@ -43,7 +45,7 @@ class SketchedLinear(nn.Module):
         self.sketch: torch.Tensor
         self.register_buffer("sketch", torch.empty(sketch_dim, in_features))
         if not self.sketch.is_meta:
-            self.sketch.copy_(rademacher_signs(sketch_dim, in_features, generator=generator))
+            self.sketch.copy_(random_sketch(sketch_dim, in_features, generator=generator))
 
     @classmethod
     def from_linear(
@@ -55,7 +57,7 @@ class SketchedLinear(nn.Module):
         Args:
             linear: the layer, with a bias; left as it is.
             sketch_dim: the paper's m.
-            generator: where the signs come from; torch's default one if None.
+            generator: where the signs' seed comes from; torch's default one if None.
         """
         sketched = cls(linear.in_features, linear.out_features, sketch_dim, generator=generator)
         sketched = sketched.to(linear.weight.device, linear.weight.dtype)
@@ -70,9 +72,10 @@ class SketchedLinear(nn.Module):
         return functional.linear(projected, self.sketched_weight, self.bias)
 
 
-def rademacher_signs(
+def random_sketch(
     rows: int, columns: int, *, generator: torch.Generator | None = None
 ) -> torch.Tensor:
     """Draw a (rows, columns) float32 matrix of +1/sqrt(rows) and -1/sqrt(rows), evenly."""
-    bits = torch.randint(0, 2, (rows, columns), generator=generator)
-    return (2 * bits - 1) / math.sqrt(rows)
+    seed = int(torch.randint(2**53, (), generator=generator))
+    signs = seeded_signs(seed, rows * columns)
+    return torch.from_numpy(sketch_matrix(signs, (rows, columns)))

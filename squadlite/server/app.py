@@ -358,7 +358,9 @@ def make_app(path: Path, reader: Reader, *, host: str, token: str | None = None)
         routes=[
             Route("/", file("index.html")),
             Route("/manifest.webmanifest", file("manifest.webmanifest")),
+            Route("/worker.js", file("worker.js")),
             Route("/icon.svg", file("icon.svg")),
+            Route("/icon.png", file("icon.png")),
             Mount("/static", StaticFiles(directory=STATIC)),
             *interface.routes(),
         ],

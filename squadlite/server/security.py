@@ -13,7 +13,7 @@ from squadlite.server.replies import error_response
 
 TOKEN_COOKIE = "squadlite_token"
 # The program's own files, which say nothing of the books.
-_PUBLIC = ("/static/", "/manifest.webmanifest", "/icon.svg")
+_PUBLIC = ("/static/", "/manifest.webmanifest", "/worker.js", "/icon.svg", "/icon.png")
 _SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "

@@ -20,6 +20,15 @@ ANSWER = "a hatful of salt"
 CHAPTER = "The Toll at Thief Bridge"
 UNANSWERABLE = "What is the capital of France?"
 
+# Whether a page that is opened again would find all its files.
+KEEPS_ITSELF = """async () => {
+    const kept = await caches.open("page");
+    const loaded = performance.getEntriesByType("resource");
+    const names = loaded.map(({ name }) => new URL(name).pathname);
+    const own = ["/", "/static/js/main.js", ...names.filter((name) => !name.startsWith("/api"))];
+    return (await Promise.all(own.map((name) => kept.match(name)))).every(Boolean);
+}"""
+
 Look = Callable[..., Any]
 
 
@@ -280,6 +289,26 @@ def test_the_page_says_when_the_server_is_gone_and_goes_on_when_it_is_back(
         expect(page.get_by_role("alert")).to_contain_text("squadlite isn’t answering.")
         server.start()
         expect(page.get_by_role("alert")).to_be_empty()
+        page.close()
+    finally:
+        server.stop()
+
+
+def test_a_page_opened_again_while_the_server_is_gone_says_so(browser: Any, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    try:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(server.url)
+        expect(page.get_by_text("An empty shelf.")).to_be_visible()
+        page.wait_for_function(KEEPS_ITSELF)
+        server.stop()
+        page.reload()
+        expect(page.get_by_role("alert")).to_contain_text("squadlite isn’t answering.")
+        server.start()
+        expect(page.get_by_role("alert")).to_be_empty()
+        expect(page.get_by_text("An empty shelf.")).to_be_visible()
         page.close()
     finally:
         server.stop()

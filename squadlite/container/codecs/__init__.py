@@ -9,7 +9,13 @@ from types import MappingProxyType
 
 from squadlite.container.codecs.base import Codec, Shape
 from squadlite.container.codecs.linear import Linear
-from squadlite.container.codecs.rademacher import Rademacher, splitmix64
+from squadlite.container.codecs.rademacher import (
+    Rademacher,
+    seeded_signs,
+    signs_of,
+    sketch_matrix,
+    splitmix64,
+)
 from squadlite.container.codecs.raw import Raw
 from squadlite.container.codecs.uniform import Uniform, nearest_exponents
 from squadlite.errors import CodecError
@@ -24,6 +30,9 @@ __all__ = [
     "Uniform",
     "codec_from_header",
     "nearest_exponents",
+    "seeded_signs",
+    "signs_of",
+    "sketch_matrix",
     "splitmix64",
 ]
 

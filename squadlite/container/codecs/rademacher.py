@@ -1,8 +1,8 @@
 """
 Random sign matrices: entries +1/sqrt(m) and -1/sqrt(m), stored as bits or as a seed.
 
-The bits are packed by numpy: `python -m benchmarks.codecs` measures it at a hundred times the speed
-of bitarray, which the tests hold the order of the bits to.
+Signs are a little-endian bitarray, 1 for + and 0 for -, whose buffer is the bit stream of the file.
+A product needs floats: `sketch_matrix` looks them up, eight to a byte of signs.
 
 Source: Deng & Looi 2020, section 3.6; format_spec.md, "rademacher".
 """
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from bitarray import bitarray
+from numpy.typing import NDArray
 
 from squadlite.container.canonical import MAX_INTEGER
 from squadlite.container.codecs.base import Codec, Shape, count_values
@@ -20,6 +22,8 @@ from squadlite.errors import CodecError
 _GENERATOR = "splitmix64"
 # An entry may differ from 1/sqrt(m) by what a float32 computation of it loses.
 _TOLERANCE = 1e-5
+# Row b holds what the bits of the byte b say, its lowest bit first.
+_BITS_OF_BYTES = np.unpackbits(np.arange(256, dtype=np.uint8), bitorder="little").reshape(256, 8)
 
 
 @dataclass(frozen=True)
@@ -67,45 +71,109 @@ class Rademacher(Codec):
 
     def n_bytes(self, shape: Shape) -> int:
         """One bit a value; nothing with a seed."""
-        if len(shape) != 2 or shape[0] < 1:
-            raise CodecError(
-                f"codec 'rademacher': shape {list(shape)}, expected (m, n) with m of 1 or more"
-            )
+        _check_shape(shape)
         return 0 if self.seed is not None else -(-count_values(shape) // 8)
 
     def encode(self, values: np.ndarray) -> bytes:
         """Write the signs; every value must be +-1/sqrt(m), and the seed's own sign with a seed."""
-        self.n_bytes(values.shape)
-        scale = _scale(values.shape)
-        if values.dtype.kind != "f":
-            raise CodecError(f"values are {values.dtype}, expected floats")
-        with np.errstate(invalid="ignore"):
-            wrong = ~(np.abs(np.abs(values) - scale) <= _TOLERANCE * scale)
-            positive = values > 0
-        if self.seed is not None:
-            wrong |= positive != _seeded_signs(self.seed, values.size).reshape(values.shape)
-        if wrong.any():
-            at = tuple(int(i) for i in np.argwhere(wrong)[0])
-            expected = f"+-{scale}" if self.seed is None else f"what seed {self.seed} gives"
-            raise CodecError(f"value at {list(at)} is {values[at]}, expected {expected}")
-        if self.seed is not None:
-            return b""
-        return np.packbits(positive, bitorder="little").tobytes()
+        signs = signs_of(values)
+        if self.seed is None:
+            return signs.tobytes()
+        wrong = (signs ^ seeded_signs(self.seed, len(signs))).find(1)
+        if wrong >= 0:
+            at = tuple(map(int, np.unravel_index(wrong, values.shape)))
+            raise CodecError(
+                f"value at {list(at)} is {values[at]}, expected what seed {self.seed} gives"
+            )
+        return b""
 
     def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
         """Read or make the matrix, in float32."""
+        return sketch_matrix(self.signs(data, shape), shape, out=self._output(shape, out))
+
+    def signs(self, data: bytes, shape: Shape) -> bitarray:
+        """
+        Read or make the signs of a matrix, in C order.
+
+        Raises:
+            CodecError, ValueError: as for `decode`.
+        """
         self._check_data(data, shape)
-        out = self._output(shape, out)
         count = count_values(shape)
         if self.seed is not None:
-            signs = _seeded_signs(self.seed, count)
-        else:
-            if count % 8 and data[-1] >> count % 8:
-                raise CodecError(f"last byte is {data[-1]:#04x}, expected zero above its used bits")
-            signs = np.unpackbits(np.frombuffer(data, np.uint8), count=count, bitorder="little")
-        scale = _scale(shape)
-        np.take(np.array([-scale, scale]), signs, out=out.reshape(-1), mode="clip")
-        return out
+            return seeded_signs(self.seed, count)
+        if count % 8 and data[-1] >> count % 8:
+            raise CodecError(f"last byte is {data[-1]:#04x}, expected zero above its used bits")
+        return _first_bits(data, count)
+
+
+def seeded_signs(seed: int, count: int) -> bitarray:
+    """
+    Make the signs that a seed stands for: sign i is bit i % 64 of splitmix64's output i // 64.
+
+    Args:
+        seed: 0..2**64 - 1; a file holds those up to 2**53 - 1.
+        count: how many.
+
+    Source: format_spec.md, "rademacher".
+    """
+    words = splitmix64(seed, -(-count // 64)).astype("<u8", copy=False)
+    return _first_bits(words.tobytes(), count)
+
+
+def signs_of(matrix: np.ndarray) -> bitarray:
+    """
+    Take the signs of a sketch matrix, in C order.
+
+    Args:
+        matrix: (m, n) floats, each +-1/sqrt(m) as far as float32 tells.
+
+    Raises:
+        CodecError: another shape, dtype or value.
+    """
+    _check_shape(matrix.shape)
+    if matrix.dtype.kind != "f":
+        raise CodecError(f"values are {matrix.dtype}, expected floats")
+    scale = _scale(matrix.shape)
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(np.abs(matrix) - scale) <= _TOLERANCE * scale)
+        positive = matrix > 0
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise CodecError(f"value at {list(at)} is {matrix[at]}, expected +-{scale}")
+    return _first_bits(np.packbits(positive, bitorder="little").tobytes(), matrix.size)
+
+
+def sketch_matrix(
+    signs: bitarray, shape: Shape, *, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """
+    Make a sketch matrix of its signs: +1/sqrt(m) for 1, -1/sqrt(m) for 0.
+
+    Args:
+        signs: m * n, in C order; of either endianness.
+        shape: (m, n).
+        out: C-contiguous float32 array of `shape` to fill; a new one if None.
+
+    Raises:
+        ValueError: more or fewer signs than `shape` needs.
+    """
+    if len(signs) != count_values(shape):
+        raise ValueError(
+            f"signs: found {len(signs)}, expected {count_values(shape)} for shape {shape}"
+        )
+    if out is None:
+        out = np.empty(shape, np.float32)
+    scale = _scale(shape)
+    values_of_bytes = np.where(_BITS_OF_BYTES, scale, -scale)
+    octets = np.frombuffer(bitarray(signs, endian="little").tobytes(), np.uint8)
+    rest = len(signs) % 8
+    values = out.reshape(-1)
+    whole = values[: values.size - rest].reshape(-1, 8)
+    np.take(values_of_bytes, octets[: len(whole)], axis=0, out=whole, mode="clip")
+    if rest:
+        values[-rest:] = values_of_bytes[octets[-1], :rest]
+    return out
 
 
 def splitmix64(seed: int, count: int) -> np.ndarray:
@@ -134,10 +202,18 @@ def splitmix64(seed: int, count: int) -> np.ndarray:
     return z
 
 
-def _seeded_signs(seed: int, count: int) -> np.ndarray:
-    """Bit i is bit i % 64 of output i // 64: the same stream that stored signs would lie in."""
-    words = splitmix64(seed, -(-count // 64)).astype("<u8", copy=False)
-    return np.unpackbits(words.view(np.uint8), count=count, bitorder="little")
+def _check_shape(shape: Shape) -> None:
+    if len(shape) != 2 or shape[0] < 1:
+        raise CodecError(
+            f"codec 'rademacher': shape {list(shape)}, expected (m, n) with m of 1 or more"
+        )
+
+
+def _first_bits(data: bytes, count: int) -> bitarray:
+    bits = bitarray(endian="little")
+    bits.frombytes(data)
+    del bits[count:]
+    return bits
 
 
 def _scale(shape: Shape) -> np.float32:

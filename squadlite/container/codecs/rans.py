@@ -2,10 +2,10 @@
 Coded streams: bytes whose values are not equally frequent, in fewer bytes.
 
 Static range asymmetric numeral systems (rANS) of order 0: every symbol has one frequency for the
-whole stream, out of 2**14, and takes log2(2**14 / frequency) bits. As many lanes as the stream is
-long for take turns with the symbols; each is a coder of its own with a state of 32 bits, and all
-put what doesn't fit their states into one sequence of 16-bit words. So vectors of numpy, or the
-independent instructions that a processor executes at once, work on lanes side by side.
+whole stream, out of 2**14, and takes log2(2**14 / frequency) bits. Lanes, more of them in a longer
+stream, take turns with the symbols; each is a coder of its own with a state of 32 bits, and all put
+what doesn't fit their states into one sequence of 16-bit words. So numpy's vectors, or independent
+instructions that a processor executes at once, work on lanes side by side.
 
 Where coding saves nothing a stream holds its symbols as they are, and where all symbols are one,
 this one alone.

@@ -18,12 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.container.codecs import rans
-from squadlite.container.codecs.base import (
-    Codec,
-    Shape,
-    count_values,
-    finite_float32,
-)
+from squadlite.container.codecs.base import Codec, Shape, count_values, finite_float32
 from squadlite.container.codecs.compressed import check_coded_bytes
 from squadlite.errors import CodecError
 
@@ -37,17 +32,14 @@ MAX_LOWEST = MAX_CODE + 1 - _SYMBOLS
 # 2^(k/8), each the nearest binary64.
 _EIGHTHS = np.array(
     [
-        float.fromhex(digits)
-        for digits in (
-            "0x1.0000000000000p+0",
-            "0x1.172b83c7d517bp+0",
-            "0x1.306fe0a31b715p+0",
-            "0x1.4bfdad5362a27p+0",
-            "0x1.6a09e667f3bcdp+0",
-            "0x1.8ace5422aa0dbp+0",
-            "0x1.ae89f995ad3adp+0",
-            "0x1.d5818dcfba487p+0",
-        )
+        1.0,
+        1.0905077326652577,
+        1.189207115002721,
+        1.2968395546510096,
+        1.4142135623730951,
+        1.5422108254079407,
+        1.681792830507429,
+        1.8340080864093424,
     ]
 )
 # Values in flight: they stay in the L2 cache.

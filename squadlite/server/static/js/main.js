@@ -107,6 +107,16 @@ function watchServer() {
   document.addEventListener("visibilitychange", look);
 }
 
+async function keepPage() {
+  // Browsers keep pages of safe addresses alone: this machine's own, but not another's without TLS.
+  if (!("serviceWorker" in navigator)) return;
+  await navigator.serviceWorker.register("/worker.js");
+  await navigator.serviceWorker.ready;
+  // What was loaded before the worker was there goes through it now.
+  const own = performance.getEntriesByType("resource").map(({ name }) => new URL(name).pathname);
+  for (const path of new Set(["/", ...own.filter((name) => !name.startsWith("/api"))])) fetch(path);
+}
+
 function watchDrops() {
   const drop = document.getElementById("drop");
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
@@ -142,4 +152,5 @@ document.getElementById("open-display").addEventListener("click", openDisplay);
 document.getElementById("open-keys").addEventListener("click", openKeys);
 watchServer();
 watchDrops();
+keepPage().catch(() => {}); // the page does without
 show();
