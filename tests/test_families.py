@@ -100,6 +100,19 @@ def test_logits_equal_those_of_transformers(name: str, tmp_path: Path) -> None:
             assert (logits - expected)[:, mask].abs().max() < 1e-4
 
 
+def test_the_real_teacher_says_what_it_says_in_transformers(shared: Path) -> None:
+    folder = shared / "checkpoints" / "mpnet-squad2-teacher"
+    model = load_model(folder)
+    reference = transformers.AutoModelForQuestionAnswering.from_pretrained(
+        folder, dtype=torch.float32
+    ).eval()
+    parts = batch_of(model.config, 40)
+    with torch.inference_mode():
+        found = torch.stack(model(*parts))
+    expected = logits_of(reference, model.config, parts)
+    assert (found - expected)[:, parts[2]].abs().max() < 1e-4
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_approximate_logits_are_near(name: str, tmp_path: Path) -> None:
     model = load_model(save(make(name), tmp_path))
