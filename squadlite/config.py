@@ -17,6 +17,9 @@ COMPUTES: tuple[Compute, ...] = get_args(Compute)
 # The names are Hugging Face's: checkpoints and .sqz files both carry them.
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 
+NUM_BUCKETS = 32  # of distances, half of them for keys behind their query
+RELATIVE_POSITION_BIAS = "relative_position_bias"  # begins the name of its tensor
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -39,6 +42,10 @@ class ModelConfig:
     layer_map: tuple[int, ...]  # the stored layer that each executed layer uses
     sketch_dims: Mapping[str, int] = field(default_factory=dict)
     # the sketch's m for each sketched linear of a layer ("attention.query": 256); others are plain
+    embedding_size: int | None = None
+    # width of the embeddings where a linear map takes them to `hidden_size`; None: none does
+    relative_position_buckets: int | None = None
+    # buckets of distances, by which each head's scores have a bias; None: they have none
 
     def __post_init__(self) -> None:
         for name, smallest in _SMALLEST.items():
@@ -48,6 +55,8 @@ class ModelConfig:
             raise _error(
                 "hidden_size", self.hidden_size, f"a multiple of num_heads {self.num_heads}"
             )
+        if self.embedding_size is not None:
+            _check_integer("embedding_size", self.embedding_size, 1, MAX_SIZE)
         self._check_choices()
         self._check_layer_map()
         self._check_sketch_dims()
@@ -75,22 +84,39 @@ class ModelConfig:
         }
 
     @property
+    def version(self) -> tuple[int, int]:
+        """The lowest version of the .sqz format that has all of it."""
+        return (1, 0) if all(getattr(self, name) is None for name in _OPTIONAL) else (2, 0)
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the embeddings."""
+        return self.hidden_size if self.embedding_size is None else self.embedding_size
+
+    @property
     def num_parameters(self) -> int:
         """Values stored, the signs of sketches included."""
-        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size
+        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size + 2
+        around = rows * self.embedding_width + 2 * self.hidden_size + 2
+        if self.embedding_size is not None:
+            around += (self.embedding_size + 1) * self.hidden_size
+        around += (self.relative_position_buckets or 0) * self.num_heads
         norm = 2 * self.hidden_size
         layer = 2 * norm
         for name, (inputs, outputs) in self.linear_shapes.items():
             sketch_dim = self.sketch_dims.get(name)
             weight = sketch_dim * (inputs + outputs) if sketch_dim else inputs * outputs
             layer += weight + outputs
-        span_head = 2 * self.hidden_size + 2
-        return rows * self.hidden_size + norm + self.num_layer_groups * layer + span_head
+        return around + self.num_layer_groups * layer
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as a JSON object, the `model` part of a .sqz header."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**values, "layer_map": list(self.layer_map), "sketch_dims": dict(self.sketch_dims)}
+        values |= {"layer_map": list(self.layer_map), "sketch_dims": dict(self.sketch_dims)}
+        for name in _OPTIONAL:
+            if values[name] is None:
+                del values[name]
+        return values
 
     @classmethod
     def from_dict(cls, values: object) -> "ModelConfig":
@@ -103,7 +129,7 @@ class ModelConfig:
         if not isinstance(values, dict):
             raise ConfigError(f"model config: found {_shown(values)}, expected an object")
         names = [item.name for item in fields(cls)]
-        missing = [name for name in names if name not in values]
+        missing = [name for name in names if name not in values and name not in _OPTIONAL]
         if missing:
             raise ConfigError(f"model config field '{missing[0]}': found nothing, expected a value")
         unknown = [name for name in values if name not in names]
@@ -112,6 +138,9 @@ class ModelConfig:
             raise ConfigError(
                 f"model config: found field {_shown(unknown[0])}, expected {expected}"
             )
+        for name in _OPTIONAL:
+            if name in values and values[name] is None:
+                raise _error(name, None, "a whole number, or no such field")
         layer_map = values["layer_map"]
         if not isinstance(layer_map, list):
             raise _error("layer_map", layer_map, "a list")
@@ -123,6 +152,9 @@ class ModelConfig:
             raise _error("layer_norm_eps", eps, "a number above 0, at most 1")
         if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATIONS:
             raise _error("hidden_act", self.hidden_act, f"one of {', '.join(ACTIVATIONS)}")
+        buckets = self.relative_position_buckets
+        if buckets is not None and (type(buckets) is not int or buckets != NUM_BUCKETS):
+            raise _error("relative_position_buckets", buckets, str(NUM_BUCKETS))
 
     def _check_layer_map(self) -> None:
         if len(self.layer_map) != self.num_layers:
@@ -148,14 +180,23 @@ class ModelConfig:
 
 def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor of a model, in the order in which a file holds them."""
-    hidden = (config.hidden_size,)
+    hidden, embedded = (config.hidden_size,), (config.embedding_width,)
     shapes: dict[str, tuple[int, ...]] = {
-        "embeddings.word.weight": (config.vocab_size, *hidden),
-        "embeddings.position.weight": (config.max_position_embeddings, *hidden),
+        "embeddings.word.weight": (config.vocab_size, *embedded),
+        "embeddings.position.weight": (config.max_position_embeddings, *embedded),
     }
     if config.type_vocab_size:
-        shapes["embeddings.token_type.weight"] = (config.type_vocab_size, *hidden)
-    shapes |= _norm_shapes("embeddings", hidden)
+        shapes["embeddings.token_type.weight"] = (config.type_vocab_size, *embedded)
+    shapes |= _norm_shapes("embeddings", embedded)
+    if config.embedding_size is not None:
+        shapes |= _linear_shapes(
+            "embeddings.projection", config.embedding_size, config.hidden_size, None
+        )
+    if config.relative_position_buckets is not None:
+        shapes[f"{RELATIVE_POSITION_BIAS}.weight"] = (
+            config.relative_position_buckets,
+            config.num_heads,
+        )
     for layer in range(config.num_layer_groups):
         prefix = f"layers.{layer}"
         for name, (inputs, outputs) in config.linear_shapes.items():
@@ -182,6 +223,9 @@ def _linear_shapes(
         f"{prefix}.sketch": (sketch_dim, inputs),
     }
 
+
+# Absent from files whose models don't have what they describe.
+_OPTIONAL = ("embedding_size", "relative_position_buckets")
 
 _SMALLEST = {
     "vocab_size": 1,

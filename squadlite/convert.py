@@ -12,8 +12,9 @@ from squadlite import __version__
 from squadlite.answering.metadata import EmbeddingConfig
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
+from squadlite.config import RELATIVE_POSITION_BIAS
 from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, open_sqz, write_sqz
-from squadlite.errors import CodecError, QuantizationError, TokenizerError
+from squadlite.errors import CheckpointError, CodecError, QuantizationError, TokenizerError
 from squadlite.model import Checkpoint
 from squadlite.quantization import MeasuredModel, QuantizedModel, RoundedTensors, coded_bytes
 from squadlite.source import OWN_METADATA, Source, digest_of, keep_rows, load_source
@@ -23,6 +24,7 @@ Progress = Callable[[int, int], None]
 Calibration = MeasuredModel | Sequence[str | Path] | str | Path
 
 _DEFAULT_BITS = 10
+_PRECIOUS = ("span_head.", f"{RELATIVE_POSITION_BIAS}.")  # small matrices that decide much
 
 
 @dataclass(frozen=True)
@@ -81,17 +83,17 @@ def convert(
     calibrated only where torch computes the same, as it does on one machine.
 
     Args:
-        checkpoint: BERT or DistilBERT with a span head, a folder in Hugging Face's layout; or a
-            .sqz file, whose values are taken as they are.
+        checkpoint: a model of one of our families (`squadlite.families`) with a span head, a folder
+            in Hugging Face's layout; or a .sqz file, whose values are taken as they are.
         output: the file to write or replace; its folder must exist.
         bits: width of a quantized value, 1..16; None: 10. With `calibration` what the codes of the
             matrices take on average, and any number.
         per: "tensor": every tensor is quantized over one range, as in the paper. "row", "group":
             matrices have a range for each row or for each `group_size` values in one, which the
-            encoder narrows where that lowers the error; norms, biases and the span head keep
-            16 bits, or 32 where they need them. Sketches take one bit an entry in any case, or
-            none where it is known what seed their signs come from. Not looked at with
-            `calibration`.
+            encoder narrows where that lowers the error; norms, biases (that of relative positions
+            too) and the span head keep 16 bits, or 32 where they need them. Sketches take one bit
+            an entry in any case, or none where it is known what seed their signs come from. Not
+            looked at with `calibration`.
         group_size: values in a group; not looked at unless `per` is "group".
         target_size: bytes that the file may take, instead of `bits`; needs `calibration`.
         calibration: SQuAD files like those that the model was trained on, or what was measured over
@@ -153,6 +155,8 @@ def convert(
         model, spec = _prune(model, spec, vocab_size, Path(vocab_corpus), progress)
     if spec.version > (format_version, 0):
         raise TokenizerError(f"{source.origin['name']}: format_version 1 has no such tokenizer")
+    if model.config.version > (format_version, 0):
+        raise CheckpointError(f"{source.origin['name']}: format_version 1 has no such model")
     seeds = {} if store_signs else source.seeds
     file = _File(model, spec, facts, quantization, seeds, format_version)
     if calibration is None:
@@ -187,7 +191,7 @@ class Quantization:
             return Rademacher()
         if self.per == "tensor":
             return Linear(self.bits)
-        if values.ndim == 2 and not name.startswith("span_head."):
+        if values.ndim == 2 and not name.startswith(_PRECIOUS):
             return Linear(self.bits, per=self.per, group_size=self.group_size, search_range=True)
         fits_half = np.abs(values).max() <= np.finfo(np.float16).max
         return Raw("f16" if fits_half else "f32")
@@ -278,7 +282,7 @@ class _File:
             tokenizer=self.spec.to_header(),
             metadata=self.metadata,
             tensors=tensors,
-            needed=self.spec.version,
+            needed=max(self.spec.version, self.checkpoint.config.version),
             progress=count,
         )
 

@@ -20,12 +20,19 @@ def read_config(file: SqzFile) -> ModelConfig:
     The configuration of the model in a file.
 
     Raises:
-        HeaderError: it breaks a rule.
+        HeaderError: it breaks a rule, or is of a later version of the format than the file.
     """
     try:
-        return ModelConfig.from_dict(file.model)
+        config = ModelConfig.from_dict(file.model)
     except ConfigError as error:
         raise HeaderError(f"{file.path}: {error}") from error
+    if config.version > file.version:
+        joined, found = (".".join(map(str, version)) for version in (config.version, file.version))
+        raise HeaderError(
+            f"{file.path}: found a model such as joined the format in {joined}, the file says it "
+            f"is of {found}"
+        )
+    return config
 
 
 class StoredTensors(Mapping[str, NDArray[np.float32]]):
@@ -113,4 +120,4 @@ def part_name(tensor: str) -> str:
     first, second, *rest = tensor.split(".")
     if first == "layers":
         return f"layer {second} {rest[0].replace('_', '-')}"
-    return {"embeddings": "other embeddings", "span_head": "span head"}.get(first, first)
+    return "other embeddings" if first == "embeddings" else first.replace("_", " ")

@@ -17,12 +17,13 @@ MAY_IMPORT = {
     "cache": set(),
     "config": set(),
     "cores": set(),
+    "distances": {"config"},
     "portable": set(),
     "container": {"native"},  # decodes by its kernels, where there are some
     "tensors": {"config", "container"},
-    "native": {"cache", "config"},
+    "native": {"cache", "config", "distances"},
     "families": {"config"},
-    "model": {"config", "container", "families", "tensors"},
+    "model": {"config", "container", "distances", "families", "tensors"},
     "answering": {
         "config", "container", "cores", "model", "models", "native", "portable", "tensors",
     },
@@ -35,9 +36,9 @@ MAY_IMPORT = {
     "pipelines": {"answering", "config", "models"},
     "source": {"answering", "container", "model", "tensors"},
     "quantization": {"answering", "container", "model", "tensors"},
-    "convert": {"answering", "container", "model", "quantization", "source", "tensors"},
+    "convert": {"answering", "config", "container", "model", "quantization", "source", "tensors"},
     "diff": {"answering", "config", "container", "tensors"},
-    "export": {"answering", "config", "container", "families", "tensors"},
+    "export": {"answering", "config", "container", "distances", "families", "tensors"},
     "bench": {
         "answering", "asking", "config", "container", "cores", "export", "library", "model",
         "models", "native",

@@ -18,6 +18,17 @@ def test_survives_json() -> None:
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_what_a_model_does_not_have_is_not_written() -> None:
+    plain = tiny_config()
+    assert not {"embedding_size", "relative_position_buckets"} & plain.to_dict().keys()
+    assert plain.version == (1, 0)
+    for changes in ({"embedding_size": 12}, {"relative_position_buckets": 32}):
+        config = tiny_config(**changes)
+        assert changes.items() <= config.to_dict().items()
+        assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+        assert config.version == (2, 0)
+
+
 def test_groups_are_the_stored_layers() -> None:
     assert tiny_config(num_layers=6, layer_map=(0, 0, 1, 1, 2, 2)).num_layer_groups == 3
     assert tiny_config(num_layers=3, layer_map=(1, 0, 1)).num_layer_groups == 2
@@ -30,6 +41,8 @@ def test_groups_are_the_stored_layers() -> None:
         {"type_vocab_size": 0},
         {"num_layers": 5, "layer_map": (0, 1, 1, 0, 2)},
         {"sketch_dims": {"attention.output": 4, "feed_forward.output": 7}},
+        {"embedding_size": 5},
+        {"relative_position_buckets": 32},
     ],
 )
 def test_parameters_are_counted_as_the_model_stores_them(changes: dict[str, Any]) -> None:
@@ -67,6 +80,12 @@ def test_parameters_are_counted_as_the_model_stores_them(changes: dict[str, Any]
         ("sketch_dims", {"attention.norm": 4}, "one of attention.query"),
         ("sketch_dims", {"attention.query": 0}, "from 1 to 12"),
         ("sketch_dims", {"feed_forward.output": 21}, "from 1 to 20"),
+        ("embedding_size", 0, "from 1 to"),
+        ("embedding_size", 2**40, "from 1 to"),
+        ("embedding_size", None, "no such field"),
+        ("relative_position_buckets", None, "no such field"),
+        ("relative_position_buckets", 0, "32"),
+        ("relative_position_buckets", 32.0, "32"),
     ],
 )
 def test_a_broken_rule_names_field_and_expectation(field: str, value: Any, expected: str) -> None:

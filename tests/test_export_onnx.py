@@ -48,6 +48,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "shared and sketched": SHARED | SKETCHED,
     "gelu_new": {"hidden_act": "gelu_new"},
     "relu": {"hidden_act": "relu"},
+    "mpnet": {"relative_position_buckets": 32, "type_vocab_size": 0},
+    "electra": {"embedding_size": 5},
+    "albert": {"embedding_size": 12, "layer_map": (0, 0)},
 }
 
 

@@ -220,16 +220,23 @@ def test_what_we_save_loads_as_it_was(changes: dict[str, Any], tmp_path: Path) -
 
 
 def test_what_no_checkpoint_can_say_is_not_saved(tmp_path: Path) -> None:
-    config = tiny_config(type_vocab_size=0, layer_norm_eps=1e-5)
-    checkpoint = Checkpoint(config, random_model(config).state_dict())
-    with pytest.raises(CheckpointError, match="found layer_norm_eps 1e-05, expected 1e-12"):
-        save_checkpoint(tmp_path, checkpoint)
+    for changes, message in (
+        ({"layer_norm_eps": 1e-5, "type_vocab_size": 0}, "layer_norm_eps 1e-05, expected 1e-12"),
+        ({"relative_position_buckets": 32}, "type_vocab_size 2, expected 0, as every mpnet has"),
+    ):
+        config = tiny_config(**changes)
+        checkpoint = Checkpoint(config, random_model(config).state_dict())
+        with pytest.raises(CheckpointError, match=message):
+            save_checkpoint(tmp_path, checkpoint)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "roberta"}, r"found model_type 'roberta', expected one of bert, distilb"),
+        (
+            {"model_type": "mobilebert"},
+            r"found model_type 'mobilebert', expected one of bert, distilb",
+        ),
         ({"model_type": None}, "found model_type None"),
         ({"model_type": ["bert"]}, "found model_type"),
         ({"position_embedding_type": "relative_key"}, "'relative_key', expected 'absolute'"),

@@ -46,7 +46,8 @@ def test_panels_hold_all_outputs_once(cpu: Cpu, inputs: int, vectors: int) -> No
 @on_every_width
 def test_parts_begin_on_lines_of_the_cache_and_do_not_overlap(cpu: Cpu) -> None:
     layout = Layout(wide_config(cpu), cpu)
-    for offsets in (layout.layer, layout.ends, layout.scratch):
+    narrow = Layout(wide_config(cpu, embedding_size=32), cpu)
+    for offsets in (layout.layer, layout.ends, layout.scratch, narrow.ends, narrow.scratch):
         places = list(offsets.values())
         assert places == sorted(set(places))
         assert all(place % ALIGNMENT == 0 for place in places)

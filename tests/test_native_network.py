@@ -32,9 +32,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "one head": {"num_heads": 1},
     "many heads": {"hidden_size": 6, "num_heads": 6},  # in vectors
     "wide": {"hidden_size": 8, "intermediate_size": 24, "num_heads": 2},  # in vectors
+    "bias by distance": {"relative_position_buckets": 32},
+    "narrow embeddings": {"embedding_size": 1},  # in vectors
+    "wide embeddings": {"embedding_size": 7},  # in vectors
     "narrow": {"hidden_size": 1, "intermediate_size": 1, "num_heads": 1},  # in vectors
 }
-IN_VECTORS = ("hidden_size", "intermediate_size")
+IN_VECTORS = ("hidden_size", "intermediate_size", "embedding_size")
 
 
 def config_of(cpu: Cpu, changes: dict[str, Any]) -> ModelConfig:

@@ -120,6 +120,23 @@ def test_a_window_is_embedded_alike_beside_others_with_threads_and_after_a_longe
 
 
 @on_every_width
+@pytest.mark.parametrize(
+    "changes", [{"relative_position_buckets": 32}, {"embedding_size": 32}], ids=["bias", "narrow"]
+)
+def test_threads_and_neighbours_change_no_bit_of_any_family(
+    cpu: Cpu, changes: dict[str, Any]
+) -> None:
+    scorer = make_scorer(cpu, **changes)
+    lengths = [POSITIONS, 3, 70, 31]
+    parts = batch(scorer.config, lengths)
+    together = score(scorer, parts)
+    np.testing.assert_array_equal(score(scorer, parts, threads=3), together)
+    for row, length in enumerate(lengths):
+        alone = tuple(part[row : row + 1, :length] for part in parts)
+        np.testing.assert_array_equal(score(scorer, alone)[:, 0], together[:, row, :length])
+
+
+@on_every_width
 def test_windows_do_not_see_each_other_nor_their_padding(cpu: Cpu) -> None:
     scorer = shared_scorer(cpu)
     lengths = [3, 70, 0, 31]
@@ -214,6 +231,7 @@ def test_native_scorer_takes_models_that_fill_vectors_and_no_others(cpu: Cpu) ->
         tiny_config(hidden_size=9),
         wide_config(cpu, max_position_embeddings=513),
         wide_config(cpu, intermediate_size=18),
+        wide_config(cpu, embedding_size=18),
     ):
         assert native_scorer(other, random_tensors(other)) is None
 

@@ -9,8 +9,8 @@ from tiny_models import tiny_config
 
 from squadlite.errors import SquadliteError
 from squadlite.native.cpu import Cpu
-from squadlite.native.layout import ALIGNMENT, Layout, LinearLayout
-from squadlite.native.weights import PackedWeights, aligned, pack_linear
+from squadlite.native.layout import ALIGNMENT, MAX_TOKENS, Layout, LinearLayout
+from squadlite.native.weights import PackedWeights, aligned, pack_biases, pack_linear
 
 SKETCHED = {"sketch_dims": {"attention.query": 4, "feed_forward.output": 6}}
 SHARED = {"num_layers": 5, "layer_map": (1, 0, 1, 1, 0)}
@@ -158,3 +158,14 @@ def test_memory_is_aligned_and_empty(n_bytes: int) -> None:
     assert found.size == n_bytes
     assert found.ctypes.data % ALIGNMENT == 0
     assert not found.any()
+
+
+@on_this_cpu
+def test_biases_stand_by_the_distance_of_a_key_from_its_query(cpu: Cpu) -> None:
+    config = wide_config(cpu, relative_position_buckets=32)
+    tensors = random_tensors(config)
+    biases = pack_biases(tensors)
+    weight = tensors["relative_position_bias.weight"]
+    for place, bucket in ((0, 0), (1, 17), (-1, 1), (7, 23), (8, 24), (-12, 9), (511, 31)):
+        octaves = weight[bucket] * np.log2(np.e)
+        np.testing.assert_allclose(biases[:, MAX_TOKENS + place], octaves, rtol=1e-6)

@@ -70,11 +70,18 @@ def test_a_digest_changes_with_any_part_of_weights_in_several_files(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("config", "ours"),
-    [('{"model_type": "bert"}', True), ('{"model_type": "mpnet"}', False), ("no JSON", True)],
+    [('{"model_type": "mpnet"}', True), ('{"model_type": "xlnet"}', False), ("no JSON", True)],
 )
 def test_a_folder_is_ours_by_its_model_type(tmp_path: Path, config: str, ours: bool) -> None:
     (tmp_path / "config.json").write_text(config)
+    (tmp_path / "vocab.txt").write_text("[UNK]\n[CLS]\n[SEP]\n[PAD]\n[MASK]\n")
     assert is_ours(tmp_path) == ours
+
+
+def test_a_folder_with_a_tokenizer_of_another_kind_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "tokenizer.json").write_text('{"model": {"type": "WordLevel"}}')
+    assert not is_ours(tmp_path)
 
 
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:

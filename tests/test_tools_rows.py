@@ -1,10 +1,11 @@
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import tiny_config
+from tiny_models import random_model, tiny_config
 from torch.nn import functional
 
 from squadlite.model import QuestionAnsweringModel
@@ -21,15 +22,19 @@ def windows(model: QuestionAnsweringModel, lengths: list[int]) -> Inputs:
     return ids, types, torch.arange(shape[1]) < torch.tensor(lengths)[:, None]
 
 
-def make_model() -> QuestionAnsweringModel:
-    torch.manual_seed(3)
-    return QuestionAnsweringModel(tiny_config(max_position_embeddings=40)).double()
+def make_model(**changes: Any) -> QuestionAnsweringModel:
+    return random_model(tiny_config(max_position_embeddings=40, **changes)).double()
 
 
-@given(lengths=LENGTHS)
+FAMILIES = st.sampled_from([{}, {"relative_position_buckets": 32}, {"embedding_size": 5}])
+
+
+@given(lengths=LENGTHS, changes=FAMILIES)
 @settings(max_examples=20, deadline=None)
-def test_rows_give_the_logits_of_padded_windows(lengths: list[int]) -> None:
-    model = make_model()
+def test_rows_give_the_logits_of_padded_windows(
+    lengths: list[int], changes: dict[str, Any]
+) -> None:
+    model = make_model(**changes)
     inputs = windows(model, lengths)
     mask = inputs[2]
     for found, expected in zip(read(model, inputs), model(*inputs), strict=True):
@@ -37,11 +42,13 @@ def test_rows_give_the_logits_of_padded_windows(lengths: list[int]) -> None:
         assert not found[~mask].any()
 
 
-@given(lengths=LENGTHS)
+@given(lengths=LENGTHS, changes=FAMILIES)
 @settings(max_examples=20, deadline=None)
-def test_rows_give_the_gradients_of_padded_windows(lengths: list[int]) -> None:
+def test_rows_give_the_gradients_of_padded_windows(
+    lengths: list[int], changes: dict[str, Any]
+) -> None:
     def gradients(*, padded: bool) -> list[torch.Tensor]:
-        model = make_model().requires_grad_(True)
+        model = make_model(**changes).requires_grad_(True)
         inputs = windows(model, lengths)
         start_logits, end_logits = model(*inputs) if padded else read(model, inputs)
         (start_logits - end_logits)[inputs[2]].square().sum().backward()

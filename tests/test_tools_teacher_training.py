@@ -14,7 +14,6 @@ from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.answering.windows import Template, Window
 from tools.alignment import NOWHERE, Aligner, TeacherWindow
 from tools.data import Feature, make_features
-from tools.errors import TrainingError
 from tools.finetune import main as finetune
 from tools.teacher_training import gold_positions
 from tools.transformers_teacher import load_transformers_teacher
@@ -137,11 +136,6 @@ def test_frozen_embeddings_stay(tmp_path: Path, data: Path) -> None:
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     assert changed
     assert not any("word" in name or "position" in name or "relative" in name for name in changed)
-
-
-def test_a_model_of_our_own_is_no_such_teacher(tmp_path: Path, data: Path) -> None:
-    with pytest.raises(TrainingError, match="of our own kinds"):
-        train(tmp_path, data, write_checkpoint(tmp_path / "own"))
 
 
 def test_what_a_teacher_is_not_trained_with_is_a_usage_error(tmp_path: Path, data: Path) -> None:

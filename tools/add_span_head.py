@@ -17,6 +17,7 @@ import torch
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.errors import CheckpointError
+from squadlite.families import FAMILIES
 from squadlite.model import Checkpoint, load_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, read_weights
 from tools.command import checkpoint_argument, output_argument, run
@@ -25,16 +26,19 @@ from tools.folders import write_output
 INITIAL_STD = 0.02
 
 # What encoders were pre-trained with and answering has no use for.
-_OTHER_HEADS = ("cls.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "pooler.")
-_HIDDEN_SIZE = {"bert": "hidden_size", "distilbert": "dim"}
+_OTHER_HEADS = (
+    "cls.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "pooler.", "lm_head.",
+    "discriminator_predictions.", "generator_predictions.", "generator_lm_head.", "predictions.",
+    "sop_classifier.",
+)  # fmt: skip
 
 
 def load_encoder(folder: Path, *, seed: int) -> Checkpoint:
     """
-    Load a pre-trained BERT or DistilBERT of whatever head, with a new span head.
+    Load a pre-trained model of any of our families and any head, with a new span head.
 
     Args:
-        folder: in Hugging Face's layout, saved with or without the "bert." before its names.
+        folder: in Hugging Face's layout, saved with or without "bert." or such before its names.
         seed: of the new head; its biases are zero.
 
     Raises:
@@ -43,10 +47,10 @@ def load_encoder(folder: Path, *, seed: int) -> Checkpoint:
     try:
         config = json.loads((folder / CONFIG_FILE).read_bytes())
         model_type = config["model_type"]
-        hidden_size = int(config[_HIDDEN_SIZE[model_type]])
+        hidden_size = int(config[FAMILIES[model_type].fields["hidden_size"]])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
-            f"{folder / CONFIG_FILE}: found no BERT or DistilBERT ({error!r})"
+            f"{folder / CONFIG_FILE}: found none of our families ({error!r})"
         ) from error
     tensors = {
         name if name.startswith(f"{model_type}.") else f"{model_type}.{name}": tensor

@@ -212,8 +212,8 @@ def _threads(count: int | None) -> Iterator[None]:
     "--windows-of",
     "student",
     type=existing_folder,
-    help="CHECKPOINT is a teacher of a kind that only transformers loads: train it on the windows "
-    "of this student, to be asked about them later.",
+    help="CHECKPOINT is a teacher that transformers loads: train it on the windows of this "
+    "student, to be asked about them later.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(

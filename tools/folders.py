@@ -56,12 +56,20 @@ def load_input(folder: str | Path) -> StageInput:
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether a folder's model is of a kind that `load_input` loads, or can say what it misses."""
+    """Whether `load_input` is what loads a folder, or can say what it misses."""
     try:
         config = json.loads((folder / CONFIG_FILE).read_bytes())
     except (OSError, ValueError, RecursionError):
         return True
-    return not isinstance(config, dict) or config.get("model_type") in (None, *FAMILIES)
+    if not isinstance(config, dict) or config.get("model_type") is None:
+        return True
+    if config["model_type"] not in FAMILIES:
+        return False
+    try:
+        TokenizerSpec.from_folder(folder)
+    except CheckpointError:  # of another kind
+        return False
+    return True
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from squadlite.config import ModelConfig
-from squadlite.model import PaddedAttention, QuestionAnsweringModel
+from squadlite.model import QuestionAnsweringModel
 
 _flash_attention: Callable[..., Any] | None
 try:
@@ -47,16 +47,19 @@ def last_hidden(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
     embedded = model.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
     lengths = mask.sum(dim=1)
     if embedded.device.type != "cpu":
-        if _flash_attention is not None and torch.is_autocast_enabled(embedded.device.type):
-            flash = FlashAttention(_flash_attention, lengths, model.config)
+        # Flash attention knows no bias.
+        flash_attention = _flash_attention if model.relative_position_bias is None else None
+        if flash_attention is not None and torch.is_autocast_enabled(embedded.device.type):
+            flash = FlashAttention(flash_attention, lengths, model.config)
             return model.encode(embedded[mask], flash)
-        return model.encode(embedded, PaddedAttention(mask, model.config))[mask]
+        return model.encode(embedded, model.padded_attention(mask))[mask]
     rooms = _round_up(lengths, WINDOW_STEP)
     begins = rooms.cumsum(0) - rooms
     places = (begins[:, None] + torch.arange(mask.shape[1]))[mask]  # (N,)
     n_rows = int(_round_up(rooms.sum(), ROWS_STEP))
     rows = embedded.new_zeros(n_rows, embedded.shape[2]).index_copy(0, places, embedded[mask])
-    attend = RowAttention(lengths.tolist(), rooms.tolist(), model.config)
+    bias = model.position_bias(int(rooms.max()))
+    attend = RowAttention(lengths.tolist(), rooms.tolist(), model.config, bias)
     return model.encode(rows, attend)[places]
 
 
@@ -110,16 +113,24 @@ class RowAttention:
         lengths: of the windows, in tokens.
         rooms: rows that each window takes, at least its length; rows behind the last are left over.
         config: of the model.
+        bias: (heads, T, T) with T the most rooms, added to scores; None: nothing is.
     """
 
-    def __init__(self, lengths: Sequence[int], rooms: Sequence[int], config: ModelConfig) -> None:
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        rooms: Sequence[int],
+        config: ModelConfig,
+        bias: torch.Tensor | None = None,
+    ) -> None:
         self._lengths, self._rooms = lengths, rooms
         self._num_heads = config.num_heads
+        self._bias = bias
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """See `squadlite.model.Attend`."""
         gathered: torch.Tensor = _RowAttention.apply(  # type: ignore[no-untyped-call]
-            query, key, value, self._lengths, self._rooms, self._num_heads
+            query, key, value, self._bias, self._lengths, self._rooms, self._num_heads
         )
         return gathered
 
@@ -133,6 +144,7 @@ class _RowAttention(torch.autograd.Function):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
+        bias: torch.Tensor | None,
         lengths: Sequence[int],
         rooms: Sequence[int],
         heads: int,
@@ -143,17 +155,20 @@ class _RowAttention(torch.autograd.Function):
             windows = _windows(rooms, heads, query, key, value, gathered)
             for length, (q, k, v, out) in zip(lengths, windows, strict=True):
                 scores = torch.bmm(q * _scale(q), k.mT)  # (heads, T, T)
+                if bias is not None:
+                    scores += bias[:, : len(q[0]), : len(q[0])]
                 scores[:, :, length:] = -torch.inf
                 weights = scores.softmax(dim=-1)
                 out.copy_(torch.bmm(weights, v))
                 kept.append(weights)
-        ctx.save_for_backward(query, key, value, *kept)
+        ctx.save_for_backward(query, key, value, bias, *kept)
         ctx.rooms, ctx.heads = rooms, heads
         return gathered
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        query, key, value, *kept = ctx.saved_tensors
+        query, key, value, bias, *kept = ctx.saved_tensors
+        to_bias = None if bias is None else torch.zeros_like(bias)
         to_query, to_key, to_value = map(torch.zeros_like, (query, key, value))
         windows = _windows(
             ctx.rooms, ctx.heads, query, key, value, gradients[0], to_query, to_key, to_value
@@ -163,9 +178,11 @@ class _RowAttention(torch.autograd.Function):
             dv.copy_(torch.bmm(weights.mT, gradient))
             to_weights = torch.bmm(gradient, v.mT)  # (heads, T, T)
             to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
+            if to_bias is not None:
+                to_bias[:, : len(q[0]), : len(q[0])] += to_scores
             dq.copy_(torch.bmm(to_scores, k).mul_(_scale(q)))
             dk.copy_(torch.bmm(to_scores.mT, q).mul_(_scale(q)))
-        return to_query, to_key, to_value, None, None, None
+        return to_query, to_key, to_value, to_bias, None, None, None
 
 
 def _windows(rooms: Sequence[int], heads: int, *rows: torch.Tensor) -> Iterator[list[torch.Tensor]]:

@@ -87,6 +87,7 @@ def measure(base: ModelConfig, variant: Variant) -> Measured:
             tokenizer=spec.to_header(),
             metadata={},
             tensors=((name, *item) for name, item in {**tensors, **pieces}.items()),
+            needed=config.version,
         )
         with open_sqz(path) as file:
             sizes = {name: info.n_bytes for name, info in file.tensors.items()}

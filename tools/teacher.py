@@ -1,7 +1,7 @@
 """
 Teachers: question-answering models of any kind, asked about a student's windows.
 
-A checkpoint folder of ours, or of BERT's or DistilBERT's kind, is loaded as all stages do; any
+A checkpoint folder of one of our families (`squadlite.families`) is loaded as all stages do; any
 other by transformers (`tools.transformers_teacher`).
 """
 

@@ -18,8 +18,7 @@ from torch import nn
 from squadlite.answering.tokenizer import Tokenizer
 from tools.alignment import NOWHERE, Aligner, TeacherWindow
 from tools.data import TrainingBatch
-from tools.errors import TrainingError
-from tools.folders import digest_folder, is_ours, load_input, write_teacher
+from tools.folders import digest_folder, load_input, write_teacher
 from tools.losses import group_span_loss
 from tools.objectives import load_training_data
 from tools.plan import Plan
@@ -57,13 +56,9 @@ def finetune_teacher(
     Raises:
         CheckpointError, TokenizerError: the student can't be loaded.
         DatasetError: the data can't be trained on.
-        TrainingError: a teacher that can't be loaded, or of a kind that `finetune` trains by
-            itself; a loss that isn't a number, or a state of another training.
+        TrainingError: a teacher that can't be loaded, a loss that isn't a number, or a state of
+            another training.
     """
-    if is_ours(source):
-        raise TrainingError(
-            f"{source}: found a model of our own kinds, which is trained on its own windows"
-        )
     with Processes.joined(device) as processes, training_bar() as report:
         start = load_input(student)
         model, teacher_tokenizer, n_positions = load_transformers_teacher(source)

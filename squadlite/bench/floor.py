@@ -62,7 +62,7 @@ class Work:
     What a forward pass can't do without.
 
     Args:
-        linear_macs: multiply-adds of all linear maps, the span head's too.
+        linear_macs: multiply-adds of all linear maps, the span head's and the embeddings' too.
         attention_macs: those of queries with keys, and of the weights found with values.
         weights: values in the matrices of linear maps; a shared layer's are counted once.
     """
@@ -91,12 +91,12 @@ def count_work(config: ModelConfig, batch: int, length: int) -> Work:
     for name, (inputs, outputs) in config.linear_shapes.items():
         sketch_dim = config.sketch_dims.get(name)
         layer += sketch_dim * (inputs + outputs) if sketch_dim else inputs * outputs
-    span_head = 2 * config.hidden_size
+    around = (2 + (config.embedding_size or 0)) * config.hidden_size
     tokens = batch * length
     return Work(
-        linear_macs=tokens * (config.num_layers * layer + span_head),
+        linear_macs=tokens * (config.num_layers * layer + around),
         attention_macs=config.num_layers * 2 * tokens * length * config.hidden_size,
-        weights=config.num_layer_groups * layer + span_head,
+        weights=config.num_layer_groups * layer + around,
     )
 
 

@@ -107,9 +107,11 @@ def convert(
     as_json: bool,
 ) -> None:
     """
-    Convert CHECKPOINT, a Hugging Face folder of a BERT or DistilBERT question-answering model, to a
-    .sqz file. What a squadlite.json in the folder says of the model's use (format_spec.md) goes
-    into the file's metadata. CHECKPOINT may also be a .sqz file, whose values are rounded anew.
+    Convert CHECKPOINT, a Hugging Face folder of a question-answering model, to a .sqz file. What a
+    squadlite.json in the folder says of the model's use (format_spec.md) goes into the file's
+    metadata. CHECKPOINT may also be a .sqz file, whose values are rounded anew.
+
+    Families: BERT, DistilBERT, RoBERTa, MPNet, ELECTRA, ALBERT.
 
     With --calibration the table says what rounding costs: KL is how far the model's distributions
     of start and end move, in nats a window of that text, and each part's share of it.

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from squadlite import __version__
-from squadlite.config import ModelConfig
+from squadlite.config import RELATIVE_POSITION_BIAS, ModelConfig
+from squadlite.distances import distance_buckets
 
 # The names of the operators and of their inputs are ONNX Runtime's: docs/ContribOperators.md there.
 _FUSED = "com.microsoft"
@@ -62,8 +64,9 @@ class _Builder:
             names.insert(1, "token_type_ids")
         mask = self._node("Cast", "attention_mask", to=TensorProto.INT32)  # (B, T)
         hidden = self._embeddings()
+        bias = self._position_bias() if self._config.relative_position_buckets else ""
         for stored in self._config.layer_map:
-            hidden = self._layer(f"layers.{stored}", hidden, mask)
+            hidden = self._layer(f"layers.{stored}", hidden, mask, bias)
         self._span_head(hidden)
         shape = ["batch", "length"]
         graph = helper.make_graph(
@@ -85,29 +88,49 @@ class _Builder:
         )
 
     def _embeddings(self) -> str:
-        words = self._gather("embeddings.word.weight", "input_ids")  # (B, T, hidden)
-        length = self._node("Shape", "input_ids", start=1, end=2)  # (1,)
-        positions = self._node(
-            "Slice",
-            self._stored("embeddings.position.weight"),
-            self._weight("zero", np.zeros(1, dtype=np.int64)),
-            length,
-        )  # (T, hidden)
+        words = self._gather("embeddings.word.weight", "input_ids")  # (B, T, embedding_width)
+        positions = self._first(self._stored("embeddings.position.weight"))
         if self._config.type_vocab_size:
             kinds = self._gather("embeddings.token_type.weight", "token_type_ids")
             words = self._node("Add", words, kinds)
         embedded = self._node("Add", words, positions)
         weight, bias = (self._stored(f"embeddings.norm.{leaf}") for leaf in ("weight", "bias"))
-        return self._node(
+        normed = self._node(
             "LayerNormalization", embedded, weight, bias, epsilon=self._config.layer_norm_eps
         )
+        if self._config.embedding_size is None:
+            return normed
+        name = "embeddings.projection"
+        return self._node("Add", self._product(name, normed), self._stored(f"{name}.bias"))
 
-    def _layer(self, name: str, hidden: str, mask: str) -> str:
+    def _position_bias(self) -> str:
+        n_positions = self._config.max_position_embeddings
+        # The last query's distances come first.
+        windows = sliding_window_view(distance_buckets(n_positions), n_positions)[::-1]
+        whole = self._weight("buckets", windows.astype(np.int32))
+        buckets = self._first(self._first(whole), axis=1)  # (T, T)
+        by_key = self._gather(f"{RELATIVE_POSITION_BIAS}.weight", buckets)  # (T, T, heads)
+        by_head = self._node("Transpose", by_key, perm=(2, 0, 1))
+        return self._node("Unsqueeze", by_head, self._zero())  # (1, heads, T, T)
+
+    def _first(self, values: str, axis: int = 0) -> str:
+        # As many as there are tokens in a window.
+        length = self._node("Shape", "input_ids", start=1, end=2)  # (1,)
+        axes = self._weight(f"axis {axis}", np.array([axis], dtype=np.int64))
+        return self._node("Slice", values, self._zero(), length, axes)
+
+    def _zero(self) -> str:
+        return self._weight("zero", np.zeros(1, dtype=np.int64))
+
+    def _layer(self, name: str, hidden: str, mask: str, bias: str) -> str:
+        # An input without a name isn't there.
+        biased = ("", bias) if bias else ()
         gathered = self._node(
             "Attention",
             hidden,
             *self._projections(f"{name}.attention"),
             mask,
+            *biased,
             domain=_FUSED,
             num_heads=self._config.num_heads,
         )

@@ -1,4 +1,4 @@
-"""Hugging Face checkpoint folders: BERT and DistilBERT with a span head, under our names."""
+"""Hugging Face checkpoint folders: BERT and its relatives with a span head, under our names."""
 
 import json
 import pickle
@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from squadlite.atomic import atomic_write
-from squadlite.config import MAX_LAYERS, ModelConfig, tensor_shapes
+from squadlite.config import ModelConfig, tensor_shapes
 from squadlite.errors import CheckpointError, ConfigError
 from squadlite.families import FAMILIES, Family, family_fields, modern_name
 
@@ -20,8 +20,7 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is t
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
-# Fields of config.json that would ask for another kind of attention.
-_EXPECTED_FIELDS = {"position_embedding_type": "absolute", "is_decoder": False}
+_POSITIONS = "embeddings.position.weight"
 
 # Damaged bytes make torch's restricted unpickler stumble in many ways, all of them harmless.
 _PICKLE_ERRORS = (
@@ -53,6 +52,8 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     config.json are ours and optional: "layer_map", with which the folder holds the stored layers
     alone, and "sketch_dims". A sketched linear has tensors `sketched_weight` and `sketch` in place
     of `weight`.
+
+    Position embeddings that no token takes, as RoBERTa's first two, are left out.
 
     Args:
         folder: holds config.json and the weights, in float32, float16 or bfloat16.
@@ -89,15 +90,15 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     """
     Write config.json and model.safetensors (float32) in Hugging Face's layout.
 
-    transformers reads the folder too, unless layers are shared or sketched. A model with token
-    types is written as BERT, one without as DistilBERT.
+    transformers reads the folder too, unless layers are sketched, or shared otherwise than in
+    ALBERT. The model is written as the plainest of our families that has what it has.
 
     Args:
         folder: made if it isn't there.
         checkpoint: what to write.
 
     Raises:
-        CheckpointError: a model that neither can be.
+        CheckpointError: a model that none of them can be.
         OSError: the folder can't be written to.
     """
     folder = Path(folder)
@@ -106,20 +107,25 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     values = family_fields(config)
     model_type = values["model_type"]
     family = FAMILIES[model_type]
-    ours = config.to_dict()
-    for name, fixed in family.defaults.items():
-        if name not in family.fields and ours[name] != fixed:
-            raise CheckpointError(
-                f"{folder}: found {name} {ours[name]}, expected {fixed}, as every {model_type} has"
-            )
-    if config.layer_map != tuple(range(config.num_layers)):
+    ours, read_back = config.to_dict(), family.config_values(values)
+    if ours["layer_map"] != read_back["layer_map"]:
         values["layer_map"] = ours["layer_map"]
     if config.sketch_dims:
         values["sketch_dims"] = ours["sketch_dims"]
+    for name in ours.keys() - {"layer_map", "sketch_dims"}:
+        if read_back.get(name) != ours[name]:
+            raise CheckpointError(
+                f"{folder}: found {name} {ours[name]}, expected {read_back.get(name)}, "
+                f"as every {model_type} has"
+            )
     tensors = {
         family.name_of(name): tensor.detach().float().contiguous()
         for name, tensor in checkpoint.tensors.items()
     }
+    if family.first_position:
+        theirs = family.name_of(_POSITIONS)
+        unused = tensors[theirs].new_zeros(family.first_position, config.embedding_width)
+        tensors[theirs] = torch.cat([unused, tensors[theirs]])
     with atomic_write(folder / WEIGHT_FILES[0]) as file:
         file.write(safetensors.torch.save(tensors, metadata={"format": "pt"}))
     with atomic_write(folder / CONFIG_FILE) as file:
@@ -146,27 +152,19 @@ def _find_family(folder: Path, values: dict[str, Any]) -> Family:
         raise CheckpointError(
             f"{path}: found model_type {model_type!r}, expected one of {', '.join(FAMILIES)}"
         )
-    for name, expected in _EXPECTED_FIELDS.items():
-        found = values.get(name, expected)
-        if found != expected:
-            raise CheckpointError(f"{path}: found {name} {found!r}, expected {expected!r}")
-    return FAMILIES[model_type]
+    family = FAMILIES[model_type]
+    refused = family.refused(values)
+    if refused is not None:
+        name, found, expected = refused
+        raise CheckpointError(f"{path}: found {name} {found!r}, expected {expected!r}")
+    return family
 
 
 def _make_config(folder: Path, family: Family, values: dict[str, Any]) -> ModelConfig:
-    ours = dict(family.defaults)
-    ours |= {name: values[theirs] for name, theirs in family.fields.items() if theirs in values}
-    ours["layer_map"] = values.get("layer_map", _unshared(ours.get("num_layers")))
-    ours["sketch_dims"] = values.get("sketch_dims", {})
     try:
-        return ModelConfig.from_dict(ours)
+        return ModelConfig.from_dict(family.config_values(values))
     except ConfigError as error:
         raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
-
-
-def _unshared(num_layers: object) -> list[int]:
-    # The count is not validated yet: a hostile one must not become a list as long.
-    return list(range(num_layers)) if type(num_layers) is int and num_layers <= MAX_LAYERS else []
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -204,11 +202,15 @@ def _rename(
     by_their_name = {modern_name(name): tensor for name, tensor in stored.items()}
     tensors = {}
     for name, shape in tensor_shapes(config).items():
+        unused = family.first_position if name == _POSITIONS else 0
+        stored_shape = (shape[0] + unused, *shape[1:])
         theirs = family.name_of(name)
         if theirs not in by_their_name:
-            raise CheckpointError(f"{folder}: tensor '{theirs}' is missing, expected shape {shape}")
+            raise CheckpointError(
+                f"{folder}: tensor '{theirs}' is missing, expected shape {stored_shape}"
+            )
         tensor = by_their_name.pop(theirs)
-        tensors[name] = _checked(folder, theirs, tensor, shape)
+        tensors[name] = _checked(folder, theirs, tensor, stored_shape)[unused:]
     extra = [name for name in by_their_name if not name.startswith(family.ignored)]
     if extra:
         raise CheckpointError(f"{folder}: tensor '{extra[0]}' is unknown to this model")

@@ -1,4 +1,9 @@
-"""A BERT encoder with a span head, whose executed layers may share stored ones."""
+"""
+An encoder with a span head, whose executed layers may share stored ones.
+
+It is BERT's, with two switches for its relatives: narrow embeddings that a linear map takes to the
+layers' width (ELECTRA, ALBERT), and a bias of attention scores by distance (MPNet).
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -11,6 +16,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from squadlite.config import ModelConfig
+from squadlite.distances import distance_buckets
 from squadlite.model.sketched_linear import SketchedLinear
 
 Linear = nn.Linear | SketchedLinear
@@ -45,6 +51,9 @@ class QuestionAnsweringModel(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
+        self.relative_position_bias = (
+            None if config.relative_position_buckets is None else RelativePositionBias(config)
+        )
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layer_groups))
         self.span_head = nn.Linear(config.hidden_size, 2)
 
@@ -76,7 +85,21 @@ class QuestionAnsweringModel(nn.Module):
             ValueError: more tokens than the model has positions for.
         """
         embedded = self.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
-        return self.score(self.encode(embedded, PaddedAttention(attention_mask, self.config)))
+        return self.score(self.encode(embedded, self.padded_attention(attention_mask)))
+
+    def position_bias(self, length: int) -> torch.Tensor | None:
+        """
+        Give what is added to the scores of queries and keys in a window of T = `length` tokens.
+
+        Returns:
+            (heads, T, T): of each query, in each key; None for a model without such a bias.
+        """
+        return None if self.relative_position_bias is None else self.relative_position_bias(length)
+
+    def padded_attention(self, attention_mask: torch.Tensor) -> "PaddedAttention":
+        """Make this model's attention within rows of tokens, of which (B, T) are no padding."""
+        bias = self.position_bias(attention_mask.shape[1])
+        return PaddedAttention(attention_mask, self.config, bias)
 
     def encode(self, embedded: torch.Tensor, attend: Attend) -> torch.Tensor:
         """
@@ -111,7 +134,7 @@ class QuestionAnsweringModel(nn.Module):
             (B, hidden) float32.
         """
         embedded = self.embeddings(input_ids, torch.zeros_like(input_ids))
-        attend = PaddedAttention(attention_mask, self.config)
+        attend = self.padded_attention(attention_mask)
         hidden = self.encode(embedded, attend).float()  # (B, T, hidden)
         weights = attention_mask / attention_mask.sum(dim=1, keepdim=True)  # (B, T)
         return (weights[:, :, None] * hidden).sum(dim=1)
@@ -124,20 +147,29 @@ class PaddedAttention:
     Args:
         attention_mask: (B, T) bool, False for padding, from which nothing is gathered.
         config: of the model.
+        bias: (heads, T, T), added to scores; None: nothing is.
     """
 
-    def __init__(self, attention_mask: torch.Tensor, config: ModelConfig) -> None:
+    def __init__(
+        self, attention_mask: torch.Tensor, config: ModelConfig, bias: torch.Tensor | None
+    ) -> None:
         # Attention without a mask has faster kernels.
         self._mask = None if bool(attention_mask.all()) else attention_mask[:, None, None, :]
+        if bias is not None:
+            bias = bias.unsqueeze(0)
+            self._mask = bias if self._mask is None else bias.masked_fill(~self._mask, -torch.inf)
         self._num_heads = config.num_heads
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """See `Attend`."""
+        mask = self._mask
+        if mask is not None and mask.dtype != torch.bool:
+            mask = mask.to(query.dtype)
         gathered = functional.scaled_dot_product_attention(
             query=self._split_heads(query),
             key=self._split_heads(key),
             value=self._split_heads(value),
-            attn_mask=self._mask,
+            attn_mask=mask,
         )  # (B, heads, T, width)
         return gathered.transpose(1, 2).flatten(start_dim=2)
 
@@ -171,18 +203,24 @@ class _WithoutInitialisation(TorchFunctionMode):
 
 
 class Embeddings(nn.Module):
-    """The sum of a word piece's, a position's and a token type's vector, normalised."""
+    """
+    The sum of a word piece's, a position's and a token type's vector, normalised.
+
+    Narrow ones are then projected to the layers' width.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.word = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        width = config.embedding_width
+        self.word = nn.Embedding(config.vocab_size, width)
+        self.position = nn.Embedding(config.max_position_embeddings, width)
         self.token_type = (
-            nn.Embedding(config.type_vocab_size, config.hidden_size)
-            if config.type_vocab_size
-            else None
+            nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
         )
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.projection = (
+            None if config.embedding_size is None else nn.Linear(width, config.hidden_size)
+        )
 
     def forward(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
         """Look up (B, T) ids; returns (B, T, hidden)."""
@@ -192,11 +230,33 @@ class Embeddings(nn.Module):
                 f"input_ids: found {length} tokens, "
                 f"expected at most {self.position.num_embeddings} (max_position_embeddings)"
             )
-        embedded = self.word(input_ids) + self.position.weight[:length]  # (B, T, hidden)
+        embedded = self.word(input_ids) + self.position.weight[:length]  # (B, T, embedding_width)
         if self.token_type is not None:
             embedded = embedded + self.token_type(token_type_ids)
         normed: torch.Tensor = self.norm(embedded)
-        return normed
+        return normed if self.projection is None else cast(torch.Tensor, self.projection(normed))
+
+
+class RelativePositionBias(nn.Module):
+    """
+    A bias of each head's scores by how far, and on which side, a key is from its query.
+
+    Every layer has the same. Tensors: `weight` (buckets, heads).
+
+    Source: Song et al. 2020 (MPNet).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        assert config.relative_position_buckets is not None
+        self.weight = nn.Parameter(torch.zeros(config.relative_position_buckets, config.num_heads))
+
+    def forward(self, length: int) -> torch.Tensor:
+        """Give (heads, T, T), of each query in each key, for a window of T = `length` tokens."""
+        buckets = torch.from_numpy(distance_buckets(length)).to(self.weight.device)
+        by_distance = self.weight[buckets].T  # (heads, 2 T - 1)
+        # The last query's distances come first.
+        return by_distance.unfold(1, length, 1).flip(1)
 
 
 class Layer(nn.Module):

@@ -57,6 +57,8 @@ class PackedModel:
             self._layers = [
                 PackedLayer(layer, model.config, precision) for layer in model.stored_layers
             ]
+            bias = model.position_bias(model.config.max_position_embeddings)
+            self._bias = None if bias is None else _prepared_bias(bias, precision)
 
     def __call__(
         self,
@@ -93,7 +95,7 @@ class PackedModel:
         lengths = attention_mask.sum(dim=1).tolist()
         hidden = _look_up(self.embeddings, input_ids, token_type_ids, attention_mask)
         for stored in self.config.layer_map:
-            hidden = self._layers[stored](hidden, lengths)
+            hidden = self._layers[stored](hidden, lengths, self._bias)
         return hidden, lengths
 
 
@@ -136,25 +138,38 @@ class PackedLayer:
         self._output = make(*_dense(feed_forward.output))
         self._output_norm = feed_forward.norm
 
-    def __call__(self, hidden: torch.Tensor, lengths: list[int]) -> torch.Tensor:
-        """Map (N, hidden) float32 to the same shape; windows of these lengths stand in a row."""
-        gathered = self._gather(self._query_key_value(hidden), lengths)
+    def __call__(
+        self, hidden: torch.Tensor, lengths: list[int], bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """
+        Map (N, hidden) float32 to the same shape.
+
+        Args:
+            hidden: the rows of windows, one after another.
+            lengths: of the windows.
+            bias: of scores, (heads, T, T) with T at least the longest window's; None: none.
+        """
+        gathered = self._gather(self._query_key_value(hidden), lengths, bias)
         hidden = _add(hidden, self._attention_output(gathered), self._attention_norm)
         n_parts = math.ceil(len(hidden) / _ROWS_AT_A_TIME)
         parts = [self._widen(part) for part in hidden.chunk(n_parts)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def _gather(self, query_key_value: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    def _gather(
+        self, query_key_value: torch.Tensor, lengths: list[int], bias: torch.Tensor | None
+    ) -> torch.Tensor:
         # (N, 3 hidden) -> (N, hidden) float32
         tokens, width = len(query_key_value), query_key_value.shape[1] // 3 // self._heads
         gathered = torch.empty(tokens, self._heads, width)
         attend = _attend if self._exact else _attend_approximately
-        for window, place in zip(
+        for length, window, place in zip(
+            lengths,
             query_key_value.view(tokens, 3, self._heads, width).split_with_sizes(lengths),
             gathered.split_with_sizes(lengths),
             strict=True,
         ):
-            attend(window, out=place.transpose(0, 1))
+            of_window = None if bias is None else bias[:, :length, :length]
+            attend(window, of_window, out=place.transpose(0, 1))
         return gathered.view(tokens, -1)
 
     def _widen(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -193,19 +208,31 @@ def _score_scale(config: ModelConfig, *, exact: bool) -> float:
     return to_unit if exact else to_unit * math.log2(math.e) * _STEPS_PER_OCTAVE
 
 
+def _prepared_bias(bias: torch.Tensor, precision: Precision) -> torch.Tensor:
+    # Of scores as `_attend` and `_attend_approximately` have them.
+    if precision == "f32":
+        return bias.contiguous()
+    # What is the same for all keys changes no weight; it could only take scores out of their range.
+    centred = bias - bias.mean(dim=(1, 2), keepdim=True)
+    return (centred * (math.log2(math.e) * _STEPS_PER_OCTAVE)).bfloat16()
+
+
 def _add(hidden: torch.Tensor, change: torch.Tensor, norm: nn.LayerNorm) -> torch.Tensor:
     normed: torch.Tensor = norm(change.add_(hidden))
     return normed
 
 
-def _attend(window: torch.Tensor, *, out: torch.Tensor) -> None:
+def _attend(window: torch.Tensor, bias: torch.Tensor | None = None, *, out: torch.Tensor) -> None:
     # As `_attend_approximately`, up to rounding; scores are in nats.
     query, key, value = window.permute(1, 2, 0, 3).unsqueeze(1)  # (1, heads, T, width) each
-    attended = functional.scaled_dot_product_attention(query, key, value, scale=1.0)
+    mask = None if bias is None else bias.unsqueeze(0)
+    attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
     out.copy_(attended.squeeze(0))
 
 
-def _attend_approximately(window: torch.Tensor, *, out: torch.Tensor) -> None:
+def _attend_approximately(
+    window: torch.Tensor, bias: torch.Tensor | None = None, *, out: torch.Tensor
+) -> None:
     """
     Softmax attention of one window without a pass to find each row's largest score.
 
@@ -215,12 +242,14 @@ def _attend_approximately(window: torch.Tensor, *, out: torch.Tensor) -> None:
     Args:
         window: (T, 3, heads, width) float32: queries, such that scores count steps of an octave,
             keys, which are spoiled, and values.
+        bias: (heads, T, T) bfloat16, in the same steps, added to scores; None: nothing is.
         out: (heads, T, width) float32.
     """
     keys = window[:, 1]
     keys.sub_(keys.mean(dim=0))
     query, key, value = window.bfloat16().permute(1, 2, 0, 3).contiguous()  # (heads, T, width) each
-    weights = _power_of_2(torch.bmm(query, key.mT))  # (heads, T, T)
+    scores = torch.bmm(query, key.mT)  # (heads, T, T)
+    weights = _power_of_2(scores if bias is None else scores.add_(bias))
     sums = weights.sum(dim=2, keepdim=True)  # (heads, T, 1)
     torch.div(torch.bmm(weights, value), sums, out=out)
 

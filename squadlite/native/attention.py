@@ -145,6 +145,10 @@ class Attention:
         queries = code.slot("query_codes") + (token * layout.hidden + head * layout.width)
         scales = code.slot("query_scales") + (token * layout.heads + head) * 4
         best = [code.variable(code.floats(NEVER)) for _ in rows]
+        biases = None
+        if layout.has_biases:
+            first = head * (2 * MAX_TOKENS) + MAX_TOKENS - token  # the first row's, of key 0
+            biases = code.slot("biases") + first * 4
         with code.loop(0, code.slot("n_keys"), layout.panel_keys) as key:
             corrections, key_scales, exponents = (
                 [
@@ -173,6 +177,9 @@ class Attention:
                 for vector in range(KEY_VECTORS):
                     scaled = sums[i][vector].to_float() * key_scales[vector]
                     score = scaled.fma(scale, exponents[vector])
+                    if biases is not None:
+                        of_keys = biases + (key * 4 + (vector * vector_bytes - i * 4))
+                        score = score + code.load_floats(of_keys)
                     place = i * 4 * MAX_TOKENS + vector * vector_bytes
                     code.store(scores + (key * 4 + place), score)
                     best[i].set(best[i].get().max(score))

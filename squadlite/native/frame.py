@@ -6,10 +6,11 @@ SLOTS = (
     "n_tokens",  # the window's
     "n_rows",  # the window's tokens, rounded up to whole tiles
     "n_keys",  # the same, rounded up to whole panels of keys
-    "words",  # float32 (vocab, hidden)
-    "positions",  # float32 (positions, hidden)
-    "types",  # float32 (token types, hidden)
-    "ends",  # the norm of embeddings and the span head: `Layout.ends`
+    "words",  # float32 (vocab, embedded)
+    "positions",  # float32 (positions, embedded)
+    "types",  # float32 (token types, embedded)
+    "biases",  # float32 (heads, 2 MAX_TOKENS): of scores; MAX_TOKENS on is a query's own place
+    "ends",  # the norm of embeddings, their projection and the span head: `Layout.ends`
     "layers",  # addresses of each executed layer's block: `Layout.layer`
     "hidden",  # float32 (rows, hidden)
     "codes",  # bytes (rows, hidden): rows to multiply next

@@ -80,6 +80,10 @@ class Layout:
         self.config, self.cpu = config, cpu
         self.hidden, self.wide = config.hidden_size, config.intermediate_size
         self.heads, self.width = config.num_heads, config.hidden_size // config.num_heads
+        self.embedded = config.embedding_width
+        self.projection = (
+            None if config.embedding_size is None else LinearLayout(self.embedded, self.hidden, cpu)
+        )
         self.query_key_value = LinearLayout(self.hidden, 3 * self.hidden, cpu)
         self.gather = LinearLayout(self.hidden, self.hidden, cpu)
         self.widen = LinearLayout(self.hidden, self.wide, cpu)
@@ -94,10 +98,16 @@ class Layout:
             narrow=self.narrow.n_bytes,
             norm=norm,
         )
-        self.ends = _offsets(norm=norm, span_weight=2 * 4 * self.hidden, span_bias=2 * 4)
+        projected = {} if self.projection is None else {"projection": self.projection.n_bytes}
+        self.ends = _offsets(
+            norm=2 * 4 * self.embedded,
+            **projected,
+            span_weight=2 * 4 * self.hidden,
+            span_bias=2 * 4,
+        )
         self.scratch = _offsets(
-            products=4 * BLOCK_ROWS * max(3 * self.hidden, self.wide),
-            wide_codes=BLOCK_ROWS * self.wide,
+            products=4 * BLOCK_ROWS * max(3 * self.hidden, self.wide, self.embedded),
+            wide_codes=BLOCK_ROWS * max(self.wide, self.embedded),
             wide_scales=4 * BLOCK_ROWS,
             scores=4 * cpu.tile_rows * MAX_TOKENS,
             weights=2 * cpu.tile_rows * MAX_TOKENS,
@@ -115,7 +125,14 @@ class Layout:
             config.num_layers,
             config.layer_norm_eps,
             config.hidden_act,
+            config.embedding_size,
+            self.has_biases,
         )
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether scores have a bias by distance."""
+        return self.config.relative_position_buckets is not None
 
     @property
     def score_scale(self) -> float:
@@ -128,6 +145,7 @@ def supports(config: ModelConfig, cpu: Cpu) -> bool:
     width = config.hidden_size // config.num_heads
     return (
         width % cpu.lanes == 0
+        and config.embedding_width % cpu.lanes == 0
         and config.intermediate_size % cpu.lanes == 0
         and config.max_position_embeddings <= MAX_TOKENS
     )

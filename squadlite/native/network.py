@@ -7,7 +7,7 @@ from llvmlite import ir
 from squadlite.native.arithmetic import ACTIVATIONS
 from squadlite.native.attention import Attention
 from squadlite.native.code import FLOAT, INDEX, INT, POINTER, Code, Value
-from squadlite.native.layout import LEAST_ACTIVATION, Layout
+from squadlite.native.layout import LEAST_ACTIVATION, Layout, LinearLayout
 from squadlite.native.machine_code import FORWARD
 from squadlite.native.products import linear
 from squadlite.native.rows import columns_of, normalise, quantize, quantize_above, total
@@ -72,22 +72,69 @@ class Network:
         )
 
     def _write_embed(self) -> Code:
-        # Sums of embeddings -> `hidden`.
+        # Embeddings -> `hidden`, and its codes.
         layout = self.layout
-        row_bytes = 4 * layout.hidden
         code = self._code("embed", _ROWS)
-        with code, code.loop(code["start"], code["start"] + code["n_rows"]) as row:
-            tables = [code.slot("positions") + row * row_bytes]
+        with code:
+            start, n_rows = code["start"], code["n_rows"]
+            norm = code.slot("ends") + layout.ends["norm"]
+            if layout.projection is None:
+                self._sum_tables(code, self._hidden(code, start))
+                code.call(self._normalise, code["frame"], start, n_rows, norm)
+            else:
+                self._widen_embeddings(code, norm, layout.projection)
+        return code
+
+    def _sum_tables(self, code: Code, sums: Value) -> None:
+        # Sums of embeddings -> `sums`, (rows, embedded).
+        row_bytes = 4 * self.layout.embedded
+        with code.loop(0, code["n_rows"]) as row:
+            token = code["start"] + row
+            tables = [code.slot("positions") + token * row_bytes]
             for ids, table in (("token_ids", "words"), ("token_types", "types")):
-                number = code.load(code.slot(ids) + row * 4, INT).widen(INDEX)
+                number = code.load(code.slot(ids) + token * 4, INT).widen(INDEX)
                 tables.append(code.slot(table) + number * row_bytes)
-            hidden = self._hidden(code, row)
-            with columns_of(code, layout.hidden) as columns:
+            with columns_of(code, self.layout.embedded) as columns:
                 for column in columns:
                     parts = (code.load_floats(table + column * 4) for table in tables)
                     position, word, token_type = parts
-                    code.store(hidden + column * 4, word + position + token_type)
-        return code
+                    place = sums + (row * row_bytes + column * 4)
+                    code.store(place, word + position + token_type)
+
+    def _widen_embeddings(self, code: Code, norm: Value, projection: LinearLayout) -> None:
+        # Narrow embeddings -> `hidden`, and its codes.
+        layout = self.layout
+        start, n_rows, width = code["start"], code["n_rows"], layout.embedded
+        sums, codes, scales = (
+            code.slot("scratch") + layout.scratch[name]
+            for name in ("products", "wide_codes", "wide_scales")
+        )
+        self._sum_tables(code, sums)
+        with code.loop(0, n_rows) as row:
+            embedded = sums + row * (4 * width)
+            normalise(
+                code,
+                embedded,
+                width=width,
+                weight=norm,
+                bias=norm + 4 * width,
+                epsilon=layout.config.layer_norm_eps,
+            )
+            quantize(code, embedded, width=width, codes=codes + row * width, scale=scales + row * 4)
+        hidden = self._hidden(code, start)
+        linear(
+            code,
+            projection,
+            left=codes,
+            scales=scales,
+            weights=code.slot("ends") + layout.ends["projection"],
+            n_rows=n_rows,
+            use=lambda row, column, values: code.store(
+                hidden + (row * (4 * layout.hidden) + column * 4), values
+            ),
+        )
+        with code.loop(start, start + n_rows) as row:
+            self._quantize(code, self._hidden(code, row), row)
 
     def _write_project(self) -> Code:
         # Codes -> queries, keys and values.
@@ -228,7 +275,6 @@ class Network:
         num_layers = self.layout.config.num_layers
         with code.when(step < 1):
             code.call(self._embed, *rows)
-            code.call(self._normalise, *rows, code.slot("ends") + self.layout.ends["norm"])
         with code.when(code.index(0) < step):
             layer = step - 1
             code.call(self._mix, *rows, self._weights_of(code, layer), layer % 2)

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.config import RELATIVE_POSITION_BIAS
+from squadlite.distances import distance_buckets
 from squadlite.errors import SquadliteError
 from squadlite.native.layout import (
     ALIGNMENT,
     LEAST_ACTIVATION,
+    MAX_TOKENS,
     Layout,
     LinearLayout,
 )
@@ -42,8 +45,9 @@ class PackedWeights:
         self._types = (
             _embeddings(tensors, "token_type")
             if config.type_vocab_size
-            else np.zeros((2, config.hidden_size), dtype=np.float32)
+            else np.zeros((2, layout.embedded), dtype=np.float32)
         )
+        self._biases = pack_biases(tensors) if layout.has_biases else None
         self._ends = pack_ends(tensors, layout)
         self._layers = [
             pack_layer(tensors, layer, layout) for layer in range(config.num_layer_groups)
@@ -61,6 +65,8 @@ class PackedWeights:
             "ends": self._ends,
             "layers": self._table,
         }
+        if self._biases is not None:
+            parts["biases"] = self._biases
         return {name: part.ctypes.data for name, part in parts.items()}
 
 
@@ -135,14 +141,28 @@ def pack_linear(
     return packed.reshape(-1)
 
 
+def pack_biases(tensors: Tensors) -> Floats:
+    """(heads, 2 MAX_TOKENS): each head's bias of a key that far from its query, in octaves."""
+    octaves = _finite(tensors[f"{RELATIVE_POSITION_BIAS}.weight"]) * np.float32(np.log2(np.e))
+    biases = np.zeros((octaves.shape[1], 2 * MAX_TOKENS), dtype=np.float32)
+    biases[:, 1:] = octaves[distance_buckets(MAX_TOKENS)].T
+    return biases
+
+
 def pack_ends(tensors: Tensors, layout: Layout) -> NDArray[np.uint8]:
-    """The norm of embeddings and the span head."""
+    """The norm of embeddings, their projection if they have one, and the span head."""
     block = aligned(layout.ends["end"])
-    for name, part in (
-        ("norm", norm_bytes(tensors, "embeddings.norm")),
-        ("span_weight", _bytes(tensors["span_head.weight"])),
-        ("span_bias", _bytes(tensors["span_head.bias"])),
-    ):
+    parts = {
+        "norm": norm_bytes(tensors, "embeddings.norm"),
+        "span_weight": _bytes(tensors["span_head.weight"]),
+        "span_bias": _bytes(tensors["span_head.bias"]),
+    }
+    if layout.projection is not None:
+        name = "embeddings.projection"
+        parts["projection"] = pack_linear(
+            tensors[f"{name}.weight"], tensors[f"{name}.bias"], layout.projection
+        )
+    for name, part in parts.items():
         block[layout.ends[name] : layout.ends[name] + len(part)] = part
     return block
 

@@ -32,7 +32,7 @@ class TransformersRuntime:
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy(attention_mask.astype("int64")),
         }
-        if self.model.config.model_type == "bert":
+        if getattr(self.model.config, "type_vocab_size", 0):
             inputs["token_type_ids"] = torch.from_numpy(token_type_ids)
         with torch.inference_mode():
             output = self.model(**inputs)

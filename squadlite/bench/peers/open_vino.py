@@ -114,7 +114,7 @@ def _convert(model: Path) -> tuple[Any, int]:
         source = load_transformers(save_for_transformers(model, Path(scratch)), 1).model
         example = torch.ones((2, 8), dtype=torch.int64)
         inputs = {"input_ids": example, "attention_mask": example.triu()}
-        if source.config.model_type == "bert":
+        if getattr(source.config, "type_vocab_size", 0):
             inputs["token_type_ids"] = example
         converted = openvino.convert_model(source, example_input=inputs)
         return converted, source.config.hidden_size

@@ -69,7 +69,7 @@ def save_for_transformers(model: Path, folder: Path) -> Path:
         The folder.
 
     Raises:
-        SquadliteError: the model can't be read, or is one that neither BERT nor DistilBERT can be.
+        SquadliteError: the model can't be read, or is one that none of our families can be.
         OSError: the folder can't be written to.
     """
     from squadlite.answering.tokenizer_folder import SPECIAL_FIELDS
