@@ -154,9 +154,9 @@ def convert(
     if vocab_size is not None and vocab_corpus is not None:
         model, spec = _prune(model, spec, vocab_size, Path(vocab_corpus), progress)
     if spec.version > (format_version, 0):
-        raise TokenizerError(f"{source.origin['name']}: format_version 1 has no such tokenizer")
+        raise TokenizerError(f"{checkpoint}: format_version 1 has no tokenizer such as its, 2 has")
     if model.config.version > (format_version, 0):
-        raise CheckpointError(f"{source.origin['name']}: format_version 1 has no such model")
+        raise CheckpointError(f"{checkpoint}: format_version 1 has no model such as its, 2 has")
     seeds = {} if store_signs else source.seeds
     file = _File(model, spec, facts, quantization, seeds, format_version)
     if calibration is None:
