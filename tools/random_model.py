@@ -16,7 +16,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import nn
 
 from squadlite.answering.tokenizer_folder import SPECIAL_FIELDS
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.answering.vocabulary import read_corpus
 from squadlite.model import Checkpoint, ModelConfig, QuestionAnsweringModel
 from tools.command import existing_file, output_argument, run
@@ -54,7 +54,7 @@ def make_vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
         texts: the corpus.
         size: pieces at most, but no fewer than there are characters.
     """
-    special = [str(TokenizerSpec.__dataclass_fields__[name].default) for name in SPECIAL_FIELDS]
+    special = [str(WordPieceSpec.__dataclass_fields__[name].default) for name in SPECIAL_FIELDS]
     normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
     words: Counter[str] = Counter()
     for text in texts:
