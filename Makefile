@@ -31,6 +31,8 @@ lint: $(VENV)/development
 RESULTS    := benchmarks/results
 CHECKPOINT := ../shared/checkpoints/minilm-l6-squad2
 DATA       := ../shared/data
+# The default model as it was trained, before it was made smaller.
+TRAINED    := build/trained.sqz
 
 bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.codecs | tee /dev/stderr | tail -n 1 > $(RESULTS)/codecs.json
@@ -39,6 +41,10 @@ bench: $(VENV)/bench
 		| tee /dev/stderr | tail -n 1 > $(RESULTS)/books.json
 	$(BIN)/python -m benchmarks.start_to_answer ../shared/books/the-time-machine.epub \
 		"What colour is Filby's hair?" | tee /dev/stderr | tail -n 1 > $(RESULTS)/start_to_answer.json
+	mkdir -p build && git show 085b062:squadlite/models/default.sqz > $(TRAINED)
+	$(BIN)/python -m benchmarks.frontier $(TRAINED) \
+		--data $(DATA)/cs224n-dev-v2.0.json --calibration $(DATA)/train-mix-v2.0.json \
+		--calibration $(DATA)/books-train-v2.0.json --plot docs/frontier.png
 	$(BIN)/python -m benchmarks.size_accuracy $(CHECKPOINT) \
 		--data $(DATA)/cs224n-dev-v2.0.json --corpus $(DATA)/train-mix-v2.0.json
 	$(BIN)/squadlite eval squadlite/models/default.sqz $(DATA)/cs224n-dev-v2.0.json \

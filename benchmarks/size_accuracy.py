@@ -128,7 +128,15 @@ def _convert(checkpoint: Path, output: Path, corpus: Path, setting: Setting, bit
     if setting.vocab_share < 1.0:
         vocab_size = len(load_source(checkpoint).spec.vocab)
         pruned = {"vocab_size": round(vocab_size * setting.vocab_share), "vocab_corpus": corpus}
-    convert(checkpoint, output, bits=bits, per=setting.per, group_size=GROUP_SIZE, **pruned)
+    convert(
+        checkpoint,
+        output,
+        bits=bits,
+        per=setting.per,
+        group_size=GROUP_SIZE,
+        format_version=1,  # the paper's codes take what they take
+        **pruned,
+    )
     return output.stat().st_size
 
 
