@@ -122,7 +122,8 @@ def convert(
         CodecError: bad settings, or a tensor with NaN or infinity.
         QuantizationError: a target that can't be reached; the message says the smallest that can.
         HeaderError: metadata that a header can't hold.
-        ConfigError: metadata that break a rule of format_spec.md.
+        ConfigError: metadata that break a rule of format_spec.md, or a model to be calibrated that
+            can't read.
         ValueError: settings of which one needs the other or rules it out, another format version,
             or metadata with a name that the conversion itself writes.
         OSError: a file can't be read or written.
@@ -165,6 +166,8 @@ def convert(
     if not isinstance(calibration, MeasuredModel):
         files = _files_of(calibration)
         calibration = MeasuredModel.measure(model, spec, files, progress=progress)
+    elif not calibration.is_of(model):
+        raise ValueError(f"calibration: found another model measured, expected {checkpoint}")
     quantized = _quantize(calibration, bits, target_size, file)
     return _report(output, file.write(output, quantized.tensors, progress), facts, quantized)
 

@@ -16,7 +16,7 @@ from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.vocabulary import read_corpus
 from squadlite.container import Uniform, open_sqz
 from squadlite.convert import convert
-from squadlite.errors import CodecError, DatasetError, QuantizationError
+from squadlite.errors import CodecError, ConfigError, DatasetError, QuantizationError
 from squadlite.model import Checkpoint, ModelConfig, load_model, save_checkpoint
 from squadlite.quantization import MeasuredModel
 from squadlite.quantization.allocation import COARSEST_STEP, FINEST_STEP, Sensitivity, find_steps
@@ -334,6 +334,22 @@ class TestConvert:
         convert(folder, files[0], bits=4, calibration=measured)
         convert(folder, files[1], bits=4, calibration=text_file)
         assert files[0].read_bytes() == files[1].read_bytes()
+
+    def test_what_was_measured_of_another_model_is_refused(
+        self, folder: Path, text_file: Path, tmp_path: Path
+    ) -> None:
+        config = config_of()
+        other = Checkpoint(config, random_model(config, seed=1).state_dict())
+        measured = MeasuredModel.measure(other, SPEC, [text_file])
+        with pytest.raises(ValueError, match="another model measured"):
+            convert(folder, tmp_path / "model.sqz", bits=4, calibration=measured)
+
+    def test_a_model_with_too_few_positions_is_refused(
+        self, text_file: Path, tmp_path: Path
+    ) -> None:
+        folder = folder_of(tmp_path / "short", max_position_embeddings=6)
+        with pytest.raises(ConfigError, match="6 positions"):
+            convert(folder, tmp_path / "model.sqz", bits=4, calibration=text_file)
 
     def test_a_file_says_how_it_was_made(
         self, folder: Path, text_file: Path, tmp_path: Path

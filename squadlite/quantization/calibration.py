@@ -19,7 +19,7 @@ from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.answering.vocabulary import count_pieces, read_corpus
+from squadlite.answering.vocabulary import count_pieces
 from squadlite.answering.windows import (
     Batch,
     Window,
@@ -108,7 +108,9 @@ def read_calibration(
         DatasetError: a file that is none, or without a word of context.
         OSError: a file can't be read.
     """
-    texts = [text for path in paths for text in read_corpus(path)]
+    examples = [example for path in paths for example in load_squad(path)]
+    contexts = dict.fromkeys(example.context for example in examples)
+    texts = [*contexts, *(example.question for example in examples)]
 
     def report(done: int) -> None:
         if progress is not None:
@@ -118,7 +120,6 @@ def read_calibration(
     counts = count_pieces(spec, texts, progress=report)
     # No text has them, and every window does.
     counts[[tokenizer.cls_id, tokenizer.sep_id]] = len(texts)
-    examples = [example for path in paths for example in load_squad(path)]
     windows = _windows(spread(examples, num_windows), tokenizer, config)
     if not windows:
         raise DatasetError(f"{paths[0]}: found no context with words in it, expected one at least")

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
+from squadlite.answering.reader import check_readable
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import Uniform
 from squadlite.model import Checkpoint, model_from_checkpoint
@@ -91,9 +94,11 @@ class MeasuredModel:
                 gradients.
 
         Raises:
+            ConfigError: a model that can't read.
             DatasetError: a file that is none, or without a word of context.
             OSError: a file can't be read.
         """
+        check_readable(checkpoint.config, spec)
         model = model_from_checkpoint(checkpoint)
         text = read_calibration(
             calibration, spec, checkpoint.config, num_windows=num_windows, progress=progress
@@ -116,6 +121,14 @@ class MeasuredModel:
         }
         divergence = SpanDivergence(model, text.part(NUM_MEASURED_WINDOWS))
         return cls(matrices, sensitivities, divergence, files=calibration)
+
+    def is_of(self, checkpoint: Checkpoint) -> bool:
+        """Whether this is what was measured."""
+        tensors = checkpoint.tensors
+        return all(
+            name in tensors and np.array_equal(tensors[name].numpy(), matrix.weights)
+            for name, matrix in self._matrices.items()
+        )
 
     @property
     def num_values(self) -> int:
