@@ -18,7 +18,7 @@ from squadlite.answering.reader import Reader
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.convert import convert
 from squadlite.errors import SquadliteError
-from squadlite.model import Checkpoint, PaddedAttention, TorchScorer, save_checkpoint
+from squadlite.model import Checkpoint, TorchScorer, save_checkpoint
 
 TOKENIZER = Tokenizer(tiny_spec())
 MODEL = random_model(tiny_config(vocab_size=len(TOKENIZER.spec.vocab)))
@@ -37,7 +37,7 @@ def embed_slowly(text: str) -> np.ndarray:
     with torch.inference_mode():
         input_ids = torch.tensor([ids])
         embedded = MODEL.embeddings(input_ids, torch.zeros_like(input_ids))
-        hidden = MODEL.encode(embedded, PaddedAttention(input_ids >= 0, MODEL.config))
+        hidden = MODEL.encode(embedded, MODEL.padded_attention(input_ids >= 0))
     mean = hidden[0].double().mean(dim=0).numpy()
     return mean / np.linalg.norm(mean)
 

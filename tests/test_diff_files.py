@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from model_files import WORDS, model_config, random_arrays, write_model_file
 from tiny_tokenizers import tiny_spec
 
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.container import Linear, open_sqz
 from squadlite.diff import files
 from squadlite.diff.files import FileDiff, diff_files
@@ -192,7 +192,7 @@ def test_errors_name_the_file(tmp_path: Path, values: dict[str, np.ndarray]) -> 
     damaged.write_bytes(content)
     with pytest.raises(DigestError, match=rf"^{damaged}: tensor '{WORDS}'"):
         diff_files(good, damaged)
-    spec = TokenizerSpec(vocab=(*tiny_spec().vocab, "more"))
+    spec = WordPieceSpec(vocab=(*tiny_spec().vocab, "more"))
     unfit = write_model_file(tmp_path / "unfit.sqz", arrays=values, spec=spec)
     with pytest.raises(TokenizerError, match=rf"^{unfit}: vocabulary has"):
         diff_files(unfit, good)
