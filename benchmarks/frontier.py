@@ -24,7 +24,6 @@ Every choice is made on --calibration, training data. Rows are kept in --results
 was stopped goes on where it was.
 """
 
-import io
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +41,7 @@ from squadlite.answering.reader import Reader
 from squadlite.answering.squad import load_squad
 from squadlite.asking import DEFAULT_PASSAGES
 from squadlite.atomic import atomic_write
-from squadlite.bench.plot import require_matplotlib
+from squadlite.bench.plot import require_matplotlib, to_png
 from squadlite.cli.output import output_file, print_json, print_table, progress_bar
 from squadlite.convert import convert
 from squadlite.quantization import MeasuredModel
@@ -133,9 +132,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
     panel.grid(alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, loc="lower right")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
-    return picture.getvalue()
+    return to_png(figure)
 
 
 @click.command(help=__doc__)

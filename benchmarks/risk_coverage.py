@@ -1,10 +1,9 @@
 """The risk-coverage curve as a picture: how many answers are right when the surest are given."""
 
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from squadlite.bench.plot import require_matplotlib
+from squadlite.bench.plot import require_matplotlib, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,9 +50,7 @@ def draw(result: Mapping[str, Any]) -> bytes:
     panel.grid(alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
     panel.legend(frameon=False, loc="lower left")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
-    return picture.getvalue()
+    return to_png(figure)
 
 
 def _draw_folder(panel: "Axes", folder: Mapping[str, Any], colour: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -73,7 +74,7 @@ BYTE_ALPHABET = _byte_alphabet()  # byte -> its character in a piece, as GPT-2 h
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerSpec:
+class TokenizerSpec(ABC):
     """
     The pieces of a tokenizer, and what all types have in common.
 
@@ -127,10 +128,11 @@ class TokenizerSpec:
         """The lowest version of the .sqz format that has all of it."""
         return self.since if self.template == "bert" else (2, 0)
 
+    @abstractmethod
     def words(self) -> tuple[str, ...]:
         """What each piece spells where it can begin a word, and nothing where it can't."""
-        raise NotImplementedError
 
+    @abstractmethod
     def must_keep(self) -> np.ndarray:
         """
         The pieces without which some words could no longer be spelled.
@@ -138,7 +140,6 @@ class TokenizerSpec:
         Returns:
             (n_pieces,) bool.
         """
-        raise NotImplementedError
 
     def needs(self, piece_id: int) -> tuple[int, ...]:
         """The pieces without which a piece is never made of any text: none, for most types."""

@@ -8,6 +8,7 @@ from squadlite.errors import BenchError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Json = Mapping[str, Any]
 INCHES = (6.5, 4.8)  # of one panel
@@ -30,6 +31,13 @@ def require_matplotlib() -> None:
         raise BenchError(
             "a plot needs matplotlib, which is not installed: pip install 'squadlite[bench]'"
         ) from error
+
+
+def to_png(figure: "Figure") -> bytes:
+    """A figure as a PNG file."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    return picture.getvalue()
 
 
 def draw(result: Json) -> bytes:
@@ -60,9 +68,7 @@ def draw(result: Json) -> bytes:
     _draw_sizes(panels[0], models)
     for panel, model in zip(panels[1:], models, strict=True):
         _draw_latencies(panel, model)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
-    return picture.getvalue()
+    return to_png(figure)
 
 
 def _draw_sizes(panel: "Axes", models: list[Json]) -> None:

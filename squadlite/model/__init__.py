@@ -3,7 +3,7 @@
 from squadlite.config import COMPUTES, Compute, ModelConfig, tensor_shapes
 from squadlite.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.compute import prepare
-from squadlite.model.encoder import Attend, PaddedAttention, QuestionAnsweringModel
+from squadlite.model.encoder import Attend, QuestionAnsweringModel
 from squadlite.model.load import (
     checkpoint_from_sqz,
     load_model,
@@ -22,7 +22,6 @@ __all__ = [
     "Compute",
     "ModelConfig",
     "PackedModel",
-    "PaddedAttention",
     "QuestionAnsweringModel",
     "SketchedLinear",
     "TorchScorer",
