@@ -4,14 +4,15 @@ Softmax attention over codes.
 Queries and keys are 8-bit codes with a scale for each token and head. Attention weights are 12-bit
 codes, and values 9 bits and a sign, times a power of two for each token and head. That power is
 added to the token's scores, so that what multiplies a value's code is weight and scale in one.
+See `values` for how they are multiplied.
 """
 
-from squadlite.native.arithmetic import nearest, power_of_2, whole_scaled
-from squadlite.native.code import BYTE, FLOAT, INT, SHORT, Code, Value
-from squadlite.native.dots import dots_of
+from squadlite.native.arithmetic import power_of_2, whole_scaled
+from squadlite.native.code import BYTE, FLOAT, INT, Code, Value
 from squadlite.native.layout import KEY_VECTORS, MAX_TOKENS, NEVER, TOP_CODE, Layout
-from squadlite.native.products import tile
+from squadlite.native.products import Multiply, multiplier
 from squadlite.native.rows import joined, magnitude
+from squadlite.native.values import values_of
 
 # With at most 512 tokens sums stay below 2^(12 + 9 + 9).
 _WEIGHT_BITS = 12
@@ -32,6 +33,7 @@ class Attention:
 
     def __init__(self, code: Code, layout: Layout) -> None:
         self._code, self._layout = code, layout
+        self._values = values_of(code, layout)
 
     def keep(self, products: Value, *, start: Value, n_rows: Value) -> None:
         """
@@ -40,23 +42,19 @@ class Attention:
         Args:
             products: (rows, 3, heads, width) float32.
             start: the first row's number in the window.
-            n_rows: an even number.
+            n_rows: a multiple of a tile's.
         """
-        code, layout = self._code, self._layout
+        code, layout, tokens = self._code, self._layout, self._values.tokens
         row_bytes, head_bytes = 4 * layout.hidden, 4 * layout.width
-        # Pairs of tokens, since a step of values is two.
-        with code.loop(0, n_rows, 2) as row, code.loop(0, layout.heads) as head:
+        with code.loop(0, n_rows, tokens) as row, code.loop(0, layout.heads) as head:
             values = []
-            for i in range(2):
+            for i in range(tokens):
                 token = start + row + i
                 query = products + ((row + i) * (3 * row_bytes) + head * head_bytes)
                 self._keep_query(query, token, head)
                 self._keep_key(query + row_bytes, token, head)
                 values.append(self._keep_octave(query + 2 * row_bytes, token, head))
-            target = self._of_head("value_codes", head, (start + row) * (2 * layout.width))
-            for vector, (first, second) in enumerate(zip(*values, strict=True)):
-                both = (first & 0xFFFF) | (second << 16)
-                code.store(target + vector * 4 * code.lanes, both)
+            self._values.keep(self._values_of(head), start + row, values)
 
     def attend(self, gathered: Value, *, start: Value, n_rows: Value) -> None:
         """
@@ -70,11 +68,15 @@ class Attention:
         code, layout = self._code, self._layout
         scores = code.slot("scratch") + layout.scratch["scores"]
         weights = code.slot("scratch") + layout.scratch["weights"]
-        with code.loop(0, layout.heads) as head, code.loop(0, n_rows, code.cpu.tile_rows) as row:
-            best = self._score(scores, start + row, head)
+        with (
+            multiplier(code, layout.attention_turn) as multiply,
+            code.loop(0, layout.heads) as head,
+            code.loop(0, n_rows, code.cpu.tile_rows) as row,
+        ):
+            best = self._score(multiply, scores, start + row, head)
             totals = self._weigh(scores, weights, best, head)
             out = gathered + (row * (4 * layout.hidden) + head * (4 * layout.width))
-            self._gather(weights, totals, out, head)
+            self._gather(multiply, weights, totals, out, head)
 
     def _of_head(self, slot: str, head: Value, offset: Value) -> Value:
         # An address in a head's part of this turn's keys or values.
@@ -82,6 +84,9 @@ class Attention:
         width = token_bytes[slot] * self._layout.width if slot in token_bytes else 4
         place = self._code["turn"] * self._layout.heads + head
         return self._code.slot(slot) + (place * (width * MAX_TOKENS) + offset)
+
+    def _values_of(self, head: Value) -> Value:
+        return self._of_head("value_codes", head, self._code.index(0))
 
     def _codes(self, floats: Value, top: Value, top_code: int) -> list[Value]:
         # Vectors of whole numbers, the largest magnitude being `top_code`.
@@ -103,17 +108,19 @@ class Attention:
         code, layout = self._code, self._layout
         top = magnitude(code, key, layout.width).max(_TINY)
         vectors = self._codes(key, top, code.cpu.top_weight)
-        # A token is a lane in each step of its panel; a step is four bytes of each token.
+        # A step of a panel is so many codes of each token.
+        step_inputs = code.cpu.step_inputs
         panel, lane = token // layout.panel_keys, token % layout.panel_keys
-        place = panel * (layout.panel_keys * layout.width) + lane * 4
+        place = panel * (layout.panel_keys * layout.width) + lane * step_inputs
         target = self._of_head("key_codes", head, place)
         fours = [
             bytes_of_4.lane(i)
             for bytes_of_4 in (codes.low_bits(BYTE).bits_as(INT) for codes in vectors)
             for i in range(bytes_of_4.lanes)
         ]
-        for step, four in enumerate(fours):
-            code.store(target + step * 4 * layout.panel_keys, four)
+        for i, four in enumerate(fours):
+            step, within = divmod(4 * i, step_inputs)
+            code.store(target + (step * step_inputs * layout.panel_keys + within), four)
         # Query codes are too large by what stands for 0.
         correction = joined(vectors, lambda a, b: a + b).sum() * -code.cpu.zero_code
         code.store(self._of_head("key_corrections", head, token * 4), correction)
@@ -137,7 +144,9 @@ class Attention:
         places = range(0, 4 * layout.width, 4 * code.lanes)
         return [whole_scaled(code.load_floats(value + place), units) for place in places]
 
-    def _score(self, scores: Value, token: Value, head: Value) -> list[Value]:
+    def _score(
+        self, multiply: Multiply, scores: Value, token: Value, head: Value
+    ) -> list[Value]:
         # Writes a tile of rows of scores, exponents of two; returns each row's largest.
         code, layout = self._code, self._layout
         rows = range(code.cpu.tile_rows)
@@ -161,21 +170,19 @@ class Attention:
                     ("value_exponents", FLOAT),
                 )
             )
-            sums = tile(
-                code,
+            sums = multiply(
                 left=queries,
                 row_bytes=layout.hidden,
                 right=self._of_head("key_codes", head, key * layout.width),
-                right_bytes=KEY_VECTORS * vector_bytes,
-                steps=layout.width // 4,
-                unrolled=layout.width // 4,
+                right_bytes=layout.panel_keys * code.cpu.step_inputs,
+                inputs=layout.width,
                 first=corrections,
-                dot=dots_of(code.cpu).of_bytes,
+                row_tiles=1,
             )
             for i in rows:
                 scale = code.load(scales + i * 4 * layout.heads, FLOAT).spread(code.lanes)
                 for vector in range(KEY_VECTORS):
-                    scaled = sums[i][vector].to_float() * key_scales[vector]
+                    scaled = sums(i, vector).to_float() * key_scales[vector]
                     score = scaled.fma(scale, exponents[vector])
                     if biases is not None:
                         of_keys = biases + (key * 4 + (vector * vector_bytes - i * 4))
@@ -196,28 +203,14 @@ class Attention:
                 score = code.load_floats(scores + (key * 4 + i * 4 * MAX_TOKENS))
                 weight = power_of_2(score + shift)
                 total.set(weight.fma(unit, total.get()))
-                code.store(weights + (key * 2 + i * 2 * MAX_TOKENS), nearest(weight, SHORT))
+                self._values.keep_weights(weights, i, key, weight)
         return [total.get().sum() for total in totals]
 
-    def _gather(self, weights: Value, totals: list[Value], out: Value, head: Value) -> None:
+    def _gather(
+        self, multiply: Multiply, weights: Value, totals: list[Value], out: Value, head: Value
+    ) -> None:
         code, layout = self._code, self._layout
-        vectors = layout.width // code.lanes
-        at_a_time = code.cpu.at_a_time(vectors)
-        values = self._of_head("value_codes", head, code.index(0))
         factors = [(total.like(1.0) / total).spread(code.lanes) for total in totals]
-        for vector in range(0, vectors, at_a_time):
-            sums = tile(
-                code,
-                left=weights,
-                row_bytes=2 * MAX_TOKENS,
-                right=values + vector * 4 * code.lanes,
-                right_bytes=4 * layout.width,
-                steps=code.slot("n_keys") // 2,
-                unrolled=4,
-                first=[code.ints(0)] * at_a_time,
-                dot=dots_of(code.cpu).of_shorts,
-            )
-            for i, (row_sums, factor) in enumerate(zip(sums, factors, strict=True)):
-                for j, total in enumerate(row_sums):
-                    place = i * 4 * layout.hidden + (vector + j) * 4 * code.lanes
-                    code.store(out + place, total.to_float() * factor)
+        for row, vector, sums in self._values.gathered(multiply, weights, self._values_of(head)):
+            place = row * 4 * layout.hidden + vector * 4 * code.lanes
+            code.store(out + place, sums.to_float() * factors[row])

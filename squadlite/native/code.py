@@ -13,6 +13,8 @@ BYTE, SHORT, INT, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.Floa
 INDEX = ir.IntType(64)
 POINTER = ir.PointerType()
 
+_LINE = 64  # bytes of the cache
+
 Type = Any  # llvmlite brings no types of its own
 Number = int | float
 
@@ -161,9 +163,9 @@ class Value:
         first = self.builder.insert_element(one, self.ir, ir.Constant(INT, 0))
         return self.new(first).shuffle([0] * lanes)
 
-    def shuffle(self, lanes: Sequence[int]) -> "Value":
-        """The named lanes."""
-        second = ir.Constant(self.type, ir.Undefined)
+    def shuffle(self, lanes: Sequence[int], other: "Value | None" = None) -> "Value":
+        """The named lanes; the other value's are counted on behind this one's."""
+        second = ir.Constant(self.type, ir.Undefined) if other is None else other.ir
         mask = ir.Constant(ir.VectorType(INT, len(lanes)), list(lanes))
         return self.new(self.builder.shuffle_vector(self.ir, second, mask))
 
@@ -307,6 +309,29 @@ class Code:
     def call(self, code: "Code", *arguments: Value) -> None:
         """Call another function of the module."""
         self.builder.call(code.function, [argument.ir for argument in arguments])
+
+    def do(self, name: str, *arguments: Value) -> None:
+        """Call one of LLVM's own functions that returns nothing."""
+        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+        function = self.module.globals.get(name) or ir.Function(self.module, kind, name)
+        self.builder.call(function, [argument.ir for argument in arguments])
+
+    def constant(self, name: str, content: bytes) -> Value:
+        """The address of bytes that the module holds."""
+        place = self.module.globals.get(name)
+        if place is None:
+            kind = ir.ArrayType(BYTE, len(content))
+            place = ir.GlobalVariable(self.module, kind, name)
+            place.linkage, place.global_constant = "internal", True
+            place.initializer = ir.Constant(kind, bytearray(content))
+        return self.wrap(place)
+
+    def memory(self, n_bytes: int) -> Value:
+        """The address of memory that each call of the function has for itself."""
+        with self.at_the_beginning():
+            place = self.builder.alloca(ir.ArrayType(BYTE, n_bytes))
+        place.align = _LINE
+        return self.wrap(place)
 
     def give_way(self) -> None:
         """Let another thread run."""

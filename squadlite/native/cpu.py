@@ -1,12 +1,14 @@
 """What the processor can do, as far as kernels are written for it."""
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from llvmlite import binding
 
-Instructions = Literal["vnni", "avx2", "dotprod"]
+Instructions = Literal["amx", "vnni", "avx2", "i8mm", "dotprod"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,10 @@ class Cpu:
         lanes: floats in a vector.
         tile_rows, tile_vectors: rows, and at most so many vectors of columns, that a kernel
             computes at a time; their sums leave some registers for what is multiplied.
+        row_tiles: at most so many times those rows.
         steps_at_once: steps of a product for which it loads a row's codes together.
+        step_inputs: inputs of a product's step, whose codes stand together in each column.
+        turn_inputs: at most so many in a turn of a product's loop.
         instructions: that multiply codes.
         lowest_code: of activations: 0 where those instructions take them unsigned, else -128.
         top_weight: the largest magnitude of weights' codes, and of keys'.
@@ -31,7 +36,10 @@ class Cpu:
     lanes: int
     tile_rows: int
     tile_vectors: int
+    row_tiles: int
     steps_at_once: int
+    step_inputs: int
+    turn_inputs: int
     instructions: Instructions
     lowest_code: int
     top_weight: int
@@ -40,6 +48,11 @@ class Cpu:
     def zero_code(self) -> int:
         """The code in the middle: of 0, for activations of either sign."""
         return self.lowest_code + 128
+
+    @property
+    def has_matrices(self) -> bool:
+        """Whether its instructions multiply matrices of bytes, and not vectors alone."""
+        return self.instructions in {"amx", "i8mm"}
 
     def at_a_time(self, vectors: int) -> int:
         """How many of so many vectors of columns go into a tile: as many as divide them."""
@@ -53,7 +66,10 @@ def this_cpu() -> Cpu | None:
     if triple.startswith(("aarch64", "arm64")):
         # What LLVM knows about the timing of one of them, oryon-1, has a gap that ends the process.
         name = "generic"
-        features["dotprod"] = features.get("dotprod", False) or _has_dot_products(triple)
+        for feature, told in _arm_features(triple).items():
+            features[feature] = features.get(feature, False) or told
+    elif _has_tiles(features) and not _may_use_tiles():
+        features["amx-int8"] = False
     return cpu_with(triple, name, features)
 
 
@@ -65,23 +81,53 @@ def cpu_with(triple: str, name: str, features: binding.FeatureMap) -> Cpu | None
     return Cpu(triple=triple, name=name, features=features.flatten(), **found)
 
 
-def _has_dot_products(triple: str) -> bool:
-    # Whether an ARM processor has, which LLVM doesn't tell on Linux, nor on macOS.
+def _arm_features(triple: str) -> dict[str, bool]:
+    # What an ARM processor has, which LLVM doesn't tell on Linux, nor on macOS.
     if "apple" in triple:
-        return True  # all that macOS runs on
+        # Dot products are in all that macOS runs on.
+        return {"dotprod": True, "i8mm": _sysctl("hw.optional.arm.FEAT_I8MM") == 1}
     try:
-        return b"asimddp" in Path("/proc/cpuinfo").read_bytes().split()
+        words = Path("/proc/cpuinfo").read_bytes().split()
     except OSError:
+        return {}
+    return {"dotprod": b"asimddp" in words, "i8mm": b"i8mm" in words}
+
+
+def _sysctl(name: str) -> int | None:
+    # What macOS says of a number of its; None: nothing.
+    value = ctypes.c_int32()
+    size = ctypes.c_size_t(ctypes.sizeof(value))
+    found = ctypes.CDLL(None).sysctlbyname(
+        name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0
+    )
+    return value.value if found == 0 else None
+
+
+def _has_tiles(has: binding.FeatureMap) -> bool:
+    return bool(has.get("amx-tile") and has.get("amx-int8"))
+
+
+def _may_use_tiles() -> bool:
+    # Linux keeps room for a thread's tiles only if the process has asked for it. What other systems
+    # want isn't known to us.
+    if sys.platform != "linux":
         return False
+    return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA) == 0
+
+
+# Of Linux on x86-64: asm/unistd_64.h, asm/prctl.h, and Documentation/arch/x86/xstate.rst.
+_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
 
 def _vectors(has: binding.FeatureMap) -> dict[str, Any] | None:
     if has.get("avx512vnni") and has.get("avx512bw") and has.get("avx512vl"):
-        return _VNNI | {"lanes": 16, "tile_rows": 8}
+        return _AMX if _has_tiles(has) else _VNNI | {"lanes": 16, "tile_rows": 8}
     if has.get("avxvnni") and has.get("fma"):
         return _VNNI | {"lanes": 8, "tile_rows": 4}
     if has.get("avx2") and has.get("fma"):
         return _AVX2
+    if has.get("i8mm"):
+        return _I8MM
     if has.get("dotprod"):
         return _DOTPROD
     return None
@@ -89,10 +135,23 @@ def _vectors(has: binding.FeatureMap) -> dict[str, Any] | None:
 
 _VNNI = {
     "tile_vectors": 3,
+    "row_tiles": 1,
     "steps_at_once": 1,
+    "step_inputs": 4,
+    "turn_inputs": 16,
     "instructions": "vnni",
     "lowest_code": 0,
     "top_weight": 127,
+}
+# Two tiles of rows by two of columns: their sums take four of eight registers, and no product waits
+# for the one before.
+_AMX = _VNNI | {
+    "lanes": 16,
+    "tile_rows": 16,
+    "tile_vectors": 2,
+    "row_tiles": 2,
+    "turn_inputs": 64,
+    "instructions": "amx",
 }
 # Its sums of two products have 16 bits, which hold 2 x 255 x 64.
 _AVX2 = _VNNI | {"lanes": 8, "tile_rows": 4, "instructions": "avx2", "top_weight": 64}
@@ -102,8 +161,12 @@ _DOTPROD = {
     "lanes": 4,
     "tile_rows": 8,
     "tile_vectors": 2,
+    "row_tiles": 1,
     "steps_at_once": 2,
+    "step_inputs": 4,
+    "turn_inputs": 16,
     "instructions": "dotprod",
     "lowest_code": -128,
     "top_weight": 127,
 }
+_I8MM = _DOTPROD | {"step_inputs": 8, "instructions": "i8mm"}

@@ -30,8 +30,9 @@ class LinearLayout:
     """
     A linear map as kernels read it: panels of columns, one after another.
 
-    A panel is `inputs / 4` steps, each a few vectors of weight codes, four inputs to a lane; then,
-    for each of its columns, what sums begin with (int32), a scale and a bias (float32).
+    A panel is steps of the CPU's `step_inputs` inputs, each the codes of a few vectors of columns,
+    column by column; then, for each column, what sums begin with (int32), a scale and a bias
+    (float32).
     """
 
     inputs: int
@@ -113,6 +114,10 @@ class Layout:
             weights=2 * cpu.tile_rows * MAX_TOKENS,
         )
         self.panel_keys = KEY_VECTORS * cpu.lanes
+        # Inputs in a turn of attention's products; scores need no loop where vectors multiply.
+        self.attention_turn = (
+            math.gcd(self.width, self.panel_keys) if cpu.has_matrices else self.width
+        )
 
     @property
     def shape(self) -> tuple[object, ...]:
@@ -143,10 +148,11 @@ class Layout:
 def supports(config: ModelConfig, cpu: Cpu) -> bool:
     """Whether all of a model's widths fill whole vectors, and sums can't overflow."""
     width = config.hidden_size // config.num_heads
+    unit = max(cpu.lanes, cpu.step_inputs)
     return (
-        width % cpu.lanes == 0
-        and config.embedding_width % cpu.lanes == 0
-        and config.intermediate_size % cpu.lanes == 0
+        width % unit == 0
+        and config.embedding_width % unit == 0
+        and config.intermediate_size % unit == 0
         and config.max_position_embeddings <= MAX_TOKENS
     )
 

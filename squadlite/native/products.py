@@ -1,13 +1,94 @@
 """Tiles of matrix products, and linear maps made of them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol
 
+from squadlite.native import pairs
 from squadlite.native.code import FLOAT, INT, Code, Value
 from squadlite.native.dots import Dot, dots_of
 from squadlite.native.layout import LinearLayout
+from squadlite.native.tiles import Tiles
 
-Sums = Sequence[Sequence[Value]]  # [row][vector of columns]
+Sums = Callable[[int, int], Value]  # of a row and a vector of columns
+
+
+class Multiply(Protocol):
+    """What multiplies rows of codes by a panel of columns, as the processor does that best."""
+
+    def __call__(
+        self,
+        *,
+        left: Value,
+        row_bytes: int,
+        right: Value,
+        right_bytes: int,
+        inputs: Value | int,
+        first: Sequence[Value],
+        row_tiles: int,
+    ) -> Sums:
+        """
+        Write the product.
+
+        Args:
+            left: the first row.
+            row_bytes: from one row to the next.
+            right: the panel; each step takes `step_inputs` inputs of each column.
+            right_bytes: from one step's codes to the next's.
+            inputs: how many; turns divide them.
+            first: what sums begin with, for each vector of columns.
+            row_tiles: rows, in tiles; at most the CPU's `row_tiles`.
+
+        Returns:
+            The sums, to be read before the next product is written.
+        """
+
+
+@contextmanager
+def multiplier(code: Code, turn: int) -> Iterator[Multiply]:
+    """
+    Prepare the processor for products of bytes.
+
+    Args:
+        code: that the products become a part of.
+        turn: inputs in a turn of the loop, a multiple of the CPU's `step_inputs`.
+    """
+    if code.cpu.instructions == "amx":
+        tiles = Tiles(code, turn)
+        with tiles.configured():
+            yield tiles.multiply
+    elif code.cpu.instructions == "i8mm":
+        yield partial(pairs.multiply, code, turn=turn)
+    else:
+        yield partial(_multiply_by_dots, code, turn=turn)
+
+
+def _multiply_by_dots(
+    code: Code,
+    *,
+    turn: int,
+    left: Value,
+    row_bytes: int,
+    right: Value,
+    right_bytes: int,
+    inputs: int,
+    first: Sequence[Value],
+    row_tiles: int,
+) -> Sums:
+    assert row_tiles == 1
+    return tile(
+        code,
+        left=left,
+        row_bytes=row_bytes,
+        right=right,
+        right_bytes=right_bytes,
+        steps=inputs // 4,
+        unrolled=turn // 4,
+        first=first,
+        dot=dots_of(code.cpu).of_bytes,
+    )
 
 
 def tile(
@@ -23,7 +104,7 @@ def tile(
     dot: Dot,
 ) -> Sums:
     """
-    Multiply a tile of rows by a panel of columns.
+    Multiply a tile of rows by a panel of columns, vector by vector.
 
     Args:
         code: that the product becomes a part of.
@@ -52,7 +133,7 @@ def tile(
                 for i, step_columns in enumerate(columns):
                     for total, column in zip(row_sums, step_columns, strict=True):
                         total.set(dot(total.get(), fours.lane(i), column))
-    return [[total.get() for total in row_sums] for row_sums in sums]
+    return lambda row, vector: sums[row][vector].get()
 
 
 def linear(
@@ -77,9 +158,10 @@ def linear(
         n_rows: a multiple of a tile's.
         use: is given a row, the first column and a vector of outputs from there on.
     """
-    vector_bytes = 4 * code.lanes
+    vector_bytes, cpu = 4 * code.lanes, code.cpu
     columns = range(layout.vectors)
-    with code.loop(0, layout.panels) as panel:
+    turn = math.gcd(layout.inputs, cpu.turn_inputs)
+    with multiplier(code, turn) as multiply, code.loop(0, layout.panels) as panel:
         right = weights + panel * layout.panel_bytes
         after = [
             [
@@ -88,23 +170,32 @@ def linear(
             ]
             for part in range(3)
         ]
-        with code.loop(0, n_rows, code.cpu.tile_rows) as row:
-            sums = tile(
-                code,
+        for row_tiles, row in _rows_in_tiles(code, n_rows):
+            sums = multiply(
                 left=left + row * layout.inputs,
                 row_bytes=layout.inputs,
                 right=right,
-                right_bytes=layout.vectors * vector_bytes,
-                steps=layout.inputs // 4,
-                unrolled=math.gcd(layout.inputs // 4, 4),
+                right_bytes=layout.columns * cpu.step_inputs,
+                inputs=layout.inputs,
                 first=[code.load(address, INT, code.lanes) for address in after[0]],
-                dot=dots_of(code.cpu).of_bytes,
+                row_tiles=row_tiles,
             )
             steps = [code.load_floats(address) for address in after[1]]
             biases = [code.load_floats(address) for address in after[2]]
-            for i, row_sums in enumerate(sums):
+            for i in range(row_tiles * cpu.tile_rows):
                 scale = code.load(scales + (row + i) * 4, FLOAT).spread(code.lanes)
                 for vector in columns:
-                    scaled = row_sums[vector].to_float() * steps[vector]
+                    scaled = sums(i, vector).to_float() * steps[vector]
                     column = panel * layout.columns + vector * code.lanes
                     use(row + i, column, scaled.fma(scale, biases[vector]))
+
+
+def _rows_in_tiles(code: Code, n_rows: Value) -> Iterator[tuple[int, Value]]:
+    # Loops over rows: so many tiles' at a time, and the first one's number.
+    start: Value = code.index(0)
+    for row_tiles in range(code.cpu.row_tiles, 0, -1):
+        rows = row_tiles * code.cpu.tile_rows
+        stop = n_rows if row_tiles == 1 else n_rows // rows * rows
+        with code.loop(start, stop, rows) as row:
+            yield row_tiles, row
+        start = stop

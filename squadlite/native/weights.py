@@ -130,7 +130,7 @@ def pack_linear(
     else:
         first, bias = -cpu.lowest_code * sums, bias + lowest * sums * scales
     panels, vectors, lanes = layout.panels, layout.vectors, cpu.lanes
-    steps = codes.view(np.int32).reshape(panels, vectors, lanes, layout.inputs // 4)
+    steps = codes.view(f"i{cpu.step_inputs}").reshape(panels, vectors, lanes, -1)
     packed = np.empty((panels, layout.panel_bytes), dtype=np.uint8)
     in_steps = np.ascontiguousarray(steps.transpose(0, 3, 1, 2)).view(np.uint8)
     packed[:, : layout.code_bytes] = in_steps.reshape(panels, -1)
