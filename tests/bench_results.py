@@ -24,6 +24,7 @@ def cell(threads: int, length: int, median: float, **changes: Any) -> dict[str, 
 def runtime(name: str, **results: Any) -> dict[str, Any]:
     measured = {
         "bytes": 9_600_000,
+        "instructions": None,
         "threads": 2,
         "import_s": spread(1.0),
         "load_cold_s": None,

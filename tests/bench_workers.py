@@ -32,6 +32,7 @@ class FakeWorker:
             "question": {"seconds": 2.0},
             "spans": {"spans": {}},
             "peak": {"peak_rss": 1000},
+            "instructions": {"instructions": "abacus"},
             "limits": LIMITS[self.threads].to_dict(),
         }
         return results.get(do, {})

@@ -10,11 +10,13 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="llvmlite, which compiles kernels, isn't there")
 
+from emulated import emulated
 from llvmlite import ir
 from llvmlite.binding import FeatureMap
 from tiny_models import random_model, tiny_config
 
 from squadlite.config import ModelConfig
+from squadlite.native import machine_code
 from squadlite.native.code import BYTE, FLOAT, INDEX, INT, POINTER, SHORT, Code, Value
 from squadlite.native.cpu import Cpu, _vectors, this_cpu
 from squadlite.native.machine_code import Library, compile_module
@@ -22,30 +24,55 @@ from squadlite.native.machine_code import Library, compile_module
 _DTYPES = {BYTE: np.uint8, SHORT: np.int16, INT: np.int32, FLOAT: np.float32}
 
 
-def _cpus() -> list[Any]:
+AVX512 = {"avx512vnni": True, "avx512bw": True, "avx512vl": True}
+X86_VECTORS = [AVX512, {"avxvnni": True, "fma": True}, {"avx2": True, "fma": True}]
+MATRICES = [AVX512 | {"amx-tile": True, "amx-int8": True}, {"i8mm": True}]
+
+
+def _with(cpu: Cpu, has: dict[str, bool]) -> Cpu:
+    return replace(cpu, **_vectors(FeatureMap(has)))
+
+
+def _vector_cpus(cpu: Cpu) -> list[Cpu]:
+    if cpu.lanes == 16:  # x86-64, which has the narrower vectors and older instructions too
+        found = [_with(cpu, has) for has in X86_VECTORS]
+        # Tiles of the shape that ARM processors compute.
+        return [*found, replace(found[0], lanes=4, tile_rows=8, tile_vectors=2, steps_at_once=2)]
+    return [_with(cpu, {"dotprod": True}) if cpu.has_matrices else cpu]
+
+
+def _parameters(find: Callable[[Cpu], list[Cpu]]) -> list[Any]:
     cpu = this_cpu()
     if cpu is None:
         reason = "there are no kernels for this processor"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
-    found = [cpu]
-    if cpu.lanes == 16:  # x86-64, which has the narrower vectors and older instructions too
-        found.append(replace(cpu, lanes=8, tile_rows=4))
-        found.append(replace(cpu, **_vectors(FeatureMap(avx2=True, fma=True))))
-        # Tiles of the shape that ARM processors compute.
-        found.append(replace(cpu, lanes=4, tile_rows=8, tile_vectors=2, steps_at_once=2))
-    return [pytest.param(each, id=f"{each.instructions}-{32 * each.lanes}-bits") for each in found]
+    return [
+        pytest.param(each, id=f"{each.instructions}-{32 * each.lanes}-bits") for each in find(cpu)
+    ]
 
+
+def _compile(assembly: str, cpu: Cpu) -> bytes:
+    own = this_cpu()
+    has_it = own is not None and own.instructions == cpu.instructions
+    return compile_module(assembly if has_it else emulated(assembly), cpu)
+
+
+# For whole networks too, and for as long as tests run.
+machine_code.compile_module = _compile
 
 # This processor, with every width of vectors and all instructions of its that kernels use.
-CPUS = _cpus()
-THIS_CPU = CPUS[:1]
+CPUS = _parameters(_vector_cpus)
+# Matrix instructions that it hasn't are emulated.
+MATRIX_CPUS = _parameters(lambda cpu: [_with(cpu, has) for has in MATRICES])
 on_every_width = pytest.mark.parametrize("cpu", CPUS)
-on_this_cpu = pytest.mark.parametrize("cpu", THIS_CPU)
+on_every_cpu = pytest.mark.parametrize("cpu", CPUS + MATRIX_CPUS)
+on_every_matrix_cpu = pytest.mark.parametrize("cpu", MATRIX_CPUS)
+on_this_cpu = pytest.mark.parametrize("cpu", CPUS[:1])
 
 
 def wide_config(cpu: Cpu, **changes: Any) -> ModelConfig:
     """A tiny model with three heads a vector wide, and a feed-forward block five vectors wide."""
-    sizes = {"hidden_size": 3 * cpu.lanes, "intermediate_size": 5 * cpu.lanes}
+    sizes = {"hidden_size": 3 * cpu.unit, "intermediate_size": 5 * cpu.unit}
     return tiny_config(**sizes | changes)
 
 
@@ -69,7 +96,7 @@ def compiled(cpu: Cpu, write: Callable[[Code], None], **parameters: Any) -> Call
     code = Code(module, "kernel", parameters, cpu)
     with code:
         write(code)
-    library = Library(compile_module(str(module), cpu), cpu)
+    library = Library(_compile(str(module), cpu), cpu)
     kinds = [ctypes.c_void_p if kind is POINTER else ctypes.c_int64 for kind in parameters.values()]
     function = library.function("kernel", *kinds)
 

@@ -9,7 +9,7 @@ from tiny_tokenizers import tiny_spec
 
 from squadlite.answering.reader import Reader
 from squadlite.bench import own
-from squadlite.bench.kind import RuntimeKind, TextReader, missing
+from squadlite.bench.kind import RuntimeKind, TellsInstructions, TextReader, missing
 from squadlite.model import Checkpoint, save_checkpoint
 
 
@@ -43,6 +43,12 @@ def test_answers_are_about_those_of_the_reader_in_float32(
         assert found.dtype == np.float32
         error = np.abs(found - other)[mask].max()
         assert error <= tolerance * np.abs(other[mask]).max()
+    assert isinstance(runtime, TellsInstructions)
+    told = runtime.instructions(lambda: runtime.logits(*inputs))
+    if kind.precision == "int8":
+        assert told == runtime.instructions(lambda: pytest.fail("kernels know it without a pass"))
+        assert told is not None
+        assert told.endswith("-bit vectors")
     assert isinstance(runtime, TextReader)
     (reading,) = runtime.read_pairs([("who?", "the time traveller")])
     assert reading.spans[0].text in "the time traveller"

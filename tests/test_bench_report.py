@@ -34,9 +34,18 @@ def test_a_runtime_has_its_figures_in_a_line() -> None:
         "threads": "1",
         "agreement %": "100.0",
         "F1": "65.50",
+        "instructions": "unknown",
     }
     assert second["question p50 ms"] == second["agreement %"] == second["F1"] == "-"
     assert second["threads"] == "2"
+
+
+def test_the_instructions_that_were_told_stand_beside_the_figures() -> None:
+    result = benchmark_result()
+    result["models"][0]["runtimes"][0]["instructions"] = "amx, 512-bit vectors"
+    first, second = table("tiny.sqz, 9.60 MB", result)
+    assert first["instructions"] == "amx, 512-bit vectors"
+    assert second["instructions"] == "unknown"
 
 
 def test_forward_passes_stand_cell_by_cell_the_fastest_first() -> None:

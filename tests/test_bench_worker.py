@@ -4,7 +4,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,14 @@ class FakeRuntime:
         return logits, logits
 
 
+class OpenRuntime(FakeRuntime):
+    """Tells what it was run with."""
+
+    def instructions(self, run: Callable[[], object]) -> str:
+        run()
+        return f"beads, {self.shapes[-1]}"
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     save_checkpoint(tmp_path, Checkpoint(CONFIG, random_model(CONFIG).state_dict()))
@@ -45,9 +53,9 @@ def model(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def runtime(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
-    runtime = FakeRuntime()
+@pytest.fixture(params=[FakeRuntime])
+def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
+    runtime: FakeRuntime = request.param()
 
     def prepare(model: Path, folder: Path, questions: Path | None) -> Path:
         (folder / "prepared").write_text(f"{model} {questions}")
@@ -108,6 +116,18 @@ def test_a_runtime_without_a_way_of_its_own_is_read_for(runtime: FakeRuntime, mo
     assert timed["seconds"] > 0
     assert runtime.shapes
     assert peak.keys() == {"peak_rss"}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "told"),
+    [(FakeRuntime, None), (OpenRuntime, "beads, (1, 7)")],
+    indirect=["runtime"],
+)
+def test_instructions_are_named_where_the_runtime_can(
+    runtime: FakeRuntime, model: Path, told: str | None
+) -> None:
+    _, found = obey(load(model), {"do": "instructions", "length": 7, "vocab_size": 9})
+    assert found == {"instructions": told}
 
 
 def test_the_first_answer_is_a_forward_pass_where_nothing_is_asked(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native_kernels import compiled, on_every_width, wide_config
+from native_kernels import compiled, on_every_cpu, wide_config
 
 from squadlite.native.attention import Attention
 from squadlite.native.code import INDEX, POINTER, Code
@@ -89,7 +89,7 @@ def _random(shape: tuple[int, ...], seed: int) -> np.ndarray:
 
 
 def _layout(cpu: Cpu) -> Layout:
-    config = wide_config(cpu, num_heads=HEADS, hidden_size=HEADS * VECTORS * cpu.lanes)
+    config = wide_config(cpu, num_heads=HEADS, hidden_size=HEADS * VECTORS * cpu.unit)
     return Layout(config, cpu)
 
 
@@ -118,7 +118,7 @@ def relative_error(found: np.ndarray, exact: np.ndarray) -> float:
     return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
 
 
-@on_every_width
+@on_every_cpu
 @pytest.mark.parametrize("length", LENGTHS)
 def test_tokens_gather_as_softmax_weighs(cpu: Cpu, length: int) -> None:
     window = Window(cpu, length)
@@ -127,7 +127,7 @@ def test_tokens_gather_as_softmax_weighs(cpu: Cpu, length: int) -> None:
     assert relative_error(window.found(), window.exact()) < limit
 
 
-@on_every_width
+@on_every_cpu
 @pytest.mark.parametrize("length", [1, 5, 33])
 @pytest.mark.parametrize("turn", [0, 1])
 def test_what_lies_behind_the_window_counts_for_nothing(cpu: Cpu, length: int, turn: int) -> None:
@@ -137,7 +137,7 @@ def test_what_lies_behind_the_window_counts_for_nothing(cpu: Cpu, length: int, t
         np.testing.assert_array_equal(window.found(rubbish=rubbish, turn=turn), expected)
 
 
-@on_every_width
+@on_every_cpu
 @settings(max_examples=30, deadline=None)
 @given(
     length=st.integers(1, 70),
@@ -158,7 +158,7 @@ def test_any_sizes_are_weighed_alike(
     assert relative_error(window.found() / value_size, window.exact() / value_size) < 0.03
 
 
-@on_every_width
+@on_every_cpu
 @pytest.mark.parametrize("size", [1e-9, 0.99, 1.01, 1e30])
 def test_a_token_alone_gathers_its_values_in_9_bits(cpu: Cpu, size: float) -> None:
     window = Window(cpu, 1)
@@ -168,7 +168,7 @@ def test_a_token_alone_gathers_its_values_in_9_bits(cpu: Cpu, size: float) -> No
     np.testing.assert_allclose(window.found(), values, rtol=0, atol=1.01 * 2**-9 * size)
 
 
-@on_every_width
+@on_every_cpu
 def test_values_of_very_different_sizes_share_a_window(cpu: Cpu) -> None:
     # Each token's values have a power of two of their own, which must not change its weight.
     window = Window(cpu, 40)
@@ -180,7 +180,7 @@ def test_values_of_very_different_sizes_share_a_window(cpu: Cpu) -> None:
     assert relative_error(window.found(), window.exact()) < 0.02
 
 
-@on_every_width
+@on_every_cpu
 def test_a_token_without_values_keeps_its_weight(cpu: Cpu) -> None:
     # It takes from the others' share although its own values add nothing.
     window = Window(cpu, 3)
@@ -189,7 +189,7 @@ def test_a_token_without_values_keeps_its_weight(cpu: Cpu) -> None:
     assert relative_error(window.found(), window.exact()) < 0.02
 
 
-@on_every_width
+@on_every_cpu
 def test_without_queries_all_tokens_weigh_the_same(cpu: Cpu) -> None:
     window = Window(cpu, 100)
     window.products[:, 0] = 0
@@ -199,7 +199,7 @@ def test_without_queries_all_tokens_weigh_the_same(cpu: Cpu) -> None:
     )
 
 
-@on_every_width
+@on_every_cpu
 def test_scores_out_of_the_ordinary_choose_the_best_key(cpu: Cpu) -> None:
     window = Window(cpu, 50)
     keys = window.products[:, 1]
@@ -208,7 +208,7 @@ def test_scores_out_of_the_ordinary_choose_the_best_key(cpu: Cpu) -> None:
     assert relative_error(window.found(), window.products[:, 2]) < 0.01
 
 
-@on_every_width
+@on_every_cpu
 def test_no_sum_overflows(cpu: Cpu) -> None:
     # The largest codes of values and weights, in the longest window.
     window = Window(cpu, MAX_TOKENS)

@@ -3,20 +3,20 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from native_kernels import on_every_width, wide_config
+from native_kernels import on_every_cpu, wide_config
 
 from squadlite.native.cpu import Cpu
 from squadlite.native.layout import ALIGNMENT, MAX_TOKENS, Layout, LinearLayout, supports
 
 
-@on_every_width
+@on_every_cpu
 def test_models_whose_widths_fill_vectors_are_supported(cpu: Cpu) -> None:
     assert supports(wide_config(cpu), cpu)
-    assert supports(wide_config(cpu, hidden_size=6 * cpu.lanes), cpu)
+    assert supports(wide_config(cpu, hidden_size=6 * cpu.unit), cpu)
     assert supports(wide_config(cpu, max_position_embeddings=MAX_TOKENS), cpu)
 
 
-@on_every_width
+@on_every_cpu
 @pytest.mark.parametrize(
     "changes",
     [
@@ -27,12 +27,12 @@ def test_models_whose_widths_fill_vectors_are_supported(cpu: Cpu) -> None:
     ],
 )
 def test_other_models_are_not(cpu: Cpu, changes: dict[str, int]) -> None:
-    if cpu.lanes == 4:
+    if cpu.unit == 4:
         pytest.skip("vectors so narrow that these widths fill them")
     assert not supports(wide_config(cpu, **changes), cpu)
 
 
-@on_every_width
+@on_every_cpu
 @given(inputs=st.integers(1, 50).map(lambda n: 16 * n), vectors=st.integers(1, 40))
 def test_panels_hold_all_outputs_once(cpu: Cpu, inputs: int, vectors: int) -> None:
     layout = LinearLayout(inputs, vectors * cpu.lanes, cpu)
@@ -43,7 +43,7 @@ def test_panels_hold_all_outputs_once(cpu: Cpu, inputs: int, vectors: int) -> No
     assert layout.n_bytes == layout.outputs * (inputs + 12)
 
 
-@on_every_width
+@on_every_cpu
 def test_parts_begin_on_lines_of_the_cache_and_do_not_overlap(cpu: Cpu) -> None:
     layout = Layout(wide_config(cpu), cpu)
     narrow = Layout(wide_config(cpu, embedding_size=32), cpu)
@@ -55,14 +55,14 @@ def test_parts_begin_on_lines_of_the_cache_and_do_not_overlap(cpu: Cpu) -> None:
     assert layout.layer["end"] >= sum(each.n_bytes for each in maps) + 4 * 4 * layout.hidden
 
 
-@on_every_width
+@on_every_cpu
 def test_kernels_are_others_where_the_model_is(cpu: Cpu) -> None:
     shape = Layout(wide_config(cpu), cpu).shape
     for changes in (
-        {"hidden_size": 6 * cpu.lanes},
+        {"hidden_size": 6 * cpu.unit},
         {"num_heads": 1},
         {"num_layers": 3},
-        {"intermediate_size": cpu.lanes},
+        {"intermediate_size": cpu.unit},
         {"layer_norm_eps": 1e-5},
         {"hidden_act": "relu"},
     ):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native_kernels import compiled, on_every_width
+from native_kernels import compiled, on_every_cpu, on_every_width
 
 from squadlite.native.code import INDEX, INT, POINTER, Code, Value
 from squadlite.native.cpu import Cpu
@@ -69,7 +69,7 @@ def whole_weights(
     return weight
 
 
-@on_every_width
+@on_every_cpu
 @on_every_shape
 @settings(max_examples=10)
 @given(tiles=st.integers(1, 3), signed=st.booleans(), seed=st.integers(0, 1000))
@@ -95,7 +95,7 @@ def test_whole_numbers_are_mapped_exactly(
     np.testing.assert_array_equal(found, meant @ weight.T + bias)
 
 
-@on_every_width
+@on_every_cpu
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_codes_do_not_overflow(cpu: Cpu, sign: int) -> None:
     # As wide as any BERT's feed-forward block. Instructions that add 16-bit sums would saturate.
@@ -107,7 +107,7 @@ def test_the_largest_codes_do_not_overflow(cpu: Cpu, sign: int) -> None:
     np.testing.assert_allclose(found, sign * 255 * cpu.top_weight * inputs, rtol=1e-6)
 
 
-@on_every_width
+@on_every_cpu
 @on_every_shape
 @pytest.mark.parametrize("lowest", [None, -0.17])
 def test_real_numbers_are_mapped_within_a_percent(
@@ -155,9 +155,9 @@ def test_tiles_of_16_bits_are_exact(cpu: Cpu, vectors: int) -> None:
             first=[code.load(code["first"] + 4 * at, INT, code.lanes) for at in starts],
             dot=dots_of(cpu).of_shorts,
         )
-        for row, row_sums in enumerate(sums):
-            for at, total in zip(starts, row_sums, strict=True):
-                code.store(code["out"] + 4 * (row * columns + at), total)
+        for row in range(cpu.tile_rows):
+            for vector, at in enumerate(starts):
+                code.store(code["out"] + 4 * (row * columns + at), sums(row, vector))
 
     starts = range(0, columns, cpu.lanes)
     out = np.zeros((cpu.tile_rows, columns), np.int32)

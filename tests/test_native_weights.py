@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from native_kernels import on_every_width, on_this_cpu, random_tensors, wide_config
+from native_kernels import on_every_cpu, on_this_cpu, random_tensors, wide_config
 from tiny_models import tiny_config
 
 from squadlite.errors import SquadliteError
@@ -25,10 +25,11 @@ def unpacked(
     at = 0
     for panel in range(layout.panels):
         columns = range(panel * layout.columns, (panel + 1) * layout.columns)
-        for step in range(layout.inputs // 4):
+        size = layout.cpu.step_inputs
+        for start in range(0, layout.inputs, size):
             for column in columns:
-                codes[column, 4 * step : 4 * step + 4] = packed[at : at + 4].view(np.int8)
-                at += 4
+                codes[column, start : start + size] = packed[at : at + size].view(np.int8)
+                at += size
         for part in after:
             for column in columns:
                 part[column] = packed[at : at + 4].copy().view(np.float32)[0]
@@ -37,7 +38,7 @@ def unpacked(
     return codes, after[0].view(np.int32), after[1], after[2]
 
 
-@on_every_width
+@on_every_cpu
 @pytest.mark.parametrize("vectors", [1, 2, 3, 4, 6])
 @pytest.mark.parametrize("lowest", [None, 0.0, -0.17])
 def test_panels_hold_each_output_in_steps_of_its_own(
@@ -94,7 +95,7 @@ def memory(address: int, n_bytes: int) -> np.ndarray:
     return np.frombuffer(ctypes.string_at(address, n_bytes), np.uint8)
 
 
-@on_every_width
+@on_every_cpu
 def test_a_layers_block_holds_its_maps(cpu: Cpu) -> None:
     config = wide_config(cpu, **SKETCHED)
     layout, tensors = Layout(config, cpu), random_tensors(config)
@@ -129,7 +130,7 @@ def test_a_layers_block_holds_its_maps(cpu: Cpu) -> None:
     np.testing.assert_array_equal(norm[hidden:], tensors[f"{prefix}feed_forward.norm.bias"])
 
 
-@on_every_width
+@on_every_cpu
 def test_positions_end_with_a_whole_tile(cpu: Cpu) -> None:
     # The last tile of the longest window goes on behind its last token.
     positions = cpu.tile_rows + 1

@@ -51,6 +51,22 @@ class TextReader(Protocol):
         """Look for answers: one reading per (question, context), in order."""
 
 
+@runtime_checkable
+class TellsInstructions(Protocol):
+    """Can say by which of the processor's instructions it multiplies matrices."""
+
+    def instructions(self, run: Callable[[], object]) -> str | None:
+        """
+        Name them, as the library does.
+
+        Args:
+            run: makes a forward pass.
+
+        Returns:
+            None where it turns out that the library doesn't tell.
+        """
+
+
 def the_model_itself(model: Path, folder: Path, questions: Path | None) -> Path:
     """Prepare nothing: the runtime loads the model as it is."""
     return model

@@ -1,10 +1,11 @@
 """squadlite's own runtimes: the reader that `squadlite ask` uses, straight from the .sqz file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from squadlite.bench.instructions import torch_instructions
 from squadlite.bench.kind import RuntimeKind
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ class OwnRuntime:
     def read_pairs(self, pairs: Sequence[tuple[str, str]]) -> "list[Reading]":
         """See `TextReader`."""
         return self._reader.read_pairs(pairs)
+
+    def instructions(self, run: Callable[[], object]) -> str | None:
+        """See `TellsInstructions`."""
+        # Only our own kernels know; torch has to be asked.
+        own: str | None = getattr(self._reader.scorer, "instructions", None)
+        return own or torch_instructions(run)
 
 
 def _load(model: Path, threads: int, *, compute: "Compute") -> OwnRuntime:

@@ -83,6 +83,7 @@ def _runtimes(model: Json) -> Table:
             "threads",
             "agreement %",
             "F1",
+            "instructions",
         ],
         [line for row in model["runtimes"] for line in _runtime_lines(row)],
     )
@@ -108,6 +109,7 @@ def _runtime_lines(row: Json) -> Iterator[list[str]]:
             str(question["threads"]),
             _percent(answers and answers["agreement"]),
             f"{answers['f1']:.2f}" if answers else NOT_MEASURED,
+            row.get("instructions") or "unknown",
         ]
 
 

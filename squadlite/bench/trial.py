@@ -173,6 +173,12 @@ class Trial:
             )
             first_answer = time.perf_counter() - worker.started
             peak = worker.call("peak")["peak_rss"]
+            # At last, since a library that is asked to tell may keep doing so.
+            row.results |= worker.call(
+                "instructions",
+                length=min(self._lengths),
+                vocab_size=self._subject.config.vocab_size,
+            )
         return [
             _Start(
                 import_s=loaded["import_s"],

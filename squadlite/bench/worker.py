@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from squadlite.bench.kind import Runtime, TextReader
+from squadlite.bench.kind import Runtime, TellsInstructions, TextReader
 from squadlite.bench.runtimes import RUNTIMES
 from squadlite.bench.system import peak_rss
 
@@ -113,6 +113,14 @@ class Session:
     def peak(self) -> dict[str, int | None]:
         """The most memory that the process has held, in bytes."""
         return {"peak_rss": peak_rss()}
+
+    def instructions(self, *, length: int, vocab_size: int) -> dict[str, str | None]:
+        """What the runtime multiplies matrices by; None: its library doesn't tell."""
+        runtime = self._loaded()
+        if not isinstance(runtime, TellsInstructions):
+            return {"instructions": None}
+        inputs = example_inputs(1, length, vocab_size)
+        return {"instructions": runtime.instructions(lambda: runtime.logits(*inputs))}
 
     def limits(self, *, threads: int) -> dict[str, Any]:
         """Measure what the machine can do."""

@@ -144,9 +144,7 @@ class Attention:
         places = range(0, 4 * layout.width, 4 * code.lanes)
         return [whole_scaled(code.load_floats(value + place), units) for place in places]
 
-    def _score(
-        self, multiply: Multiply, scores: Value, token: Value, head: Value
-    ) -> list[Value]:
+    def _score(self, multiply: Multiply, scores: Value, token: Value, head: Value) -> list[Value]:
         # Writes a tile of rows of scores, exponents of two; returns each row's largest.
         code, layout = self._code, self._layout
         rows = range(code.cpu.tile_rows)

@@ -50,6 +50,11 @@ class Cpu:
         return self.lowest_code + 128
 
     @property
+    def unit(self) -> int:
+        """What divides all widths of a model that its kernels compute."""
+        return max(self.lanes, self.step_inputs)
+
+    @property
     def has_matrices(self) -> bool:
         """Whether its instructions multiply matrices of bytes, and not vectors alone."""
         return self.instructions in {"amx", "i8mm"}
@@ -112,7 +117,8 @@ def _may_use_tiles() -> bool:
     # want isn't known to us.
     if sys.platform != "linux":
         return False
-    return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA) == 0
+    asked = ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA)
+    return bool(asked == 0)
 
 
 # Of Linux on x86-64: asm/unistd_64.h, asm/prctl.h, and Documentation/arch/x86/xstate.rst.

@@ -148,11 +148,10 @@ class Layout:
 def supports(config: ModelConfig, cpu: Cpu) -> bool:
     """Whether all of a model's widths fill whole vectors, and sums can't overflow."""
     width = config.hidden_size // config.num_heads
-    unit = max(cpu.lanes, cpu.step_inputs)
     return (
-        width % unit == 0
-        and config.embedding_width % unit == 0
-        and config.intermediate_size % unit == 0
+        width % cpu.unit == 0
+        and config.embedding_width % cpu.unit == 0
+        and config.intermediate_size % cpu.unit == 0
         and config.max_position_embeddings <= MAX_TOKENS
     )
 

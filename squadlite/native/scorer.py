@@ -45,6 +45,12 @@ class NativeScorer:
         return self._layout.config
 
     @property
+    def instructions(self) -> str:
+        """What they multiply matrices by."""
+        cpu = self._layout.cpu
+        return f"{cpu.instructions}, {32 * cpu.lanes}-bit vectors"
+
+    @property
     def word_embeddings(self) -> NDArray[np.float32]:
         """(V, hidden)."""
         return self._weights.words

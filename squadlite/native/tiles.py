@@ -1,9 +1,9 @@
 """
 Products of bytes by matrix tiles: AMX, which Intel's processors have.
 
-There are eight registers, each of up to 16 rows of 64 bytes. One instruction adds to the 16 x 16 sums
-of one the products of 16 rows of codes and 16 columns of weights, which stand as the vector kernels'
-do: a row of a register is a step's vector.
+There are eight registers, each of up to 16 rows of 64 bytes. One instruction adds to 16 x 16 sums
+the products of 16 rows of codes and of 16 columns of weights. Those stand as they do for vectors:
+a register's row is a step's vector.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -108,7 +108,7 @@ class Shorts:
 
 class Bytes:
     """
-    Values (vectors of columns, steps of keys, 2, lanes, keys of a step), and weights (2, rows, keys).
+    Values (vectors of columns, steps of keys, 2, lanes, keys of a step), weights (2, rows, keys).
 
     Of each two the first holds the low bytes, the second what is above them. Bytes of values are
     signed; those of weights are as activations' codes are.
@@ -128,9 +128,8 @@ class Bytes:
         half_bytes = code.lanes * self.tokens
         for vector, of_tokens in enumerate(zip(*codes, strict=True)):
             place = values + (token * (2 * code.lanes) + vector * self._vector_bytes)
-            for half in range(2):
-                # What is above signed bytes is rounded.
-                part = [each + 128 >> 8 for each in of_tokens] if half else of_tokens
+            above = [(each + 128) >> 8 for each in of_tokens]  # signed bytes, so it is rounded
+            for half, part in enumerate((of_tokens, above)):
                 code.store(place + half * half_bytes, _bytes_of_tokens(part))
 
     def keep_weights(self, weights: Value, row: int, key: Value, weight: Value) -> None:
@@ -178,7 +177,7 @@ class Bytes:
 
 def _bytes_of_tokens(tokens: Sequence[Value]) -> Value:
     # The lowest bytes of four or eight tokens' numbers, together for each lane.
-    fours = [
+    fours: list[Value] = [
         (a & 0xFF) | ((b & 0xFF) << 8) | ((c & 0xFF) << 16) | (d << 24)
         for a, b, c, d in zip(*(tokens[i::4] for i in range(4)), strict=True)
     ]

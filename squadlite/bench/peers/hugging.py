@@ -1,10 +1,12 @@
 """transformers on torch: in float32, in bfloat16, and with its linear maps in dynamic int8."""
 
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from squadlite.bench.instructions import torch_instructions
 from squadlite.bench.kind import RuntimeKind
 from squadlite.bench.peers.weights import save_for_transformers
 
@@ -37,6 +39,10 @@ class TransformersRuntime:
         with torch.inference_mode():
             output = self.model(**inputs)
         return output.start_logits.float().numpy(), output.end_logits.float().numpy()
+
+    def instructions(self, run: Callable[[], object]) -> str | None:
+        """See `TellsInstructions`."""
+        return torch_instructions(run)
 
 
 def _prepare(model: Path, folder: Path, _: Path | None) -> Path:

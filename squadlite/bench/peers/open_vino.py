@@ -11,11 +11,12 @@ What isn't int8 is bfloat16 on CPUs that have it: OpenVINO's own choice.
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from squadlite.bench.instructions import most_frequent
 from squadlite.bench.kind import Precision, RuntimeKind
 from squadlite.bench.peers.hugging import load_transformers
 from squadlite.bench.peers.weights import save_for_transformers
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
 # 120 windows of prose that asks nothing, one with 94.7%.
 CALIBRATION_WINDOWS = 200
 _IR = "model.xml"  # beside it the weights, model.bin
+_PRODUCTS = {"FullyConnected", "MatMul"}  # as OpenVINO names layers that multiply matrices
 
 
 class OpenVinoRuntime:
     """A compiled model of OpenVINO on the CPU, asked for one thing at a time."""
 
     def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
         self._request = compiled.create_infer_request()
         self._inputs = {item.get_any_name() for item in compiled.inputs}
 
@@ -48,6 +51,15 @@ class OpenVinoRuntime:
         inputs = _named(self._inputs, input_ids, token_type_ids, attention_mask)
         outputs = self._request.infer(inputs, share_inputs=True)
         return outputs["start_logits"], outputs["end_logits"]
+
+    def instructions(self, run: Callable[[], object]) -> str | None:
+        """See `TellsInstructions`."""
+        facts = [node.get_rt_info() for node in self._compiled.get_runtime_model().get_ops()]
+        return most_frequent(
+            str(known["primitiveType"].value)
+            for known in facts
+            if known["layerType"].value in _PRODUCTS
+        )
 
 
 def _named(
