@@ -110,7 +110,8 @@ def _smmla_function() -> str:
     # Two rows' sums with two columns', each of eight signed bytes.
     lines = [
         "declare i32 @llvm.vector.reduce.add.v8i32(<8 x i32>)",
-        "define internal <4 x i32> @emulated_smmla(<4 x i32> %t0, <16 x i8> %a, <16 x i8> %b) {",
+        "define internal <4 x i32> @emulated_smmla(<4 x i32> %t0, <16 x i8> %a, <16 x i8> %b)",
+        "noinline {",
     ]
     for name in "ab":
         for half in range(2):

@@ -75,7 +75,8 @@ def test_a_result_has_all_that_the_report_needs(subject: Subject) -> None:
     assert list(result) == ["model", "bytes", "f1", "scored_on", "runtimes"]
     (row,) = result["runtimes"]
     assert list(row) == [
-        "runtime", "precision", "is_peer", "why_not", "bytes", "instructions", "threads", "import_s",
+        "runtime", "precision", "is_peer", "why_not", "bytes", "instructions", "threads",
+        "import_s",
         "load_cold_s", "load_warm_s", "load_rss", "first_answer_s", "peak_rss", "forward",
         "question",
     ]  # fmt: skip

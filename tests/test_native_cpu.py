@@ -5,9 +5,10 @@ import pytest
 pytest.importorskip("llvmlite", reason="llvmlite, which compiles kernels, isn't there")
 
 from squadlite.native import cpu as cpu_module
-from squadlite.native.cpu import _vectors, this_cpu
+from squadlite.native.cpu import _may_use_tiles, _vectors, this_cpu
 
 AVX512 = {"avx512vnni": True, "avx512bw": True, "avx512vl": True}
+AMX = {"amx-tile": True, "amx-int8": True}
 AVX_VNNI = {"avxvnni": True, "fma": True}
 AVX2 = {"avx2": True, "fma": True}
 
@@ -19,7 +20,9 @@ AVX2 = {"avx2": True, "fma": True}
         (AVX512 | AVX_VNNI | AVX2, 16),
         (AVX_VNNI | AVX2, 8),
         (AVX2, 8),
+        (AVX512 | AMX, 16),
         ({"neon": True, "dotprod": True}, 4),
+        ({"neon": True, "dotprod": True, "i8mm": True}, 4),
         # Of these, each lacks what our kernels are made of.
         (AVX512 | {"avx512vnni": False}, None),
         ({"avx512vnni": True, "avx512bw": True}, None),
@@ -42,8 +45,40 @@ def test_avx_vnni_serves_where_avx512_has_no_narrow_form() -> None:
 
 
 def test_newer_instructions_go_before_older_ones() -> None:
-    assert _vectors(AVX_VNNI | AVX2)["instructions"] == "vnni"
+    assert _vectors(AVX512 | AMX)["instructions"] == "amx"
+    assert _vectors(AVX512 | AMX | {"amx-int8": False})["instructions"] == "vnni"
+    assert _vectors(AVX_VNNI | AVX2 | AMX)["instructions"] == "vnni"
     assert _vectors(AVX2)["instructions"] == "avx2"
+    assert _vectors({"dotprod": True, "i8mm": True})["instructions"] == "i8mm"
+
+
+@pytest.mark.parametrize("granted", [True, False])
+def test_tiles_are_used_only_where_the_system_lets_us(
+    monkeypatch: pytest.MonkeyPatch, granted: bool
+) -> None:
+    binding = cpu_module.binding
+    monkeypatch.setattr(binding, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
+    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: binding.FeatureMap(AVX512 | AMX))
+    monkeypatch.setattr(cpu_module, "_may_use_tiles", lambda: granted)
+    cpu = this_cpu()
+    assert cpu is not None
+    assert cpu.instructions == ("amx" if granted else "vnni")
+    assert ("+amx-int8" in cpu.features) == granted
+
+
+def test_the_system_is_asked_for_tiles_on_linux_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Libc:
+        def syscall(self, *arguments: int) -> int:
+            asked.append(arguments)
+            return 0
+
+    monkeypatch.setattr(cpu_module.ctypes, "CDLL", lambda name: Libc())
+    for platform, may in (("linux", True), ("win32", False), ("darwin", False)):
+        monkeypatch.setattr(cpu_module.sys, "platform", platform)
+        assert _may_use_tiles() is may
+    assert asked == [(158, 0x1023, 18)]
 
 
 def test_this_processor_is_what_llvm_says_it_is() -> None:
@@ -55,7 +90,7 @@ def test_this_processor_is_what_llvm_says_it_is() -> None:
     assert cpu.lanes in {4, 8, 16}
     # Attention takes rows in pairs, and blocks are whole tiles.
     assert cpu.tile_rows % 2 == 0
-    assert 64 % cpu.tile_rows == 0
+    assert 64 % (cpu.tile_rows * cpu.row_tiles) == 0
 
 
 def test_a_processor_without_such_instructions_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

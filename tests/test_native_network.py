@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from native_kernels import on_every_cpu, random_tensors, wide_config
+from native_kernels import on_every_width, random_tensors, wide_config
 from tiny_models import random_model
 
 from squadlite.config import ModelConfig
@@ -80,13 +80,13 @@ def relative_error(cpu: Cpu, config: ModelConfig, lengths: list[int]) -> float:
     return float(np.sqrt(errors / sizes))
 
 
-@on_every_cpu
+@on_every_width
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_are_nearly_torchs(cpu: Cpu, name: str) -> None:
     assert relative_error(cpu, config_of(cpu, MODELS[name]), [40, 11, 64]) < TOLERANCE
 
 
-@on_every_cpu
+@on_every_width
 @pytest.mark.parametrize("name", MODELS)
 def test_means_are_nearly_torchs(cpu: Cpu, name: str) -> None:
     config = config_of(cpu, MODELS[name])
@@ -101,7 +101,7 @@ def test_means_are_nearly_torchs(cpu: Cpu, name: str) -> None:
     assert np.linalg.norm(found - exact) < TOLERANCE * np.linalg.norm(exact)
 
 
-@on_every_cpu
+@on_every_width
 @pytest.mark.parametrize("length", LENGTHS)
 def test_windows_of_any_length_are_scored(cpu: Cpu, length: int) -> None:
     assert relative_error(cpu, config_of(cpu, {}), [length]) < TOLERANCE

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_kernels import on_every_cpu, on_this_cpu, random_tensors, wide_config
+from native_kernels import on_every_width, on_this_cpu, random_tensors, wide_config
 from tiny_models import tiny_config
 
 from squadlite.config import ModelConfig
@@ -42,7 +42,7 @@ def score(scorer: NativeScorer, parts: tuple[np.ndarray, ...], *, threads: int =
     return np.stack(scorer(*parts, threads=threads))
 
 
-@on_every_cpu
+@on_every_width
 def test_a_short_window_after_a_long_one_is_scored_as_by_a_fresh_scorer(cpu: Cpu) -> None:
     used = make_scorer(cpu)
     for length in (1, 33, 64, 7):
@@ -51,7 +51,7 @@ def test_a_short_window_after_a_long_one_is_scored_as_by_a_fresh_scorer(cpu: Cpu
         np.testing.assert_array_equal(score(used, window), score(make_scorer(cpu), window))
 
 
-@on_every_cpu
+@on_every_width
 @pytest.mark.parametrize("length", [1, 8, 9, 64, 65, 129, POSITIONS])
 def test_threads_change_no_bit(cpu: Cpu, length: int) -> None:
     scorer = shared_scorer(cpu)
@@ -103,7 +103,7 @@ def test_an_interrupted_call_leaves_a_scorer_that_serves(cpu: Cpu) -> None:
     np.testing.assert_array_equal(score(scorer, window, threads=2), score(scorer, window))
 
 
-@on_every_cpu
+@on_every_width
 def test_a_window_is_embedded_alike_beside_others_with_threads_and_after_a_longer_one(
     cpu: Cpu,
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_window_is_embedded_alike_beside_others_with_threads_and_after_a_longe
         np.testing.assert_array_equal(found, together[row])
 
 
-@on_every_cpu
+@on_every_width
 @pytest.mark.parametrize(
     "changes", [{"relative_position_buckets": 32}, {"embedding_size": 32}], ids=["bias", "narrow"]
 )
@@ -136,7 +136,7 @@ def test_threads_and_neighbours_change_no_bit_of_any_family(
         np.testing.assert_array_equal(score(scorer, alone)[:, 0], together[:, row, :length])
 
 
-@on_every_cpu
+@on_every_width
 def test_windows_do_not_see_each_other_nor_their_padding(cpu: Cpu) -> None:
     scorer = shared_scorer(cpu)
     lengths = [3, 70, 0, 31]

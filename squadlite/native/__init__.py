@@ -7,10 +7,13 @@ LLVM compiles them for the processor and the model at hand; they are written in 
     layout        shapes that kernels and packed weights agree about
     frame         the addresses that every kernel is given
     code          Python that writes LLVM's intermediate code
-    dots          products of narrow numbers, by each processor's instructions
+    dots          products of narrow numbers, by each processor's vector instructions
+    tiles         products of bytes by Intel's matrix tiles (AMX)
+    pairs         products of bytes by ARM's matrix instructions (i8mm)
     arithmetic    powers of two, activations, rounding
     rows          what happens to each token alone
     products      tiles of matrix products, and linear maps made of them
+    values        products of attention weights and values
     attention     softmax attention over codes
     network       the forward pass of a window as one function
     machine_code  compiling, and the cache

@@ -18,10 +18,10 @@ SLOTS = (
     "query_codes",  # bytes (rows, hidden)
     "query_scales",  # float32 (rows, heads)
     # Of these there are two, for layers in turn: one is written while other threads read the other.
-    "key_codes",  # int8 (2, heads, key panels, width / 4, keys of a panel, 4)
+    "key_codes",  # int8 (2, heads, key panels, steps of the width, keys of a panel, a step's codes)
     "key_scales",  # float32 (2, heads, keys)
     "key_corrections",  # int32 (2, heads, keys): what scores begin with
-    "value_codes",  # int16 (2, heads, keys / 2, width, 2)
+    "value_codes",  # (2, heads, 2 bytes for each key and column): see `values`
     "value_exponents",  # float32 (2, heads, keys): values are codes times 2 to these
     "value_units",  # float32 (2, heads, keys): 2 to minus these; 0 where there is no token
     "scratch",  # a thread's own: `Layout.scratch`

@@ -77,7 +77,7 @@ def _multiply_by_dots(
     first: Sequence[Value],
     row_tiles: int,
 ) -> Sums:
-    assert row_tiles == 1
+    assert row_tiles == 1  # as such a CPU says
     return tile(
         code,
         left=left,
