@@ -168,3 +168,36 @@ def test_threads_wait_for_one_another(cpu: Cpu) -> None:
     for thread in threads:
         thread.join()
     assert arrivals[0] == 3
+
+
+@on_this_cpu
+def test_lanes_of_two_values_are_counted_through(cpu: Cpu) -> None:
+    def write(code: Code) -> None:
+        first, second = (code.load(code["source"] + at, INT, 4) for at in (0, 16))
+        code.store(code["out"], first.shuffle([0, 4, 3, 7], second))
+
+    out = np.zeros(4, np.int32)
+    compiled(cpu, write, source=POINTER, out=POINTER)(np.arange(8, dtype=np.int32), out)
+    np.testing.assert_array_equal(out, [0, 4, 3, 7])
+
+
+@on_this_cpu
+def test_bytes_of_the_module_and_memory_of_a_call_are_read_again(cpu: Cpu) -> None:
+    content = bytes(range(64))
+
+    def write(code: Code) -> None:
+        own = code.memory(64)
+        # The second time they are there already.
+        for name in ("bytes", "bytes"):
+            for at in range(0, 64, 16):
+                code.store(own + at, code.load(code.constant(name, content) + at, INT, 4))
+        for at in range(0, 64, 16):
+            code.store(code["out"] + at, code.load(own + at, INT, 4))
+        # An address that is a whole number of lines of the cache.
+        line = code.wrap(code.builder.ptrtoint(own.ir, INDEX)) % 64
+        code.store(code["place"], line)
+
+    out, place = np.zeros(64, np.uint8), np.full(1, 7, np.int64)
+    compiled(cpu, write, out=POINTER, place=POINTER)(out, place)
+    assert out.tobytes() == content
+    assert place[0] == 0

@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 # A line for each product: its kind, then the implementation, which names the instructions.
 _ONEDNN = re.compile(r"^onednn_verbose,.*,exec,cpu,(?:matmul|inner_product),([^,]+),")
@@ -27,7 +28,7 @@ def torch_instructions(run: Callable[[], object]) -> str | None:
     """
     import torch
 
-    backends = torch.backends
+    backends: Any = torch.backends  # parts of it have no types
     lines: list[str] = []
     with _printed(lines), ExitStack() as stack:
         if backends.mkldnn.is_available():

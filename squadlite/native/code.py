@@ -324,13 +324,18 @@ class Code:
             place = ir.GlobalVariable(self.module, kind, name)
             place.linkage, place.global_constant = "internal", True
             place.initializer = ir.Constant(kind, bytearray(content))
-        return self.wrap(place)
+        return self._address(place)
 
     def memory(self, n_bytes: int) -> Value:
         """The address of memory that each call of the function has for itself."""
         with self.at_the_beginning():
             place = self.builder.alloca(ir.ArrayType(BYTE, n_bytes))
-        place.align = _LINE
+            place.align = _LINE
+            return self._address(place)
+
+    def _address(self, place: Any) -> Value:
+        # llvmlite remembers what a place was made for, and would refuse to store anything else.
+        place.type = POINTER
         return self.wrap(place)
 
     def give_way(self) -> None:
