@@ -377,6 +377,10 @@ def test_sharing_from_the_command_line(tmp_path: Path) -> None:
     ("changes", "model_types"),
     [
         ({"relative_position_buckets": 32, "type_vocab_size": 0}, ["mpnet"] * 4),
+        (
+            {"relative_position_buckets": 32, "type_vocab_size": 0, "embedding_size": 8},
+            ["mpnet"] * 4,
+        ),
         ({"embedding_size": 8}, ["electra", *["albert"] * 3]),
     ],
 )
