@@ -1,6 +1,7 @@
 import json
 import math
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,21 @@ def test_an_mpnet_has_a_pooler_and_its_distilbert_neither_that_nor_relative_posi
     assert measure(config, Variant()).pooler_parameters > 0
     assert measure(config, Variant(distilbert=True)).pooler_parameters == 0
     assert build(config, Variant(distilbert=True)).config.relative_position_buckets is None
+
+
+@pytest.mark.parametrize(
+    ("base", "recipe"), [("bert-base", "bert-base-paper"), ("mpnet-base", "paper-mpnet")]
+)
+def test_the_papers_recipes_make_all_rows_but_distilbert(base: str, recipe: str) -> None:
+    path = Path(__file__).resolve().parent.parent / "recipes" / f"{recipe}.toml"
+    stages = {stage["name"]: stage for stage in tomllib.loads(path.read_text())["stages"]}
+    for row in rows(base, BASES[base]):
+        if row.variant.distilbert:
+            continue
+        stage = stages[row.stage]
+        if stage["run"] == "export":
+            assert stage.get("vocab_size") == row.variant.vocab_size
+            assert stage["bits"] == (row.variant.bits or 16)
 
 
 VARIANTS = (

@@ -121,7 +121,8 @@ def _main_directions(spread: torch.Tensor, count: int) -> torch.Tensor:
     hidden = len(spread)
     alike = torch.full((hidden, hidden), 1 / hidden, dtype=torch.float64)
     _, vectors = torch.linalg.eigh(spread - (1 + spread.trace()) * alike)
-    return vectors[:, hidden - count :]
+    chosen: torch.Tensor = vectors[:, hidden - count :]
+    return chosen
 
 
 def _balanced_basis(size: int) -> torch.Tensor:
@@ -130,7 +131,8 @@ def _balanced_basis(size: int) -> torch.Tensor:
     columns = torch.eye(size, dtype=torch.float64)
     columns[:, 0] = 1
     basis, _ = torch.linalg.qr(columns)
-    return basis[:, 1:]
+    balanced: torch.Tensor = basis[:, 1:]
+    return balanced
 
 
 @click.command()
