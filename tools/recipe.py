@@ -97,7 +97,7 @@ def run_recipe(recipe: Recipe) -> list[StageResult]:
         SquadliteError: what a stage raises.
     """
     recipe.output.mkdir(parents=True, exist_ok=True)
-    results = []
+    results: list[StageResult] = []
     for stage in recipe.stages:
         result = _unchanged(recipe, stage)
         if result is None:
