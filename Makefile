@@ -49,6 +49,9 @@ bench: $(VENV)/bench
 		--data $(DATA)/cs224n-dev-v2.0.json --corpus $(DATA)/train-mix-v2.0.json
 	$(BIN)/squadlite eval squadlite/models/default.sqz $(DATA)/cs224n-dev-v2.0.json \
 		--compute auto --json > $(RESULTS)/squad.json
+	$(BIN)/python -m tools.tables --base mpnet-base \
+		$(addprefix --report ,$(wildcard build/paper-mpnet/report.json)) --json \
+		> $(RESULTS)/tables_mpnet.json
 	$(BIN)/python -m benchmarks.growth ../shared/books $(DATA)/book-questions --ask \
 		| tee /dev/stderr | tail -n 1 > $(RESULTS)/growth.json
 

@@ -199,6 +199,56 @@ def _recipe(result: Mapping[str, Any]) -> str:
     )
 
 
+def _training_steps(result: Mapping[str, Any]) -> str:
+    return _markdown(
+        ["Stage", "MB", "F1 before", "EM before", "F1 after", "EM after", "Tokens read", "Seconds"],
+        [
+            [
+                stage["name"],
+                f"{stage['n_bytes'] / 1e6:.1f}",
+                *(
+                    f"{scores[key]:.1f}" if scores else "-"
+                    for scores in (stage["before"], stage["scores"])
+                    for key in ("f1", "exact")
+                ),
+                "-" if stage["tokens"] is None else f"{stage['tokens']:,}",
+                f"{stage['seconds']:.0f}",
+            ]
+            for stage in result["stages"]
+        ],
+    )
+
+
+def _paper_tables(result: Mapping[str, Any]) -> str:
+    rows = result["rows"]
+    asked = {row["scores"]["total"] for row in rows if row["scores"]}
+    ours = f"F1/EM, {max(asked):.0f} questions" if asked else "F1/EM"
+    return "\n\n".join(
+        f"Table {table}:\n\n"
+        + _markdown(
+            ["Model", "Values", "MB", "Paper MB", "Off", ours, "Paper F1/EM"],
+            [
+                [
+                    row["name"],
+                    f"{(row['num_parameters'] + row['pooler_parameters']) / 1e6:.1f}M",
+                    f"{row['with_pooler'] / 1e6:.1f}",
+                    f"{row['paper']['megabytes']}",
+                    f"{row['with_pooler'] / 1e6 / row['paper']['megabytes'] - 1:+.1%}",
+                    _f1_and_exact(row["scores"]),
+                    _f1_and_exact(row["paper"]),
+                ]
+                for row in rows
+                if row["table"] == table
+            ],
+        )
+        for table in sorted({row["table"] for row in rows})
+    )
+
+
+def _f1_and_exact(scores: Mapping[str, float] | None) -> str:
+    return f"{scores['f1']:.1f}/{scores['exact']:.1f}" if scores else "-"
+
+
 def _model(summary: Mapping[str, Any]) -> str:
     model, metadata = summary["model"], summary["metadata"]
     base = metadata["base"]
@@ -332,6 +382,8 @@ TABLES: Mapping[str, tuple[str | Path, Callable[[Mapping[str, Any]], str]]] = {
     "growing": ("shelf.json", _growing),
     "training": ("training.json", _training),
     "minilm_l6": ("minilm_l6.json", _recipe),
+    "paper_mpnet": ("paper_mpnet.json", _training_steps),
+    "paper_tables": ("tables_mpnet.json", _paper_tables),
     "model": (DEFAULT_MODEL, _model),
     "model_data": (DEFAULT_MODEL, _training_data),
     "model_stages": (DEFAULT_MODEL, _stages),

@@ -12,6 +12,7 @@ Every error that squadlite raises on purpose.
     │   └── DigestError         bytes that don't match their digest
     ├── ConfigError             a model configuration that no model can have
     ├── CheckpointError         a checkpoint folder that can't be loaded
+    ├── MissingModelError       a model of our own that isn't part of this installation
     ├── QuantizationError       a size that a model can't be rounded to
     ├── ComputeError            numbers that a model can't be computed in here
     ├── TokenizerError          a vocabulary that can't tokenize
@@ -74,6 +75,10 @@ class ConfigError(SquadliteError):
 
 class CheckpointError(SquadliteError):
     """A checkpoint folder that can't be loaded."""
+
+
+class MissingModelError(SquadliteError):
+    """A model of squadlite's own, named, that isn't part of this installation."""
 
 
 class QuantizationError(SquadliteError):

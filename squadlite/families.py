@@ -176,7 +176,8 @@ ROBERTA = Family(
 
 MPNET = Family(
     architecture="MPNetForQuestionAnswering",
-    fields=_BERT_FIELDS,
+    # Narrow embeddings and their projection are ours: transformers has no such MPNet.
+    fields={**_BERT_FIELDS, "embedding_size": "embedding_size"},
     defaults={
         **_BERT_DEFAULTS,
         "type_vocab_size": 0,
@@ -185,6 +186,7 @@ MPNET = Family(
     modules={
         **_bert_modules("mpnet"),
         RELATIVE_POSITION_BIAS: "mpnet.encoder.relative_attention_bias",
+        "embeddings.projection": "mpnet.embeddings_project",
         "layers.{}.attention.query": "mpnet.encoder.layer.{}.attention.attn.q",
         "layers.{}.attention.key": "mpnet.encoder.layer.{}.attention.attn.k",
         "layers.{}.attention.value": "mpnet.encoder.layer.{}.attention.attn.v",
@@ -260,9 +262,10 @@ def family_fields(config: ModelConfig) -> dict[str, Any]:
     """What config.json says of a model's shape, sketches and some ways to share layers apart."""
     model_type = model_type_of(config)
     family, values = FAMILIES[model_type], config.to_dict()
-    values.setdefault("embedding_size", config.hidden_size)
+    if "embedding_size" in family.defaults:
+        values.setdefault("embedding_size", config.hidden_size)
     values["max_position_embeddings"] += family.first_position
-    shape = {theirs: values[name] for name, theirs in family.fields.items()}
+    shape = {theirs: values[name] for name, theirs in family.fields.items() if name in values}
     if family.layer_groups is not None:
         shape[family.layer_groups] = config.num_layer_groups
     return {

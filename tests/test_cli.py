@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,12 @@ from pdfs import Pdf, lines
 from tiny_models import random_model, tiny_config
 from tiny_tokenizers import tiny_spec
 
+from squadlite.answering.reader import Reader
 from squadlite.cli import run, squadlite
+from squadlite.errors import MissingModelError
 from squadlite.library.book import open_book
 from squadlite.model import Checkpoint, save_checkpoint
+from squadlite.models import MODELS
 
 BOOK = """# The Ivory Lever
 
@@ -414,6 +418,29 @@ def test_convert_writes_the_version_asked_for(
     assert ("coding=deflate" in output) == (choice == "2")
     assert "coded_bytes" not in output
     assert run(["verify", str(path)]) == 0
+
+
+def test_a_model_of_our_own_is_asked_by_its_name(
+    book: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setitem(MODELS, "large", tmp_path / "large.sqz")
+    arguments = ["ask", str(book), QUESTION, "--model", "large", "--json"]
+    assert run(arguments) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("Error: model 'large': not shipped with this squadlite yet")
+    with pytest.raises(MissingModelError):
+        Reader.load("large")
+    shutil.copyfile(model, tmp_path / "large.sqz")
+    assert run(arguments) == 0
+    named = json.loads(capsys.readouterr().out)
+    assert run([*arguments[:4], str(model), "--json"]) == 0
+    assert named["answers"] == json.loads(capsys.readouterr().out)["answers"]
+    assert Reader.load("large").scorer.config == Reader.load(model).scorer.config
 
 
 def test_inspect_lists_every_tensor(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

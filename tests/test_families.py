@@ -147,6 +147,7 @@ def test_a_saved_model_is_transformers_again(name: str, tmp_path: Path) -> None:
     "changes",
     [
         {"relative_position_buckets": NUM_BUCKETS, "type_vocab_size": 0},
+        {"relative_position_buckets": NUM_BUCKETS, "type_vocab_size": 0, "embedding_size": 5},
         {"embedding_size": 5},
         {"embedding_size": 12},
         {"type_vocab_size": 1},

@@ -51,6 +51,11 @@ def test_the_report_says_what_every_stage_made(smoke: Path) -> None:
     assert by_name["shared"]["num_parameters"] < by_name["tuned"]["num_parameters"]
     assert by_name["model"]["n_bytes"] < by_name["sketched-tuned"]["n_bytes"] / 2
     assert by_name["tuned"]["scores"]["f1"] > by_name["start"]["scores"]["f1"]
+    for name, began_with in (("tuned", "narrow"), ("shared-tuned", "shared")):
+        assert by_name[name]["before"] == by_name[began_with]["scores"]
+        assert by_name[name]["tokens"] > 0
+    assert by_name["encoder"]["before"] is None
+    assert all((stage["tokens"] is None) == (stage["run"] != "finetune") for stage in stages)
 
 
 def test_the_file_answers_and_knows_its_stages(
@@ -113,6 +118,43 @@ def test_the_recipes_seed_is_that_of_stages_without_one(tmp_path: Path) -> None:
     assert two.options == {"seed": 3}
 
 
+ON_TWO_DEVICES = """
+output = "out"
+evaluation = {data = "data.json", limit = 9, cpu = {limit = 3, compute = "int8"}}
+[[stages]]
+name = "one"
+run = "finetune"
+from = "in"
+data = "data.json"
+epochs = 2
+batch_size = 32
+cpu = {epochs = 0.5, dropout = 0.2}
+[[stages]]
+name = "two"
+run = "share_layers"
+groups = 2
+only = "gpu"
+[[stages]]
+name = "two"
+run = "share_layers"
+groups = 1
+only = "cpu"
+"""
+
+
+def test_one_recipe_says_what_differs_on_a_cpu(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    write_squad(tmp_path / "data.json", 2)
+    (tmp_path / "recipe.toml").write_text(ON_TWO_DEVICES)
+    gpu, cpu = (load_recipe(tmp_path / "recipe.toml", on_cpu=on_cpu) for on_cpu in (False, True))
+    assert (gpu.evaluation_limit, gpu.evaluation_compute) == (9, "f32")
+    assert (cpu.evaluation_limit, cpu.evaluation_compute) == (3, "int8")
+    assert gpu.stages[0].options == {"epochs": 2, "batch_size": 32}
+    assert cpu.stages[0].options == {"epochs": 0.5, "batch_size": 32, "dropout": 0.2}
+    assert [(stage.name, stage.options) for stage in gpu.stages[1:]] == [("two", {"groups": 2})]
+    assert [(stage.name, stage.options) for stage in cpu.stages[1:]] == [("two", {"groups": 1})]
+
+
 def test_a_training_in_a_recipe_resumes(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "in")
     write_squad(tmp_path / "data.json", 2)
@@ -141,6 +183,8 @@ def test_a_training_in_a_recipe_resumes(tmp_path: Path) -> None:
         ({"name": 3}, "name: found 3, expected a string"),
         ({"name": "two"}, "stage 'two': expected a new name"),
         ({"processes": 2}, "processes: found 2, expected 1"),
+        ({"only": "tpu"}, "only: found 'tpu', expected cpu or gpu"),
+        ({"cpu": 1}, "cpu: found 1, expected a table"),
     ],
 )
 def test_a_recipe_that_cannot_run_is_refused_before_it_runs(
@@ -166,6 +210,10 @@ def test_a_recipe_that_cannot_run_is_refused_before_it_runs(
             "begins with nothing",
         ),
         ('output = "x"\nstages = []\nevaluation = {data = "none.json"}', "found no .*none.json"),
+        (
+            'output = "x"\nstages = []\nevaluation = {compute = "f8"}',
+            "compute: found 'f8', expected one of auto",
+        ),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -196,15 +244,16 @@ def test_an_option_out_of_range_names_its_stage(tmp_path: Path) -> None:
         run_stage(recipe_command, small_recipe(tmp_path, keep="none"))
 
 
+@pytest.mark.parametrize("on_cpu", [False, True], ids=["gpu", "cpu"])
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda p: p.name)
-def test_the_recipes_at_hand_are_well_formed(path: Path, tmp_path: Path) -> None:
+def test_the_recipes_at_hand_are_well_formed(path: Path, on_cpu: bool, tmp_path: Path) -> None:
     # Real data and checkpoints are not in a plain clone: what is asked for is put there.
     copy = tmp_path / "a" / "b" / path.name
     copy.parent.mkdir(parents=True)
     shutil.copyfile(path, copy)
     for _ in range(20):
         try:
-            recipe = load_recipe(copy)
+            recipe = load_recipe(copy, on_cpu=on_cpu)
         except RecipeError as error:
             missing = Path(str(error).partition("found no ")[2])
             missing.parent.mkdir(parents=True, exist_ok=True)

@@ -377,6 +377,10 @@ def test_sharing_from_the_command_line(tmp_path: Path) -> None:
     ("changes", "model_types"),
     [
         ({"relative_position_buckets": 32, "type_vocab_size": 0}, ["mpnet"] * 4),
+        (
+            {"relative_position_buckets": 32, "type_vocab_size": 0, "embedding_size": 8},
+            ["mpnet"] * 4,
+        ),
         ({"embedding_size": 8}, ["electra", *["albert"] * 3]),
     ],
 )
@@ -400,6 +404,20 @@ def test_every_family_goes_through_the_stages(
         assert file.version == (2, 0)
     (reading,) = Reader.load(tmp_path / "model.sqz").read("who?", ["ada keeps the lighthouse"])
     assert reading.spans
+
+
+def test_an_mpnet_learns_its_teachers_layers_after_sharing(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("in", "shared", "taught")]
+    write_checkpoint(folders[0], num_layers=4, type_vocab_size=0, relative_position_buckets=32)
+    data = write_squad(tmp_path / "train.json", 8)
+    run_stage(share, *folders[:2], "--groups", 2)
+    options = ("--teacher", folders[0], "--hidden-weight", 30, "--hard-weight", 0)
+    rhythm = ("--epochs", 12, "--learning-rate", 3e-3, "--dropout", 0, "--device", "cpu")
+    run_stage(finetune, *folders[1:3], "--data", data, *options, *rhythm, "--log-steps", 1)
+    losses = [
+        json.loads(line)["loss"] for line in (folders[2] / "log.jsonl").read_text().splitlines()
+    ]
+    assert losses[-1] < losses[0] / 2
 
 
 # What stages leave in a folder, and conversion reads

@@ -11,6 +11,7 @@ from tools.state import TrainingState, WorkFolder
 STATE = TrainingState(
     step=7,
     seconds=1.5,
+    tokens=300,
     weights={"w": torch.arange(3.0)},
     optimizer={"state": {0: {"step": torch.tensor(7.0)}}, "param_groups": []},
     best_score=50.0,
@@ -30,7 +31,7 @@ def test_a_state_comes_back_as_it_was(work: WorkFolder) -> None:
     found = work.load()
     assert found is not None
     assert torch.equal(found.weights["w"], STATE.weights["w"])
-    assert (found.step, found.seconds, found.best_score) == (7, 1.5, 50.0)
+    assert (found.step, found.seconds, found.tokens, found.best_score) == (7, 1.5, 300, 50.0)
     assert found.recent_losses == STATE.recent_losses
     assert found.optimizer == STATE.optimizer
 

@@ -1,5 +1,7 @@
 import json
 import math
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from tiny_training import run_stage, write_checkpoint
 from squadlite.errors import CheckpointError
 from squadlite.model import ModelConfig
 from tools.paper import BASES, Row, Variant, rows, schedule
-from tools.tables import build, load_scores, main, measure
+from tools.tables import build, differences, load_scores, main, measure
 
 BERT = BASES["bert-base"]
 
@@ -27,11 +29,12 @@ def test_layers_are_shared_as_in_the_paper(num_layers: int, expected: list[int])
     assert schedule(num_layers) == expected
 
 
-def test_the_papers_figures_stand_beside_the_papers_base_alone() -> None:
-    for row in rows("bert-base", BERT):
-        assert row.paper is not None
-        if row.paper.megabytes == 440:
-            assert row.variant == Variant()
+def test_the_papers_figures_stand_beside_bases_like_the_papers_alone() -> None:
+    for base in ("bert-base", "mpnet-base"):
+        for row in rows(base, BASES[base]):
+            assert row.paper is not None
+            if row.paper.megabytes == 440:
+                assert row.variant == Variant()
     assert all(row.paper is None for row in rows("minilm-l6", BASES["minilm-l6"]))
 
 
@@ -58,6 +61,42 @@ def test_bert_base_has_the_papers_sizes(row: Row) -> None:
     # The one that no count gives together with its neighbour: see the note that tables prints.
     tolerance = 0.09 if row.name == "sketched, reduced" else 0.02
     assert expected_megabytes(row) == pytest.approx(row.paper.megabytes, rel=tolerance)
+
+
+def test_mpnet_base_differs_from_the_papers_base_in_what_tables_say() -> None:
+    found = differences(BASES["mpnet-base"])
+    assert found == {
+        "vocab_size": [30527, 30522],
+        "type_vocab_size": [0, 2],
+        "layer_norm_eps": [1e-5, 1e-12],
+        "relative_position_buckets": [32, None],
+    }
+    assert differences(BERT) == {}
+    # Five word pieces and a bias for each of 32 distances and 12 heads more, two types fewer.
+    more = BASES["mpnet-base"].num_parameters - BERT.num_parameters
+    assert more == 5 * 768 + 32 * 12 - 2 * 768
+
+
+def test_an_mpnet_has_a_pooler_and_its_distilbert_neither_that_nor_relative_positions() -> None:
+    config = small(type_vocab_size=0, relative_position_buckets=32)
+    assert measure(config, Variant()).pooler_parameters > 0
+    assert measure(config, Variant(distilbert=True)).pooler_parameters == 0
+    assert build(config, Variant(distilbert=True)).config.relative_position_buckets is None
+
+
+@pytest.mark.parametrize(
+    ("base", "recipe"), [("bert-base", "bert-base-paper"), ("mpnet-base", "paper-mpnet")]
+)
+def test_the_papers_recipes_make_all_rows_but_distilbert(base: str, recipe: str) -> None:
+    path = Path(__file__).resolve().parent.parent / "recipes" / f"{recipe}.toml"
+    stages = {stage["name"]: stage for stage in tomllib.loads(path.read_text())["stages"]}
+    for row in rows(base, BASES[base]):
+        if row.variant.distilbert:
+            continue
+        stage = stages[row.stage]
+        if stage["run"] == "export":
+            assert stage.get("vocab_size") == row.variant.vocab_size
+            assert stage["bits"] == (row.variant.bits or 16)
 
 
 VARIANTS = (
@@ -92,7 +131,7 @@ def test_a_file_is_as_large_as_its_values_say(variant: Variant) -> None:
 def test_tables_are_printed_with_the_scores_at_hand(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "base", num_layers=6, vocab_size=60)
     stages = [
-        {"name": "shared-3-tuned", "scores": {"f1": 12.34, "exact": 5.67}},
+        {"name": "shared-3-tuned", "scores": {"f1": 12.34, "exact": 5.67, "total": 300.0}},
         {"name": "shared-2-tuned", "scores": None},
     ]
     (tmp_path / "report.json").write_text(json.dumps({"stages": stages}))
@@ -100,13 +139,13 @@ def test_tables_are_printed_with_the_scores_at_hand(tmp_path: Path) -> None:
     result = run_stage(main, *arguments)
     assert result.exit_code == 0
     assert [f"Table {number}" in result.output for number in range(7)] == [0, 1, 1, 1, 1, 1, 0]
-    assert result.output.count("12.3/5.7") == 2
+    assert len(re.findall(r"12\.3/5\.7 +300\b", result.output)) == 2
     assert "Sketched models in MB" in result.output
 
     result = run_stage(main, *arguments, "--table", 2, "--json")
     found = json.loads(result.output)["rows"]
     assert [row["name"] for row in found] == ["6-layer", "3-layer", "2-layer", "1-layer"]
-    assert found[1]["scores"] == {"f1": 12.34, "exact": 5.67}
+    assert found[1]["scores"] == {"f1": 12.34, "exact": 5.67, "total": 300.0}
 
 
 def test_a_base_that_is_none_is_a_usage_error() -> None:
@@ -123,7 +162,8 @@ def test_what_is_no_report_is_refused(tmp_path: Path, content: str) -> None:
 
 
 @pytest.mark.slow
-def test_bert_base_files_are_as_large_as_the_arithmetic_says() -> None:
-    for row in rows("bert-base", BERT):
-        measured = measure(BERT, row.variant)
+@pytest.mark.parametrize("base", ["bert-base", "mpnet-base"])
+def test_files_are_as_large_as_the_arithmetic_says(base: str) -> None:
+    for row in rows(base, BASES[base]):
+        measured = measure(BASES[base], row.variant)
         assert measured.with_pooler / 1e6 == pytest.approx(expected_megabytes(row), rel=1e-3)

@@ -13,6 +13,7 @@ from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.cli.output import progress_bar
+from squadlite.config import Compute
 from squadlite.model import QuestionAnsweringModel, TorchScorer, load_model
 
 # Big batches keep a GPU busy; a CPU's caches like those of the reader's own settings.
@@ -20,7 +21,11 @@ _GPU_BATCH_TOKENS = 65_536
 
 
 def score_path(
-    path: Path, examples: Sequence[SquadExample] | None, *, limit: int | None = None
+    path: Path,
+    examples: Sequence[SquadExample] | None,
+    *,
+    limit: int | None = None,
+    compute: Compute = "f32",
 ) -> tuple[int, dict[str, float] | None]:
     """
     Count and score a model on disk, on a GPU where there is one.
@@ -29,22 +34,24 @@ def score_path(
         path: a checkpoint folder or a .sqz file.
         examples: as from `load_squad`; None: only count.
         limit: take this many, spread evenly; None: all.
+        compute: the numbers that a CPU computes in, as for `Reader.load`.
 
     Returns:
         The values that the model stores, and its scores.
     """
+    if examples is not None and not torch.cuda.is_available():
+        reader = Reader.load(path, compute=compute)
+        with progress_bar("Reading") as progress:
+            scores = evaluate(reader, examples, limit=limit, progress=progress).scores
+        return reader.scorer.config.num_parameters, scores
     model = load_model(path)
     num_parameters = model.config.num_parameters
     if examples is None:
         return num_parameters, None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer = Tokenizer(TokenizerSpec.load(path))
     with progress_bar("Reading") as progress:
         scores = evaluate_model(
-            model.to(device),
-            Tokenizer(TokenizerSpec.load(path)),
-            examples,
-            limit=limit,
-            progress=progress,
+            model.to("cuda"), tokenizer, examples, limit=limit, progress=progress
         )
     return num_parameters, scores
 

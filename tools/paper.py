@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from squadlite.model import ModelConfig
+from squadlite.config import NUM_BUCKETS, ModelConfig
 
 PAPER_BASE = "bert-base"
+# Of the same layers; the embeddings differ by little.
+_LIKE_PAPER = (PAPER_BASE, "mpnet-base")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Row:
         table: 1 to 5.
         name: as the table shows it.
         variant: how the model is made.
-        stage: of recipes/bert-base-paper.toml, whose scores are the row's.
+        stage: of a recipe such as recipes/bert-base-paper.toml, whose scores are the row's.
         paper: what the paper says; None for another base model.
     """
 
@@ -82,6 +84,13 @@ def _bert(hidden_size: int, num_layers: int, num_heads: int) -> ModelConfig:
 BASES: Mapping[str, ModelConfig] = MappingProxyType(
     {
         PAPER_BASE: _bert(768, 12, 12),
+        "mpnet-base": replace(
+            _bert(768, 12, 12),
+            vocab_size=30527,
+            type_vocab_size=0,
+            layer_norm_eps=1e-5,
+            relative_position_buckets=NUM_BUCKETS,
+        ),
         "bert-large": _bert(1024, 24, 16),
         "minilm-l6": _bert(384, 6, 12),
         "minilm-l12": _bert(384, 12, 12),
@@ -120,11 +129,11 @@ def rows(base: str, config: ModelConfig) -> list[Row]:
     The rows of the paper's tables, for any base model.
 
     Args:
-        base: its name; the paper's own figures stand beside "bert-base" alone.
+        base: its name; the paper's own figures stand beside "bert-base" and "mpnet-base" alone.
         config: its shape. Vocabularies are cut in the paper's proportions.
     """
     made = list(_all_rows(config))
-    if base != PAPER_BASE:
+    if base not in _LIKE_PAPER:
         return [Row(*row, paper=None) for row in made]
     figures = [PaperFigures(*values) for values in _FIGURES]
     return [Row(*row, paper=paper) for row, paper in zip(made, figures, strict=True)]

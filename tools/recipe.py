@@ -9,6 +9,8 @@ A recipe: stages in one TOML file, run in order, those skipped whose inputs are 
     [evaluation]                    # after each stage; left out: none
     data = "smoke.json"
     limit = 100
+    compute = "int8"                # of a CPU; left out: f32
+    cpu = { limit = 50 }            # in place of the above where there is no GPU
 
     [[stages]]
     name = "tuned"                  # the stage's folder in `output`
@@ -17,21 +19,25 @@ A recipe: stages in one TOML file, run in order, those skipped whose inputs are 
     data = "smoke.json"
     epochs = 2
     processes = 2                   # of a training, each on its own core or GPU; left out: one
+    cpu = { max_seconds = 600 }     # as above
+    only = "gpu"                    # left out where there is none; "cpu": where there is one
 
 Stages that run "export", "fit_search" or "fit_answering" write a .sqz file, those that run
 "book_data" a .json file. A training that was stopped goes on where it was. The report, report.json
-and report.md in `output`, says of each stage what it made: parameters, bytes, scores, time, seed
-and digests.
+and report.md in `output`, says of each stage what it made: parameters, bytes, scores before and
+after it, tokens that a training read, time, seed and digests.
 """
 
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+import torch
 
 from squadlite import __version__
 from squadlite.answering.squad import load_squad
@@ -39,7 +45,7 @@ from squadlite.atomic import atomic_write
 from tools.command import existing_file, new_folder, run
 from tools.errors import RecipeError
 from tools.evaluation import score_path
-from tools.folders import digest_file, digest_folder, digest_values, is_model, is_ours
+from tools.folders import digest_file, digest_folder, digest_values, is_model, is_ours, load_stages
 from tools.recipe_file import Recipe, Stage, load_recipe
 
 
@@ -55,7 +61,10 @@ class StageResult:
         num_parameters: values that the model stores, the signs of sketches included; 0 for a stage
             that makes no model.
         n_bytes: of the weights' file, of the .sqz file, or of all files in the folder.
+        before: the scores of the stage that this one began with; None where it began with none
+            that was scored.
         scores: the official ones, on the recipe's evaluation data; None where it has none.
+        tokens: that a training read, padding left out; None for what trains nothing.
         seconds: that the stage took, without the evaluation.
         seed: of the stage; None where it takes none.
     """
@@ -66,7 +75,9 @@ class StageResult:
     output: str
     num_parameters: int
     n_bytes: int
+    before: dict[str, float] | None
     scores: dict[str, float] | None
+    tokens: int | None
     seconds: float
     seed: int | None
 
@@ -86,12 +97,12 @@ def run_recipe(recipe: Recipe) -> list[StageResult]:
         SquadliteError: what a stage raises.
     """
     recipe.output.mkdir(parents=True, exist_ok=True)
-    results = []
+    results: list[StageResult] = []
     for stage in recipe.stages:
         result = _unchanged(recipe, stage)
         if result is None:
             click.echo(f"{stage.name}: {stage.run}")
-            result = _run_stage(recipe, stage)
+            result = _run_stage(recipe, stage, results)
         else:
             click.echo(f"{stage.name}: unchanged, skipped")
         results.append(result)
@@ -110,7 +121,7 @@ def _unchanged(recipe: Recipe, stage: Stage) -> StageResult | None:
     return result if result.output == _digest(stage.output) else None
 
 
-def _run_stage(recipe: Recipe, stage: Stage) -> StageResult:
+def _run_stage(recipe: Recipe, stage: Stage, earlier: Sequence[StageResult]) -> StageResult:
     key, began = _key(recipe, stage), time.monotonic()
     if stage.processes > 1:
         _run_processes(recipe, stage)
@@ -125,7 +136,9 @@ def _run_stage(recipe: Recipe, stage: Stage) -> StageResult:
         output=_digest(stage.output),
         num_parameters=num_parameters,
         n_bytes=n_bytes,
+        before=_scores_before(recipe, stage, earlier),
         scores=scores,
+        tokens=load_stages(stage.output)[-1].get("tokens") if stage.trains else None,
         seconds=round(seconds, 1),
         seed=stage.options.get("seed"),
     )
@@ -160,8 +173,18 @@ def _measure(recipe: Recipe, stage: Stage) -> tuple[int, int, dict[str, float] |
         return 0, sum(file.stat().st_size for file in path.iterdir()), None
     weights = path / "model.safetensors" if path.is_dir() else path
     examples = load_squad(recipe.evaluation) if recipe.evaluation is not None else None
-    num_parameters, scores = score_path(path, examples, limit=recipe.evaluation_limit)
+    num_parameters, scores = score_path(
+        path, examples, limit=recipe.evaluation_limit, compute=recipe.evaluation_compute
+    )
     return num_parameters, weights.stat().st_size, scores
+
+
+def _scores_before(
+    recipe: Recipe, stage: Stage, earlier: Sequence[StageResult]
+) -> dict[str, float] | None:
+    names = {other.output: other.name for other in recipe.stages}
+    scores = {result.name: result.scores for result in earlier}
+    return scores[names[stage.source]] if stage.source in names else None
 
 
 def _key(recipe: Recipe, stage: Stage) -> str:
@@ -173,7 +196,7 @@ def _key(recipe: Recipe, stage: Stage) -> str:
             "inputs": inputs,
             "options": dict(stage.options),
             "processes": stage.processes,
-            "evaluation": [evaluation, recipe.evaluation_limit],
+            "evaluation": [evaluation, recipe.evaluation_limit, recipe.evaluation_compute],
             "squadlite": __version__,
         }
     )
@@ -203,18 +226,21 @@ def _markdown(recipe: Recipe, results: list[StageResult]) -> str:
     lines = [
         f"# {recipe.path.stem}",
         "",
-        "| Stage | Command | Parameters | Bytes | F1 | EM | Seconds | Seed | Digest |",
-        "|---|---|--:|--:|--:|--:|--:|--:|---|",
+        "| Stage | Command | Parameters | Bytes | F1 before | EM before | F1 | EM | Tokens "
+        "| Seconds | Seed | Digest |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|",
     ]
     for result in results:
-        f1, exact = (
-            f"{result.scores[name]:.2f}" if result.scores is not None else ""
+        scores = (
+            f"{scores[name]:.2f}" if scores is not None else ""
+            for scores in (result.before, result.scores)
             for name in ("f1", "exact")
         )
+        tokens = "" if result.tokens is None else f"{result.tokens:,}"
         seed = "" if result.seed is None else str(result.seed)
         cells = (
             *(result.name, result.run, f"{result.num_parameters:,}", f"{result.n_bytes:,}"),
-            *(f1, exact, f"{result.seconds:.1f}", seed, f"`{result.output[:12]}`"),
+            *(*scores, tokens, f"{result.seconds:.1f}", seed, f"`{result.output[:12]}`"),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -231,7 +257,7 @@ def main(recipe: Path, output: Path | None) -> None:
     Example:
       python -m tools.recipe recipes/smoke.toml
     """
-    loaded = load_recipe(recipe, output=output)
+    loaded = load_recipe(recipe, output=output, on_cpu=not torch.cuda.is_available())
     run_recipe(loaded)
     click.echo((loaded.output / "report.md").read_text(encoding="utf-8"))
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
+from squadlite.config import COMPUTES, Compute
 from tools import (
     add_span_head,
     assemble_books,
     balance_null,
     book_data,
     export,
+    factorise_embeddings,
     finetune,
     fit_answering,
     fit_search,
@@ -30,6 +32,7 @@ COMMANDS: Mapping[str, click.Command] = {
     "balance_null": balance_null.main,
     "book_data": book_data.main,
     "export": export.main,
+    "factorise_embeddings": factorise_embeddings.main,
     "finetune": finetune.main,
     "fit_answering": fit_answering.main,
     "fit_search": fit_search.main,
@@ -45,10 +48,12 @@ _FILE_EXTENSIONS = {
     "fit_answering": ".sqz",
     "fit_search": ".sqz",
 }
+# Of a table of what holds, in place of what stands beside it, where there is no GPU.
+_ON_CPU = "cpu"
 # The recipe's own names in a stage; all others are options of its command.
-_STAGE_FIELDS = ("name", "run", "from", "processes")
+_STAGE_FIELDS = ("name", "run", "from", "processes", "only")
 _RECIPE_FIELDS = {"output": str, "seed": int, "evaluation": dict, "stages": list}
-_EVALUATION_FIELDS = {"data": str, "limit": int}
+_EVALUATION_FIELDS = {"data": str, "limit": int, "compute": str}
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Stage:
         """The words of the command's line."""
         words = [str(path) for path in (self.source, self.output) if path is not None]
         options = {**self.options, **self.reads, **self.keeps}
-        if self.run == "finetune":
+        if self.trains:
             options["resume"] = True
         for name, value in options.items():
             flag = f"--{name.replace('_', '-')}"
@@ -96,6 +101,11 @@ class Stage:
                 values = value if isinstance(value, list | tuple) else [value]
                 words += [word for item in values for word in (flag, str(item))]
         return words
+
+    @property
+    def trains(self) -> bool:
+        """Whether it reads data to change weights."""
+        return self.run == "finetune"
 
     @property
     def inputs(self) -> dict[str, Path]:
@@ -118,6 +128,7 @@ class Recipe:
         stages: in order.
         evaluation: a SQuAD file to score every stage on; None: none.
         evaluation_limit: take this many of its questions; None: all.
+        evaluation_compute: the numbers that a CPU computes them in.
     """
 
     path: Path
@@ -125,15 +136,17 @@ class Recipe:
     stages: tuple[Stage, ...]
     evaluation: Path | None
     evaluation_limit: int | None
+    evaluation_compute: Compute
 
 
-def load_recipe(path: Path, *, output: Path | None = None) -> Recipe:
+def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False) -> Recipe:
     """
     Read a recipe.
 
     Args:
         path: the TOML file.
         output: in place of the recipe's own output folder.
+        on_cpu: whether what the recipe says for CPUs holds.
 
     Raises:
         RecipeError: no TOML, a field missing or unknown, an unknown command or option, a stage
@@ -148,24 +161,34 @@ def load_recipe(path: Path, *, output: Path | None = None) -> Recipe:
     for needed in ("output", "stages"):
         if needed not in values:
             raise RecipeError(f"{path}: {needed} is missing")
-    evaluation = values.get("evaluation", {})
+    evaluation = _on_device(values.get("evaluation", {}), on_cpu, f"{path}: evaluation")
     _check_fields(evaluation, _EVALUATION_FIELDS, f"{path}: evaluation")
+    compute = evaluation.get("compute", "f32")
+    if compute not in COMPUTES:
+        expected = f"one of {', '.join(COMPUTES)}"
+        raise RecipeError(f"{path}: evaluation: compute: found {compute!r}, expected {expected}")
     folder = output or path.parent / values["output"]
-    reader = _StageReader(path, folder, values.get("seed"))
+    reader = _StageReader(path, folder, values.get("seed"), on_cpu=on_cpu)
     return Recipe(
         path=path,
         output=folder,
-        stages=tuple(reader.read(number, stage) for number, stage in enumerate(values["stages"])),
+        stages=tuple(
+            reader.read(number, stage)
+            for number, stage in enumerate(values["stages"])
+            if not _is_left_out(stage, on_cpu, f"{path}: stages[{number}]")
+        ),
         evaluation=reader.find_file(evaluation["data"], "evaluation") if evaluation else None,
         evaluation_limit=evaluation.get("limit"),
+        evaluation_compute=compute,
     )
 
 
 class _StageReader:
     # Reads stages one after the other, and knows those before.
 
-    def __init__(self, path: Path, output: Path, seed: int | None) -> None:
+    def __init__(self, path: Path, output: Path, seed: int | None, *, on_cpu: bool) -> None:
         self.path = path
+        self.on_cpu = on_cpu
         self.output = output
         self.seed = seed
         self.before: dict[str, Path] = {}
@@ -184,6 +207,7 @@ class _StageReader:
         if run not in COMMANDS:
             raise RecipeError(f"{where}: found run {run!r}, expected one of {', '.join(COMMANDS)}")
         output = self.output / f"{name}{_FILE_EXTENSIONS.get(run, '')}"
+        values = _on_device(values, self.on_cpu, where)
         source = self._source(values, COMMANDS[run], where)
         options, reads, keeps = self._options(values, COMMANDS[run], where)
         processes = self._processes(values, run, where)
@@ -248,6 +272,26 @@ class _StageReader:
             else:
                 keeps[name] = self.output / str(value)
         return options, reads, keeps
+
+
+def _is_left_out(stage: Any, on_cpu: bool, where: str) -> bool:
+    if not isinstance(stage, dict) or "only" not in stage:
+        return False
+    if stage["only"] not in ("cpu", "gpu"):
+        raise RecipeError(f"{where}: only: found {stage['only']!r}, expected cpu or gpu")
+    left_out: bool = (stage["only"] == "cpu") != on_cpu
+    return left_out
+
+
+def _on_device(values: Any, on_cpu: bool, where: str) -> Any:
+    # A table, with what it says of CPUs in the place of the rest, or left out.
+    if not isinstance(values, dict):
+        return values
+    changes = values.get(_ON_CPU, {})
+    if not isinstance(changes, dict):
+        raise RecipeError(f"{where}: {_ON_CPU}: found {changes!r}, expected a table")
+    kept = {name: value for name, value in values.items() if name != _ON_CPU}
+    return {**kept, **changes} if on_cpu else kept
 
 
 def _check_fields(values: Any, fields: dict[str, type], where: str) -> None:

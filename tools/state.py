@@ -26,6 +26,7 @@ class TrainingState:
     Args:
         step: steps done.
         seconds: time spent on them, over all runs.
+        tokens: read in them, padding left out.
         weights: the parameters by name, float32.
         optimizer: its `state_dict()`.
         best_score: of the best weights; None before the first evaluation.
@@ -34,6 +35,7 @@ class TrainingState:
 
     step: int
     seconds: float
+    tokens: int
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
     best_score: float | None
@@ -100,7 +102,12 @@ class WorkFolder:
                     f"{self._state_path}: found a training with {name} {found!r}, "
                     f"expected {expected!r}"
                 )
-        return TrainingState(**values)
+        try:
+            return TrainingState(**values)
+        except TypeError as error:
+            raise TrainingError(
+                f"{self._state_path}: found a state of another squadlite ({error})"
+            ) from error
 
     def save(self, state: TrainingState) -> None:
         """Keep a state in place of the last one."""

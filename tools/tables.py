@@ -2,6 +2,7 @@
 The paper's tables 1 to 5 for any base model, by building every model and writing its .sqz file.
 
     python -m tools.tables --base bert-base --report build/bert-base-paper/report.json
+    python -m tools.tables --base mpnet-base --report build/paper-mpnet/report.json
 
 Random weights serve for sizes; scores come from the reports of recipes that evaluated the stages.
 
@@ -26,10 +27,11 @@ from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.cli.output import print_json, print_table
 from squadlite.container import Codec, Linear, Rademacher, Raw, open_sqz, write_sqz
 from squadlite.errors import CheckpointError
+from squadlite.families import model_type_of
 from squadlite.model import Checkpoint, ModelConfig, load_checkpoint
 from squadlite.source import keep_rows
 from tools.command import existing_file, run
-from tools.paper import BASES, Row, Variant, rows
+from tools.paper import BASES, PAPER_BASE, Row, Variant, rows
 from tools.random_model import random_checkpoint
 from tools.share_layers import share_layers
 from tools.sketch import PAPER_RATIOS, sketch
@@ -92,8 +94,8 @@ def measure(base: ModelConfig, variant: Variant) -> Measured:
         with open_sqz(path) as file:
             sizes = {name: info.n_bytes for name, info in file.tensors.items()}
         file_bytes = path.stat().st_size
-    # DistilBERT, the model without token types, never had a pooler.
-    hidden = config.hidden_size if config.type_vocab_size else 0
+    # DistilBERT alone never had a pooler.
+    hidden = config.hidden_size if model_type_of(config) != "distilbert" else 0
     return Measured(
         num_parameters=config.num_parameters,
         pooler_parameters=hidden * hidden + hidden,
@@ -109,7 +111,11 @@ def build(base: ModelConfig, variant: Variant) -> Checkpoint:
     if variant.distilbert:
         num_layers = base.num_layers // 2
         base = replace(
-            base, num_layers=num_layers, layer_map=tuple(range(num_layers)), type_vocab_size=0
+            base,
+            num_layers=num_layers,
+            layer_map=tuple(range(num_layers)),
+            type_vocab_size=0,
+            relative_position_buckets=None,
         )
     checkpoint = random_checkpoint(base, seed=0)
     if variant.groups is not None:
@@ -119,6 +125,21 @@ def build(base: ModelConfig, variant: Variant) -> Checkpoint:
     if variant.sketched:
         checkpoint, _ = sketch(checkpoint, PAPER_RATIOS, seed=0)
     return checkpoint
+
+
+def differences(base: ModelConfig) -> dict[str, list[Any]]:
+    """
+    Tell where a base model isn't shaped as the paper's.
+
+    Returns:
+        Field of the configuration -> its value in `base`, and that in BERT-base.
+    """
+    ours, papers = base.to_dict(), BASES[PAPER_BASE].to_dict()
+    return {
+        name: [ours.get(name), papers.get(name)]
+        for name in ours | papers
+        if ours.get(name) != papers.get(name)
+    }
 
 
 def load_scores(reports: Sequence[Path]) -> dict[str, dict[str, float]]:
@@ -172,13 +193,21 @@ def _tell_row(row: Row, measured: Measured, scores: dict[str, float] | None) -> 
         f"{paper.megabytes}" if paper else "",
         f"{size / paper.megabytes - 1:+.1%}" if paper else "",
         f"{scores['f1']:.1f}/{scores['exact']:.1f}" if scores else "",
+        f"{scores['total']:.0f}" if scores else "",
         f"{paper.f1}/{paper.exact}" if paper else "",
     ]
 
 
+def _tell_base(base: str, config: ModelConfig) -> None:
+    found = differences(config)
+    if found:
+        told = ", ".join(f"{name} {ours} ({papers})" for name, (ours, papers) in found.items())
+        click.echo(f"{base}, beside {PAPER_BASE} (in brackets): {told}")
+
+
 _HEADINGS = (
     *("Model", "Params, pooler", "Params", "File MB", "With pooler MB", "Paper MB", "Off"),
-    *("F1/EM", "Paper F1/EM"),
+    *("F1/EM", "Questions", "Paper F1/EM"),
 )
 
 
@@ -228,8 +257,15 @@ def main(base: str, reports: tuple[Path, ...], tables: tuple[int, ...], as_json:
         if row.variant not in measured:
             measured[row.variant] = measure(config, row.variant)
     if as_json:
-        print_json({"base": base, "rows": [_row_json(row, measured, scores) for row in chosen]})
+        print_json(
+            {
+                "base": base,
+                "differences": differences(config),
+                "rows": [_row_json(row, measured, scores) for row in chosen],
+            }
+        )
         return
+    _tell_base(base, config)
     for table in sorted({row.table for row in chosen}):
         click.echo(f"\nTable {table}")
         of_table = [row for row in chosen if row.table == table]

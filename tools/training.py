@@ -100,7 +100,8 @@ class Trainer(Generic[Model]):
         self.optimizer = _make_optimizer(model, settings)
         self.best_score: float | None = None
         self.step = 0
-        self.tokens = 0  # read in this run
+        self.tokens = 0  # read, over all runs
+        self._tokens_before = 0  # of runs that were stopped
         self._recent_losses: list[float] = []  # since the last line of the log
         self._seconds_before = 0.0  # of runs that were stopped
         self._started = self._saved = time.monotonic()
@@ -144,8 +145,9 @@ class Trainer(Generic[Model]):
         """What the training took and gave."""
         return {
             "steps": self.step,
+            "tokens": self.tokens,
             "seconds": round(self.seconds, 1),
-            "tokens_per_second": round(self.tokens / (time.monotonic() - self._started), 1),
+            "tokens_per_second": round(self.tokens_per_second, 1),
             "best_score": self.best_score,
         }
 
@@ -153,6 +155,11 @@ class Trainer(Generic[Model]):
     def seconds(self) -> float:
         """Time spent, over all runs."""
         return self._seconds_before + time.monotonic() - self._started
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens read a second, padding left out, in this run."""
+        return (self.tokens - self._tokens_before) / (time.monotonic() - self._started)
 
     def _seconds(self) -> float:
         # Processes must agree when the budget ends; without one the time decides nothing.
@@ -245,8 +252,8 @@ class Trainer(Generic[Model]):
         self._recent_losses.append(loss)
         seconds = self.seconds
         if self.report is not None:
-            speed = self.tokens / (time.monotonic() - self._started)
-            self.report(self.schedule.progress(self.step, seconds), loss, rate, speed)
+            progress = self.schedule.progress(self.step, seconds)
+            self.report(progress, loss, rate, self.tokens_per_second)
         # The last step too, but for a budget that ends between this look at the clock and the next.
         is_last = self.schedule.progress(self.step, seconds) == 1
         if self.step % self.rhythm.log_steps == 0 or is_last:
@@ -278,6 +285,7 @@ class Trainer(Generic[Model]):
                 TrainingState(
                     step=self.step,
                     seconds=self.seconds,
+                    tokens=self.tokens,
                     weights=weights,
                     optimizer=self.optimizer.state_dict(),
                     best_score=self.best_score,
@@ -292,6 +300,7 @@ class Trainer(Generic[Model]):
                 parameter.copy_(state.weights[name])
         self.optimizer.load_state_dict(state.optimizer)
         self.step, self._seconds_before = state.step, state.seconds
+        self.tokens = self._tokens_before = state.tokens
         self.best_score = state.best_score
         self._recent_losses = list(state.recent_losses)
         if self.processes.is_first:

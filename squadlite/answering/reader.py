@@ -33,7 +33,7 @@ from squadlite.answering.workers import workers
 from squadlite.config import Compute, ModelConfig
 from squadlite.cores import default_threads
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
-from squadlite.models import DEFAULT_MODEL
+from squadlite.models import DEFAULT_MODEL, find_model
 from squadlite.portable import PortablePath
 
 MIN_POSITIONS = 16
@@ -162,7 +162,8 @@ class Reader:
         Load a reader from a .sqz file or a Hugging Face checkpoint folder.
 
         Args:
-            path: the file or folder; the default model if it isn't given.
+            path: the file or folder, or "default" or "large" for a model of our own; the default
+                one if it isn't given.
             settings, threads: as for `Reader`.
             compute: "f32" is exact; "bf16" and "int8" are faster on CPUs made for them; "auto"
                 takes what is fastest on this one.
@@ -171,7 +172,9 @@ class Reader:
             FormatError: a .sqz file that breaks the format, or a rule of its metadata.
             CheckpointError, ConfigError, TokenizerError: a checkpoint that can't be loaded.
             ComputeError: this machine can't compute so.
+            MissingModelError: a model of our own that isn't part of this installation.
         """
+        path = find_model(path)
         # First, as a file that says it wrongly is refused before its tensors are read.
         confidence = load_confidence(path)
         encoder = load_scorer(path, compute)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from squadlite.cli.output import Command, existing_file, existing_path
+from squadlite.cli.output import Command, existing_file, model_option
 from squadlite.errors import DatasetError
-from squadlite.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,12 +23,7 @@ _OPTIONS = (
         type=existing_file,
         help="Ask every question of a JSON-lines file with `id` and `question`; implies --json.",
     ),
-    click.option(
-        "--model",
-        type=existing_path,
-        default=DEFAULT_MODEL,
-        help="A .sqz file or a checkpoint folder.",
-    ),
+    model_option,
     click.option(
         "--top-k",
         type=click.IntRange(min=1),

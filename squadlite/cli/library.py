@@ -14,15 +14,14 @@ from squadlite.cli.answers import load_questions, print_reply, question_options,
 from squadlite.cli.output import (
     Command,
     compute_option,
-    existing_path,
     format_bytes,
     json_option,
+    model_option,
     print_json,
     print_table,
     progress_bar,
     threads_option,
 )
-from squadlite.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from squadlite.config import Compute
@@ -96,9 +95,7 @@ def library() -> None:
 
 @library.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--model", type=existing_path, default=DEFAULT_MODEL, help="A .sqz file or a checkpoint folder."
-)
+@model_option
 @compute_option("auto")
 @threads_option
 @engine_options

@@ -12,6 +12,7 @@ import click
 
 from squadlite.config import COMPUTES
 from squadlite.errors import SquadliteError
+from squadlite.models import DEFAULT_MODEL, find_model
 
 Progress = Callable[[int, int], None]
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,6 +30,20 @@ threads_option = click.option(
 )
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 existing_path = click.Path(exists=True, path_type=Path)
+
+
+class _ModelPath(click.Path):
+    # The path of an existing model, or that of one of our own by its name.
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(find_model(value), param, ctx)
+
+
+model_option = click.option(
+    "--model",
+    type=_ModelPath(exists=True, path_type=Path),
+    default=DEFAULT_MODEL,
+    help="A .sqz file, a checkpoint folder, or a name: default, or large where it is shipped.",
+)
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 

@@ -9,13 +9,12 @@ import click
 from squadlite.cli.library import library_option
 from squadlite.cli.output import (
     compute_option,
-    existing_path,
     json_option,
+    model_option,
     print_json,
     threads_option,
 )
 from squadlite.errors import ServerError
-from squadlite.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from squadlite.config import Compute
@@ -53,9 +52,7 @@ def _check_token(
     callback=_check_token,
     help="What every request must know.  [default: none at a loopback address, else random]",
 )
-@click.option(
-    "--model", type=existing_path, default=DEFAULT_MODEL, help="A .sqz file or a checkpoint folder."
-)
+@model_option
 @compute_option("auto")
 @threads_option
 @library_option

@@ -48,10 +48,10 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     """
     Read a checkpoint folder in Hugging Face's layout.
 
-    config.json is read with model.safetensors or, without that, pytorch_model.bin. Two fields of
+    config.json is read with model.safetensors or, without that, pytorch_model.bin. Three fields of
     config.json are ours and optional: "layer_map", with which the folder holds the stored layers
-    alone, and "sketch_dims". A sketched linear has tensors `sketched_weight` and `sketch` in place
-    of `weight`.
+    alone, "sketch_dims", and an MPNet's "embedding_size". A sketched linear has tensors
+    `sketched_weight` and `sketch` in place of `weight`.
 
     Position embeddings that no token takes, as RoBERTa's first two, are left out.
 
@@ -91,7 +91,8 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
     Write config.json and model.safetensors (float32) in Hugging Face's layout.
 
     transformers reads the folder too, unless layers are sketched, or shared otherwise than in
-    ALBERT. The model is written as the plainest of our families that has what it has.
+    ALBERT, or an MPNet's embeddings are narrow. The model is written as the plainest of our
+    families that has what it has.
 
     Args:
         folder: made if it isn't there.
