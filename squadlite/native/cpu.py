@@ -1,12 +1,28 @@
 """What the processor can do, as far as kernels are written for it."""
 
-from dataclasses import dataclass
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from llvmlite import binding
+from squadlite.cache import read_cached, write_cached
+from squadlite.native.kept import kept_file
+
+if TYPE_CHECKING:
+    from llvmlite.binding import FeatureMap
 
 Instructions = Literal["vnni", "avx2", "dotprod"]
+
+_CPUINFO = Path("/proc/cpuinfo")
+_CPUINFO_BYTES = 1 << 14
+_FEATURES = (b"flags", b"Features")
+_TELLING = (
+    *_FEATURES,
+    *(b"vendor_id", b"cpu family", b"model", b"stepping"),
+    *(b"CPU implementer", b"CPU architecture", b"CPU variant", b"CPU part", b"CPU revision"),
+)
 
 
 @dataclass(frozen=True)
@@ -46,8 +62,44 @@ class Cpu:
         return next(n for n in range(self.tile_vectors, 0, -1) if vectors % n == 0)
 
 
-def this_cpu() -> Cpu | None:
-    """The processor that we run on; None where we have no fast kernels for it."""
+def this_cpu(cache_dir: Path | None = None, *, cpuinfo: Path = _CPUINFO) -> Cpu | None:
+    """
+    The processor that we run on; None where we have no fast kernels for it.
+
+    LLVM is asked once for each kind of processor, as importing it takes longer than all else here.
+
+    Args:
+        cache_dir: where its word is kept; `default_cache_dir()` if None.
+        cpuinfo: what the kernel says of the processor; without it LLVM is asked every time.
+    """
+    kind = _kind(cpuinfo)
+    if kind is None:
+        return llvms_cpu()
+    kept = kept_file("cpu", (platform.machine(), kind), ".json", cache_dir)
+    if (known := read_cached(kept)) is not None:
+        settings = json.loads(known)
+        return None if settings is None else Cpu(**settings)
+    cpu = llvms_cpu()
+    write_cached(kept, json.dumps(cpu and asdict(cpu)).encode())
+    return cpu
+
+
+def _kind(cpuinfo: Path) -> bytes | None:
+    # The lines that tell one kind of processor from another; None where they don't say.
+    try:
+        with cpuinfo.open("rb", buffering=0) as file:
+            # Of the first core: the kernel writes no more than is asked for.
+            first = file.read(_CPUINFO_BYTES).partition(b"\n\n")[0]
+    except OSError:
+        return None
+    lines = [line for line in first.splitlines() if line.startswith(_TELLING)]
+    return b"\n".join(lines) if any(line.startswith(_FEATURES) for line in lines) else None
+
+
+def llvms_cpu() -> Cpu | None:
+    """The same as LLVM says."""
+    from llvmlite import binding  # noqa: PLC0415
+
     triple, name = binding.get_process_triple(), binding.get_host_cpu_name()
     features = binding.get_host_cpu_features()
     if triple.startswith(("aarch64", "arm64")):
@@ -57,7 +109,7 @@ def this_cpu() -> Cpu | None:
     return cpu_with(triple, name, features)
 
 
-def cpu_with(triple: str, name: str, features: binding.FeatureMap) -> Cpu | None:
+def cpu_with(triple: str, name: str, features: "FeatureMap") -> Cpu | None:
     """A processor of which LLVM's names are known; None where we have no fast kernels for it."""
     found = _vectors(features)
     if found is None:
@@ -70,12 +122,12 @@ def _has_dot_products(triple: str) -> bool:
     if "apple" in triple:
         return True  # all that macOS runs on
     try:
-        return b"asimddp" in Path("/proc/cpuinfo").read_bytes().split()
+        return b"asimddp" in _CPUINFO.read_bytes().split()
     except OSError:
         return False
 
 
-def _vectors(has: binding.FeatureMap) -> dict[str, Any] | None:
+def _vectors(has: Mapping[str, bool]) -> dict[str, Any] | None:
     if has.get("avx512vnni") and has.get("avx512bw") and has.get("avx512vl"):
         return _VNNI | {"lanes": 16, "tile_rows": 8}
     if has.get("avxvnni") and has.get("fma"):
