@@ -83,7 +83,7 @@ def map_cached(cached: Path, n_bytes: int) -> mmap.mmap | None:
     return None
 
 
-def write_cached(cached: Path, image: bytes) -> bool:
+def write_cached(cached: Path, image: bytes | memoryview) -> bool:
     """
     Keep something in the cache.
 

@@ -83,17 +83,22 @@ def load_scorer(path: str | Path, compute: Compute) -> Encoder:
 
         checkpoint = load_checkpoint(path)
         arrays = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
-        return _encoder(checkpoint.config, arrays, compute)
+        return _encoder(checkpoint.config, arrays, compute, None)
     with open_sqz(path) as file:
         config = read_config(file)
-        return _encoder(config, StoredTensors(file, config), compute)
+        return _encoder(config, StoredTensors(file, config), compute, file.digest)
 
 
 def _encoder(
-    config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]], compute: Compute
+    config: ModelConfig,
+    tensors: Mapping[str, NDArray[np.float32]],
+    compute: Compute,
+    digest: str | None,
 ) -> Encoder:
-    if compute in {"auto", "int8"} and (native := native_scorer(config, tensors)) is not None:
-        return native
+    if compute in {"auto", "int8"}:
+        native = native_scorer(config, tensors, digest)
+        if native is not None:
+            return native
     # Importing torch takes longer than all the rest, and most machines don't need it here.
     from squadlite.model import TorchScorer, model_from_arrays, prepare
 
