@@ -28,7 +28,11 @@ class RelatedWords:
     def __init__(self, vocab: Sequence[str], embeddings: NDArray[np.float32]) -> None:
         self._embeddings = embeddings
         self._rows = np.array(
-            [row for row, piece in enumerate(vocab) if len(piece) >= _MIN_LETTERS and piece.isalpha()],
+            [
+                row
+                for row, piece in enumerate(vocab)
+                if len(piece) >= _MIN_LETTERS and piece.isalpha()
+            ],
             dtype=np.intp,
         )
         self._words = [vocab[row] for row in self._rows]

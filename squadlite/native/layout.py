@@ -89,8 +89,8 @@ class Layout:
         self.widen = LinearLayout(self.hidden, self.wide, cpu)
         self.narrow = LinearLayout(self.wide, self.hidden, cpu)
         norm = 2 * 4 * self.hidden  # weight, then bias
-        # Where parts begin: of a layer's block, of what stands around, of all weights, of a thread's
-        # scratch.
+        # Where parts begin: in a layer's block, in what stands around, in all weights, in a
+        # thread's scratch.
         self.layer = _offsets(
             query_key_value=self.query_key_value.n_bytes,
             gather=self.gather.n_bytes,
