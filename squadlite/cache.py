@@ -93,7 +93,7 @@ def write_cached(cached: Path, image: bytes | memoryview) -> bool:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(cached.parent)
-        with atomic_write(cached) as file:
+        with atomic_write(cached, sync=False) as file:
             file.write(image)
             file.write(sha256(image).digest())
     except OSError:

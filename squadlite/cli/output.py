@@ -1,13 +1,14 @@
 """What the commands share: JSON lines, progress bars, tables, sizes."""
 
 import json
+import logging
 import os
 import re
 import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,6 +82,14 @@ def compute_option(default: str) -> Callable[[Command], Command]:
     )
 
 
+def show_notices() -> None:
+    """Print what the library says of work that takes a while to stderr, where a person sees it."""
+    log = logging.getLogger("squadlite")
+    if sys.stderr.isatty() and not log.handlers:
+        log.addHandler(logging.StreamHandler())
+        log.setLevel(logging.INFO)
+
+
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
     """
@@ -93,7 +102,21 @@ def progress_bar(title: str) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    # rich costs a tenth of a second to import, which a command without a terminal needn't pay.
+    with ExitStack() as shown:
+        update: Progress | None = None
+
+        def progress(done: int, total: int) -> None:
+            nonlocal update
+            if update is None:
+                update = shown.enter_context(_rich_bar(title))
+            update(done, total)
+
+        yield progress
+
+
+@contextmanager
+def _rich_bar(title: str) -> Iterator[Progress]:
+    # rich costs a tenth of a second to import, which most commands needn't pay.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress

@@ -1,6 +1,7 @@
 """Kernels as machine code: compiled by LLVM once, then kept in the cache."""
 
 import ctypes
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from squadlite.native.cpu import Cpu
 from squadlite.native.kept import kept_file
 from squadlite.native.layout import Layout
 from squadlite.native.object_file import load_object
+
+_log = logging.getLogger(__name__)
 
 # What a thread does of a window's forward pass, given the address of its frame: see `network`.
 Forward = Callable[[int], None]
@@ -87,6 +90,7 @@ def load_cached(
 
 def compile_kernels(layout: Layout) -> bytes:
     """Write a model's kernels and compile them to an object file."""
+    _log.info("Compiling the model for this processor, once ...")
     # What writes them is needed this once alone.
     from squadlite.native.network import Network  # noqa: PLC0415
 
