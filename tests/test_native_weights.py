@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -263,6 +264,18 @@ def test_each_model_and_each_processor_has_its_own_weights(cpu: Cpu, packing: Pa
     packing.layout = Layout(packing.config, replace(cpu, features="+others"))
     assert not packing.load()
     assert len(list(packing.cache.iterdir())) == 3
+
+
+@on_this_cpu
+def test_weights_that_nobody_has_read_for_a_month_are_removed(packing: Packing) -> None:
+    packing.load("of a former version")
+    former, month = packing.file, 30 * 24 * 3600
+    for days, stays in ((-1, True), (1, False)):
+        read = time.time() - month - days * 24 * 3600
+        os.utime(former, (read, read - month))
+        packing.load(f"of version {days}")
+        assert former.exists() is stays
+    assert packing.load("of version 1")
 
 
 @on_this_cpu

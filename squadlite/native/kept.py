@@ -2,12 +2,15 @@
 
 import functools
 import importlib.util
+import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from squadlite.cache import default_cache_dir
 
 _NAME_DIGITS = 32
+_UNUSED_SECONDS = 30 * 24 * 3600
 
 
 def kept_file(kind: str, key: object, suffix: str, cache_dir: Path | None = None) -> Path:
@@ -22,6 +25,16 @@ def kept_file(kind: str, key: object, suffix: str, cache_dir: Path | None = None
     """
     digest = sha256(f"{_versions()} {key!r}".encode()).hexdigest()[:_NAME_DIGITS]
     return (cache_dir or default_cache_dir()) / f"{kind}-{digest}{suffix}"
+
+
+def remove_unused(beside: Path, kind: str) -> None:
+    """Remove files of a kind that nobody has read for a month: of former versions, as a rule."""
+    for other in beside.parent.glob(f"{kind}-*"):
+        # Another process may have removed it, or use it where that keeps it from being removed.
+        with suppress(OSError):
+            status = other.stat()
+            if time.time() - max(status.st_atime, status.st_mtime) > _UNUSED_SECONDS:
+                other.unlink()
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from squadlite.cache import map_cached, write_cached
 from squadlite.config import RELATIVE_POSITION_BIAS
 from squadlite.distances import distance_buckets
 from squadlite.errors import SquadliteError
-from squadlite.native.kept import kept_file
+from squadlite.native.kept import kept_file, remove_unused
 from squadlite.native.layout import (
     ALIGNMENT,
     LEAST_ACTIVATION,
@@ -78,7 +78,8 @@ def load_weights(
     if (mapped := map_cached(kept, n_bytes)) is not None:
         return PackedWeights(np.frombuffer(mapped, np.uint8, n_bytes), layout)
     image = pack_weights(tensors, layout)
-    write_cached(kept, image.data)
+    if write_cached(kept, image.data):
+        remove_unused(kept, "weights")
     return PackedWeights(image, layout)
 
 
