@@ -46,7 +46,8 @@ def test_weights_are_those_of_a_search(words: list[str], seed: int) -> None:
 
 
 def test_words_of_all_blocks_are_found() -> None:
-    vocab = [f"word{'abcdefghij'[n % 10]}{'x' * (n // 10)}" for n in range(3 * BLOCK + 7)]
+    letters = str.maketrans("0123456789", "abcdefghij")
+    vocab = [f"{n:05d}".translate(letters) for n in range(2 * BLOCK + 7)]
     embeddings = np.random.default_rng(0).standard_normal((len(vocab), 6), dtype=np.float32)
     centred = (embeddings - embeddings.mean(axis=0)).astype(np.float64)
     directions = centred / np.linalg.norm(centred, axis=1, keepdims=True)

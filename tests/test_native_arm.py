@@ -11,7 +11,7 @@ pytest.importorskip("llvmlite", reason="llvmlite, which compiles kernels, isn't 
 from llvmlite import binding
 from native_kernels import wide_config
 
-from squadlite.native.cpu import cpu_with, this_cpu
+from squadlite.native.cpu import cpu_with, llvms_cpu
 from squadlite.native.layout import KEY_VECTORS, Layout
 from squadlite.native.machine_code import compile_kernels
 
@@ -69,7 +69,7 @@ def test_dot_products_are_found_where_llvm_does_not_tell(
     monkeypatch.setattr(binding, "get_process_triple", lambda: triple)
     monkeypatch.setattr(binding, "get_host_cpu_features", lambda: binding.FeatureMap(told))
     monkeypatch.setattr(Path, "read_bytes", read)
-    cpu = this_cpu()
+    cpu = llvms_cpu()
     assert (cpu is not None) == found
     if cpu is not None:
         assert (cpu.name, cpu.features) == ("generic", "+dotprod")
