@@ -10,7 +10,7 @@ NEIGHBOURS = 10
 MIN_SIMILARITY = 0.3
 WEIGHT = 0.4
 _MIN_LETTERS = 3
-_BLOCK = 4096  # words; products of much smaller blocks are rounded otherwise
+_BLOCK = 512  # words whose directions stay in the cache, and that one thread multiplies
 
 
 class RelatedWords:
