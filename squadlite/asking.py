@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from squadlite.library.bound import Bound
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.query import query_words
 from squadlite.library.search import Passage
-from squadlite.library.shelf import Selection, Shelf
 from squadlite.library.vectors import TextEmbedder
+
+if TYPE_CHECKING:
+    from squadlite.library.shelf import Selection, Shelf
 
 # benchmarks/books.py: 30 passages hold the evidence for nine questions in ten; reading more takes
 # longer and finds no better answers.
@@ -224,7 +226,7 @@ def ask_in_steps(
 
 def ask_shelf(
     questions: Iterable[str],
-    shelf: Shelf,
+    shelf: "Shelf",
     reader: Reader,
     *,
     top_k: int = 5,
@@ -251,7 +253,7 @@ def ask_shelf(
         _ask_selection, reader=reader, top_k=top_k, passages=passages, min_score=min_score
     )
 
-    def selected() -> Iterator[tuple[str, Selection, float]]:
+    def selected() -> Iterator[tuple[str, "Selection", float]]:
         for question in questions:
             started = time.perf_counter()
             selection = shelf.select(question, reader.embedder)
@@ -261,7 +263,7 @@ def ask_shelf(
 
 
 def _ask_selection(
-    item: tuple[str, Selection, float],
+    item: tuple[str, "Selection", float],
     *,
     reader: Reader,
     top_k: int,

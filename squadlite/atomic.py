@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """
     Open a temporary file beside `path`; sync it and rename it to `path` when the block ends well.
 
@@ -18,6 +18,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
     Args:
         path: the file to replace; its folder must exist.
+        sync: wait until the disk has it, so that a power failure can't leave it damaged; for a file
+            that is checked when it is read and can be made anew that takes too long.
 
     Yields:
         A binary file open for writing, seeking and reading back.
@@ -31,10 +33,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -1,9 +1,12 @@
 """The cache: files that can be made anew, each with its SHA-256 behind it."""
 
-import hashlib
+import mmap
 import os
+import stat
 import sys
 import time
+from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 
 from squadlite.atomic import atomic_write
@@ -33,7 +36,7 @@ def is_whole(cached: Path) -> bool:
     Raises:
         OSError: there is no such file, or it can't be read.
     """
-    digest = hashlib.sha256()
+    digest = sha256()
     with cached.open("rb", buffering=0) as file:
         remaining = os.fstat(file.fileno()).st_size - _DIGEST_BYTES
         while remaining > 0 and (chunk := file.read(min(_CHUNK_BYTES, remaining))):
@@ -43,16 +46,44 @@ def is_whole(cached: Path) -> bool:
 
 
 def read_cached(cached: Path) -> bytes | None:
-    """What a file of the cache holds, its digest checked; None where there is no whole one."""
+    """What a file of the cache holds; None where there is no whole one that is ours alone."""
     try:
-        content = cached.read_bytes()
+        with cached.open("rb", buffering=0) as file:
+            content = file.read() if _is_ours_alone(file) else b""
     except OSError:
         return None
     image, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-    return image if hashlib.sha256(image).digest() == digest else None
+    return image if sha256(image).digest() == digest else None
 
 
-def write_cached(cached: Path, image: bytes) -> bool:
+def map_cached(cached: Path, n_bytes: int) -> mmap.mmap | None:
+    """
+    A file of the cache in memory, which all processes that map it share.
+
+    Args:
+        cached: the file.
+        n_bytes: that it must hold.
+
+    Returns:
+        What it holds, and its digest behind that; None where there is no whole one of this size
+        that is ours alone.
+    """
+    try:
+        with cached.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != n_bytes + _DIGEST_BYTES or not _is_ours_alone(file):
+                return None
+            mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+    except OSError:
+        return None
+    with memoryview(mapped) as content, content[:n_bytes] as image:
+        if sha256(image).digest() == content[n_bytes:]:
+            return mapped
+    mapped.close()
+    return None
+
+
+def write_cached(cached: Path, image: bytes | memoryview) -> bool:
     """
     Keep something in the cache.
 
@@ -62,12 +93,19 @@ def write_cached(cached: Path, image: bytes) -> bool:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(cached.parent)
-        with atomic_write(cached) as file:
+        with atomic_write(cached, sync=False) as file:
             file.write(image)
-            file.write(hashlib.sha256(image).digest())
+            file.write(sha256(image).digest())
     except OSError:
         return False
     return True
+
+
+def _is_ours_alone(file: FileIO) -> bool:
+    # What another user could have written is not used: some of it is machine code.
+    status = os.fstat(file.fileno())
+    owner = getattr(os, "getuid", lambda: status.st_uid)()
+    return status.st_uid == owner and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _remove_abandoned(folder: Path) -> None:

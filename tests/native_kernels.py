@@ -41,20 +41,23 @@ def _vector_cpus(cpu: Cpu) -> list[Cpu]:
     return [_with(cpu, {"dotprod": True}) if cpu.has_matrices else cpu]
 
 
+_OWN = this_cpu()
+
+
 def _parameters(find: Callable[[Cpu], list[Cpu]]) -> list[Any]:
-    cpu = this_cpu()
-    if cpu is None:
+    if _OWN is None:
         reason = "there are no kernels for this processor"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="none")]
     return [
-        pytest.param(each, id=f"{each.instructions}-{32 * each.lanes}-bits") for each in find(cpu)
+        pytest.param(each, id=f"{each.instructions}-{32 * each.lanes}-bits") for each in find(_OWN)
     ]
 
 
 def _compile(assembly: str, cpu: Cpu) -> bytes:
-    own = this_cpu()
     # What is compiled for other processors isn't run.
-    lacks = own is not None and own.triple == cpu.triple and own.instructions != cpu.instructions
+    lacks = _OWN is not None and (
+        _OWN.triple == cpu.triple and _OWN.instructions != cpu.instructions
+    )
     return compile_module(emulated(assembly) if lacks else assembly, cpu)
 
 

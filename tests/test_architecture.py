@@ -1,6 +1,7 @@
 """The house rules that no single module can hold: who imports whom, and when torch is loaded."""
 
 import ast
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,37 @@ def test_a_question_is_answered_without_torch_where_there_are_kernels() -> None:
         pytest.skip("there are no kernels for this processor")
     asked = ["ask", "tests/books/the-salt-road.epub", "What did Rusk ask for?"]
     check_that_torch_stays_away(f"from squadlite.cli import run; run({asked!r})")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64",
+    reason="on other machines LLVM loads what it has compiled",
+)
+def test_a_second_question_starts_without_what_only_the_first_one_needs() -> None:
+    if cpu_with_kernels() is None:
+        pytest.skip("there are no kernels for this processor")
+    ask = "from squadlite.cli import run; run(['ask', 'tests/books/the-salt-road.epub', 'Who?'])"
+    subprocess.run([sys.executable, "-c", ask], cwd=ROOT, check=True, capture_output=True)
+    check = f"import sys; {ask}; print(*sys.modules, file=sys.stderr)"
+    second = subprocess.run(
+        [sys.executable, "-c", check], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    loaded = set(second.stderr.split())
+    assert "squadlite.native.scorer" in loaded
+    unneeded = {
+        "llvmlite",  # the processor is known, and its kernels are in the cache
+        "rich",
+        "lxml",
+        "bitarray",
+        "squadlite.native.network",
+        "squadlite.library.passages",
+        "squadlite.library.shelf",
+        "squadlite.answering.tokenizer_folder",
+        "squadlite.container.writer",
+        "squadlite.cli.bench",
+        "squadlite.cli.library",
+    }
+    assert not loaded & unneeded
 
 
 def check_that_torch_stays_away(statement: str) -> None:

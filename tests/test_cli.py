@@ -75,8 +75,11 @@ def printed_json(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def all_commands() -> list[tuple[str, click.Command]]:
-    commands = dict(squadlite.commands)
-    for name, group in squadlite.commands.items():
+    context = click.Context(squadlite)
+    commands = {
+        name: squadlite.get_command(context, name) for name in squadlite.list_commands(context)
+    }
+    for name, group in dict(commands).items():
         if isinstance(group, click.Group):
             del commands[name]
             commands |= {f"{name} {within}": command for within, command in group.commands.items()}

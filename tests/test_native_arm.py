@@ -12,7 +12,7 @@ from llvmlite import binding
 from native_kernels import wide_config
 
 from squadlite.native import cpu as cpu_module
-from squadlite.native.cpu import cpu_with, this_cpu
+from squadlite.native.cpu import cpu_with, llvms_cpu
 from squadlite.native.layout import KEY_VECTORS, Layout
 from squadlite.native.machine_code import compile_kernels
 
@@ -92,7 +92,7 @@ def test_instructions_are_found_where_llvm_does_not_tell(
     monkeypatch.setattr(binding, "get_host_cpu_features", lambda: binding.FeatureMap(told))
     monkeypatch.setattr(Path, "read_bytes", read)
     monkeypatch.setattr(cpu_module, "_sysctl", lambda name: None)
-    cpu = this_cpu()
+    cpu = llvms_cpu(tiles=False)
     assert (cpu and cpu.instructions) == found
     if cpu is not None:
         assert cpu.name == "generic"
@@ -108,7 +108,7 @@ def test_macos_is_asked_for_matrix_instructions(
     monkeypatch.setattr(binding, "get_process_triple", lambda: MACOS)
     monkeypatch.setattr(binding, "get_host_cpu_features", binding.FeatureMap)
     monkeypatch.setattr(cpu_module, "_sysctl", lambda name: asked.append(name) or said)
-    cpu = this_cpu()
+    cpu = llvms_cpu(tiles=False)
     assert cpu is not None
     assert cpu.instructions == found
     assert asked == ["hw.optional.arm.FEAT_I8MM"]

@@ -1,6 +1,12 @@
 """Packed weights, unpacked in plain loops and held to the tensors they were made of."""
 
 import ctypes
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +16,13 @@ from tiny_models import tiny_config
 from squadlite.errors import SquadliteError
 from squadlite.native.cpu import Cpu
 from squadlite.native.layout import ALIGNMENT, MAX_TOKENS, Layout, LinearLayout
-from squadlite.native.weights import PackedWeights, aligned, pack_biases, pack_linear
+from squadlite.native.weights import (
+    aligned,
+    load_weights,
+    pack_biases,
+    pack_linear,
+    pack_weights,
+)
 
 SKETCHED = {"sketch_dims": {"attention.query": 4, "feed_forward.output": 6}}
 SHARED = {"num_layers": 5, "layer_map": (1, 0, 1, 1, 0)}
@@ -88,7 +100,7 @@ def test_weights_that_are_not_numbers_are_refused(cpu: Cpu, name: str, bad: floa
     tensors = random_tensors(config)
     tensors[name].flat[3 % tensors[name].size] = bad
     with pytest.raises(SquadliteError, match="damaged"):
-        PackedWeights(tensors, Layout(config, cpu))
+        pack_weights(tensors, Layout(config, cpu))
 
 
 def memory(address: int, n_bytes: int) -> np.ndarray:
@@ -99,7 +111,7 @@ def memory(address: int, n_bytes: int) -> np.ndarray:
 def test_a_layers_block_holds_its_maps(cpu: Cpu) -> None:
     config = wide_config(cpu, **SKETCHED)
     layout, tensors = Layout(config, cpu), random_tensors(config)
-    weights = PackedWeights(tensors, layout)
+    weights = load_weights(tensors, layout, None)
     table = memory(weights.addresses["layers"], 16).view(np.uint64)
     block = memory(int(table[1]), layout.layer["end"])
     prefix, hidden = "layers.1.", config.hidden_size
@@ -140,7 +152,7 @@ def test_positions_end_with_a_whole_tile(cpu: Cpu) -> None:
     expected[:positions] = tensors[name]
     # What isn't theirs lies behind.
     tensors[name] = np.concatenate([tensors[name], np.full_like(expected, 7)])[:positions]
-    weights = PackedWeights(tensors, Layout(config, cpu))
+    weights = load_weights(tensors, Layout(config, cpu), None)
     found = memory(weights.addresses["positions"], expected.nbytes).view(np.float32)
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 
@@ -148,7 +160,7 @@ def test_positions_end_with_a_whole_tile(cpu: Cpu) -> None:
 @on_this_cpu
 def test_a_shared_layer_is_stored_once(cpu: Cpu) -> None:
     config = wide_config(cpu, **SHARED)
-    weights = PackedWeights(random_tensors(config), Layout(config, cpu))
+    weights = load_weights(random_tensors(config), Layout(config, cpu), None)
     table = memory(weights.addresses["layers"], 8 * config.num_layers).view(np.uint64).tolist()
     assert [table.index(address) for address in table] == [0, 1, 0, 0, 1]
 
@@ -170,3 +182,127 @@ def test_biases_stand_by_the_distance_of_a_key_from_its_query(cpu: Cpu) -> None:
     for place, bucket in ((0, 0), (1, 17), (-1, 1), (7, 23), (8, 24), (-12, 9), (511, 31)):
         octaves = weight[bucket] * np.log2(np.e)
         np.testing.assert_allclose(biases[:, MAX_TOKENS + place], octaves, rtol=1e-6)
+
+
+class Packing:
+    """A model's weights, and a cache to keep them in."""
+
+    def __init__(self, cpu: Cpu, cache: Path) -> None:
+        self.config = wide_config(cpu, **SHARED)
+        self.layout, self.cache = Layout(self.config, cpu), cache
+        self.tensors = random_tensors(self.config)
+        self.image = pack_weights(self.tensors, self.layout)
+
+    def load(self, digest: str = "of the model") -> bool:
+        """Load them and see that they are right; tell whether they came from the cache."""
+        asked = []
+
+        class Tensors(dict[str, np.ndarray]):
+            def __getitem__(self, name: str) -> np.ndarray:
+                asked.append(name)
+                return super().__getitem__(name)
+
+        weights = load_weights(Tensors(self.tensors), self.layout, digest, self.cache)
+        found = memory(weights.addresses["words"], len(self.image))
+        np.testing.assert_array_equal(found, self.image)
+        return not asked
+
+    @property
+    def file(self) -> Path:
+        """The only one in the cache."""
+        (found,) = self.cache.iterdir()
+        return found
+
+
+@pytest.fixture
+def packing(cpu: Cpu, tmp_path: Path) -> Packing:
+    return Packing(cpu, tmp_path / "cache")
+
+
+@on_this_cpu
+def test_weights_are_packed_once(packing: Packing) -> None:
+    assert not packing.load()
+    written = packing.file.stat()
+    assert packing.load()
+    assert packing.load()
+    assert packing.file.stat().st_mtime_ns == written.st_mtime_ns
+
+
+@on_this_cpu
+@pytest.mark.parametrize("place", [0, 5000, -33, -1])
+def test_damaged_weights_are_packed_anew(packing: Packing, place: int) -> None:
+    packing.load()
+    content = bytearray(packing.file.read_bytes())
+    content[place] ^= 1
+    packing.file.write_bytes(content)
+    assert not packing.load()
+    assert packing.load()
+
+
+@on_this_cpu
+@pytest.mark.parametrize("size", [0, 31, -1, -1000, 1, 64])
+def test_weights_of_another_size_are_packed_anew(packing: Packing, size: int) -> None:
+    packing.load()
+    whole = packing.file.stat().st_size
+    os.truncate(packing.file, whole + size if size in {-1, -1000, 1, 64} else size)
+    assert not packing.load()
+    assert packing.load()
+
+
+@on_this_cpu
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_weights_that_others_could_have_written_are_packed_anew(packing: Packing) -> None:
+    packing.load()
+    packing.file.chmod(0o666)
+    assert not packing.load()
+    assert packing.load()
+
+
+@on_this_cpu
+def test_each_model_and_each_processor_has_its_own_weights(cpu: Cpu, packing: Packing) -> None:
+    assert not packing.load()
+    assert not packing.load("of another")
+    packing.layout = Layout(packing.config, replace(cpu, features="+others"))
+    assert not packing.load()
+    assert len(list(packing.cache.iterdir())) == 3
+
+
+@on_this_cpu
+def test_weights_that_nobody_has_read_for_a_month_are_removed(packing: Packing) -> None:
+    packing.load("of a former version")
+    former, month = packing.file, 30 * 24 * 3600
+    for days, stays in ((-1, True), (1, False)):
+        read = time.time() - month - days * 24 * 3600
+        os.utime(former, (read, read - month))
+        packing.load(f"of version {days}")
+        assert former.exists() is stays
+    assert packing.load("of version 1")
+
+
+@on_this_cpu
+def test_without_a_cache_that_can_be_written_weights_are_packed_each_time(
+    packing: Packing,
+) -> None:
+    packing.cache.write_text("a file where the folder should be")
+    assert not packing.load()
+    assert not packing.load()
+
+
+@on_this_cpu
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that is in use")
+def test_weights_packed_by_several_at_once_are_whole(packing: Packing) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(packing.load) for _ in range(32)]:
+            done.result()
+    assert packing.file.suffix == ".bin"  # and nothing that was begun is left
+    assert packing.load()
+
+
+@on_this_cpu
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no file that is in use")
+def test_weights_in_use_outlive_their_file(packing: Packing) -> None:
+    packing.load()
+    weights = load_weights({}, packing.layout, "of the model", packing.cache)
+    packing.file.unlink()
+    found = memory(weights.addresses["words"], len(packing.image))
+    np.testing.assert_array_equal(found, packing.image)

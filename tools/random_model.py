@@ -15,8 +15,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from torch import nn
 
-from squadlite.answering.tokenizer_folder import SPECIAL_FIELDS
-from squadlite.answering.tokenizer_spec import WordPieceSpec
+from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, WordPieceSpec
 from squadlite.answering.vocabulary import read_corpus
 from squadlite.model import Checkpoint, ModelConfig, QuestionAnsweringModel
 from tools.command import existing_file, output_argument, run

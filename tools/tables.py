@@ -22,8 +22,7 @@ from typing import Any
 
 import click
 
-from squadlite.answering.tokenizer_folder import SPECIAL_FIELDS
-from squadlite.answering.tokenizer_spec import WordPieceSpec
+from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, WordPieceSpec
 from squadlite.cli.output import print_json, print_table
 from squadlite.container import Codec, Linear, Rademacher, Raw, open_sqz, write_sqz
 from squadlite.errors import CheckpointError

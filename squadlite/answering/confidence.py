@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from squadlite.answering.candidates import FEATURES, Candidate
 from squadlite.answering.metadata import METADATA_FILE, load_metadata
+from squadlite.answering.origin import Source, opened
 from squadlite.answering.spans import SCORE_TEMPERATURE
 from squadlite.errors import CheckpointError, HeaderError
 
@@ -185,12 +186,12 @@ class ChoiceModel:
         return _sigmoid(self.slope * log_odds + self.intercept)
 
 
-def load_confidence(path: str | Path) -> Confidence:
+def load_confidence(source: Source) -> Confidence:
     """
     Load what a model says of its answers.
 
     Args:
-        path: a .sqz file or a checkpoint folder.
+        source: a .sqz file or a checkpoint folder.
 
     Returns:
         The ChoiceModel in its metadata, or the MarginRule where there is none.
@@ -199,16 +200,16 @@ def load_confidence(path: str | Path) -> Confidence:
         FormatError: a .sqz file that breaks the format, or whose `answering` does.
         CheckpointError: a folder's squadlite.json does.
     """
-    path = Path(path)
-    metadata = load_metadata(path)
-    if METADATA_MEMBER not in metadata:
-        return MarginRule()
-    try:
-        return ChoiceModel.from_metadata(metadata[METADATA_MEMBER])
-    except HeaderError as error:
-        if path.is_dir():
-            raise CheckpointError(f"{path / METADATA_FILE}: {error}") from error
-        raise HeaderError(f"{path}: {error}") from error
+    with opened(source) as model:
+        metadata = load_metadata(model)
+        if METADATA_MEMBER not in metadata:
+            return MarginRule()
+        try:
+            return ChoiceModel.from_metadata(metadata[METADATA_MEMBER])
+        except HeaderError as error:
+            if isinstance(model, Path):
+                raise CheckpointError(f"{model / METADATA_FILE}: {error}") from error
+            raise HeaderError(f"{model.path}: {error}") from error
 
 
 def relevant_margin(candidate: Candidate) -> float:

@@ -11,14 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.answering.metadata import EmbeddingConfig
-from squadlite.answering.origin import Origin
+from squadlite.answering.origin import Origin, Source, opened
 from squadlite.answering.scorer import Encoder, load_scorer
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.answering.tokenizer_folder import TOKENIZER_FILES
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import batches_by_length
 from squadlite.answering.workers import workers
-from squadlite.container import open_sqz
 from squadlite.cores import default_threads
 from squadlite.errors import SquadliteError
 
@@ -131,59 +129,59 @@ class _Text:
 
 
 def load_embedder(
-    path: str | Path, encoder: Encoder, tokenizer: Tokenizer, origin: Origin
+    source: Source, encoder: Encoder, tokenizer: Tokenizer, origin: Origin
 ) -> Embedder | None:
     """
     Make a loaded model an embedder, if its metadata says that its vectors mean something.
 
     Args:
-        path: the .sqz file or checkpoint folder that encoder and tokenizer come from.
+        source: the .sqz file or checkpoint folder that encoder and tokenizer come from.
         encoder, tokenizer: as for `Embedder`.
         origin: of the model.
 
     Raises:
         FormatError, CheckpointError: metadata that break a rule.
     """
-    config = EmbeddingConfig.load(path)
+    config = EmbeddingConfig.load(source)
     if config is None:
         return None
     return Embedder(
         encoder,
         tokenizer,
         weight=config.weight,
-        digest=model_digest(path),
+        digest=model_digest(source),
         threads=origin.threads,
         origin=origin,
     )
 
 
 def _load(origin: Origin) -> Embedder | None:
-    with origin.model.here() as path:
-        encoder = load_scorer(path, origin.compute)
-        return load_embedder(path, encoder, Tokenizer(TokenizerSpec.load(path)), origin)
+    with origin.model.here() as path, opened(path) as model:
+        encoder = load_scorer(model, origin.compute)
+        return load_embedder(model, encoder, Tokenizer(TokenizerSpec.load(model)), origin)
 
 
-def model_digest(path: str | Path) -> str:
+def model_digest(source: Source) -> str:
     """
     Name all that a model's vectors come from: its configuration, weights and tokenizer.
 
     Returns:
         A SHA-256 in hex. Metadata are no part of it.
     """
-    path = Path(path)
-    if path.is_dir():
-        return _folder_digest(path)
-    with open_sqz(path) as file:
+    with opened(source) as model:
+        if isinstance(model, Path):
+            return _folder_digest(model)
         parts = {
-            "model": file.model,
-            "tensors": [tensor.to_header() for tensor in file.tensors.values()],
-            "tokenizer": file.tokenizer,
+            "model": model.model,
+            "tensors": [tensor.to_header() for tensor in model.tensors.values()],
+            "tokenizer": model.tokenizer,
         }
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _folder_digest(folder: Path) -> str:
-    # A folder is loaded by torch, so that this import costs nothing any more.
+    # A folder is loaded by torch, so that these imports cost nothing any more.
+    from squadlite.answering.tokenizer_folder import TOKENIZER_FILES  # noqa: PLC0415
     from squadlite.model.checkpoint import CONFIG_FILE, find_weights  # noqa: PLC0415
 
     digests = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from squadlite.container import open_sqz
+from squadlite.answering.origin import Source, opened
 from squadlite.errors import CheckpointError, ConfigError, HeaderError
 
 # In a checkpoint folder: members for the metadata of the .sqz file that is made of it.
@@ -64,7 +64,7 @@ class EmbeddingConfig:
         return cls(values["weight"])
 
     @classmethod
-    def load(cls, path: str | Path) -> Self | None:
+    def load(cls, source: Source) -> Self | None:
         """
         Read what a .sqz file or a checkpoint folder says; see `from_metadata`.
 
@@ -72,16 +72,16 @@ class EmbeddingConfig:
             FormatError: a .sqz file that breaks the format, or a rule of its metadata.
             CheckpointError: a folder's squadlite.json does.
         """
-        path = Path(path)
-        try:
-            return cls.from_metadata(load_metadata(path))
-        except ConfigError as error:
-            if path.is_dir():
-                raise CheckpointError(f"{path / METADATA_FILE}: {error}") from error
-            raise HeaderError(f"{path}: {error}") from error
+        with opened(source) as model:
+            try:
+                return cls.from_metadata(load_metadata(model))
+            except ConfigError as error:
+                if isinstance(model, Path):
+                    raise CheckpointError(f"{model / METADATA_FILE}: {error}") from error
+                raise HeaderError(f"{model.path}: {error}") from error
 
 
-def load_metadata(path: str | Path) -> dict[str, Any]:
+def load_metadata(source: Source) -> dict[str, Any]:
     """
     Read a model's metadata: a .sqz file's, or the object in a checkpoint folder's squadlite.json.
 
@@ -93,12 +93,11 @@ def load_metadata(path: str | Path) -> dict[str, Any]:
         CheckpointError: squadlite.json holds no JSON object.
         OSError: it can't be read.
     """
-    path = Path(path)
-    if not path.is_dir():
-        with open_sqz(path) as file:
-            return file.metadata
-    path /= METADATA_FILE
-    return load_facts(path) if path.is_file() else {}
+    with opened(source) as model:
+        if not isinstance(model, Path):
+            return model.metadata
+        facts = model / METADATA_FILE
+        return load_facts(facts) if facts.is_file() else {}
 
 
 def load_facts(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from squadlite.answering.confidence import Confidence, MarginRule, load_confidence
 from squadlite.answering.embedder import Embedder, load_embedder
-from squadlite.answering.origin import Origin
+from squadlite.answering.origin import Origin, opened
 from squadlite.answering.related import RelatedWords
 from squadlite.answering.scorer import Scorer, load_scorer
 from squadlite.answering.spans import (
@@ -175,18 +175,20 @@ class Reader:
             MissingModelError: a model of our own that isn't part of this installation.
         """
         path = find_model(path)
-        # First, as a file that says it wrongly is refused before its tensors are read.
-        confidence = load_confidence(path)
-        encoder = load_scorer(path, compute)
-        tokenizer = Tokenizer(TokenizerSpec.load(path))
         threads = default_threads() if threads is None else threads
         origin = Origin(PortablePath(Path(path)), compute, threads)
+        with opened(path) as model:
+            # First, as a file that says it wrongly is refused before its tensors are read.
+            confidence = load_confidence(model)
+            encoder = load_scorer(model, compute)
+            tokenizer = Tokenizer(TokenizerSpec.load(model))
+            embedder = load_embedder(model, encoder, tokenizer, origin)
         return cls(
             encoder,
             tokenizer,
             settings,
             threads=threads,
-            embedder=load_embedder(path, encoder, tokenizer, origin),
+            embedder=embedder,
             confidence=confidence,
             origin=origin,
         )

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.answering.origin import Source, opened
 from squadlite.config import Compute, ModelConfig
-from squadlite.container import open_sqz
 from squadlite.native import native_scorer
 from squadlite.tensors import StoredTensors, read_config
 
@@ -64,12 +64,12 @@ class Encoder(Scorer, Protocol):
         """
 
 
-def load_scorer(path: str | Path, compute: Compute) -> Encoder:
+def load_scorer(source: Source, compute: Compute) -> Encoder:
     """
     Load a model: into our own kernels where they can compute it as is asked for, else into torch.
 
     Args:
-        path: a .sqz file or a Hugging Face checkpoint folder.
+        source: a .sqz file or a Hugging Face checkpoint folder.
         compute: see `Reader.load`.
 
     Raises:
@@ -77,23 +77,27 @@ def load_scorer(path: str | Path, compute: Compute) -> Encoder:
         CheckpointError, ConfigError: a checkpoint that can't be loaded.
         ComputeError: this machine can't compute so.
     """
-    path = Path(path)
-    if path.is_dir():
-        from squadlite.model import load_checkpoint
+    with opened(source) as model:
+        if isinstance(model, Path):
+            from squadlite.model import load_checkpoint
 
-        checkpoint = load_checkpoint(path)
-        arrays = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
-        return _encoder(checkpoint.config, arrays, compute)
-    with open_sqz(path) as file:
-        config = read_config(file)
-        return _encoder(config, StoredTensors(file, config), compute)
+            checkpoint = load_checkpoint(model)
+            arrays = {name: tensor.float().numpy() for name, tensor in checkpoint.tensors.items()}
+            return _encoder(checkpoint.config, arrays, compute, None)
+        config = read_config(model)
+        return _encoder(config, StoredTensors(model, config), compute, model.digest)
 
 
 def _encoder(
-    config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]], compute: Compute
+    config: ModelConfig,
+    tensors: Mapping[str, NDArray[np.float32]],
+    compute: Compute,
+    digest: str | None,
 ) -> Encoder:
-    if compute in {"auto", "int8"} and (native := native_scorer(config, tensors)) is not None:
-        return native
+    if compute in {"auto", "int8"}:
+        native = native_scorer(config, tensors, digest)
+        if native is not None:
+            return native
     # Importing torch takes longer than all the rest, and most machines don't need it here.
     from squadlite.model import TorchScorer, model_from_arrays, prepare
 

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from squadlite.answering.charsmap import parse_charsmap
+from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, fits, name_of_type
 from squadlite.answering.windows import TEMPLATES
 from squadlite.errors import CheckpointError
-
-SPECIAL_FIELDS = ("unk_token", "cls_token", "sep_token", "pad_token", "mask_token")
 
 # What a checkpoint folder's tokenizer may be made of.
 TOKENIZER_FILES = (
@@ -113,16 +112,6 @@ _UNIGRAM_TOKENS = {
     "bert": {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
     "roberta": {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"},
 }
-
-
-def fits(value: object, expected: Any) -> bool:
-    """Whether a value of JSON is of a type; bool, an int in Python, must not pass for a number."""
-    return isinstance(value, expected) and not (expected is int and isinstance(value, bool))
-
-
-def name_of_type(expected: Any) -> str:
-    """A type as errors call it."""
-    return expected.__name__ if isinstance(expected, type) else str(expected)
 
 
 def _refuse(path: Path, name: str, found: object, expected: str) -> NoReturn:

@@ -12,14 +12,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from squadlite.answering.charsmap import Charsmap, check_charsmap
-from squadlite.answering.tokenizer_folder import (
-    SPECIAL_FIELDS,
-    fits,
-    name_of_type,
-    read_tokenizer,
-)
+from squadlite.answering.origin import Source, opened
 from squadlite.answering.windows import TEMPLATES
-from squadlite.container import SqzFile, open_sqz
+from squadlite.container import SqzFile
 from squadlite.errors import CheckpointError, HeaderError, TensorError, TokenizerError
 
 VOCAB_TENSOR = "tokenizer.vocab"
@@ -27,6 +22,8 @@ KEPT_IDS_TENSOR = "tokenizer.kept_ids"
 MERGES_TENSOR = "tokenizer.merges"
 SCORES_TENSOR = "tokenizer.scores"
 CHARSMAP_TENSOR = "tokenizer.charsmap"
+
+SPECIAL_FIELDS = ("unk_token", "cls_token", "sep_token", "pad_token", "mask_token")
 
 MAX_CHARS_PER_WORD = 10_000
 # Of the types that came with version 2.0.
@@ -173,13 +170,10 @@ class TokenizerSpec(ABC):
         )
 
     @classmethod
-    def load(cls, path: str | Path) -> "TokenizerSpec":
+    def load(cls, source: Source) -> "TokenizerSpec":
         """Read the tokenizer of a .sqz file or a checkpoint folder; errors as of those two."""
-        path = Path(path)
-        if path.is_dir():
-            return cls.from_folder(path)
-        with open_sqz(path) as file:
-            return cls.from_sqz(file)
+        with opened(source) as model:
+            return cls.from_folder(model) if isinstance(model, Path) else cls.from_sqz(model)
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "TokenizerSpec":
@@ -199,6 +193,9 @@ class TokenizerSpec(ABC):
             CheckpointError: files missing, unreadable, or of another kind of tokenizer.
             TokenizerError: a vocabulary that can't tokenize.
         """
+        # A .sqz file is read without it.
+        from squadlite.answering.tokenizer_folder import read_tokenizer  # noqa: PLC0415
+
         found = read_tokenizer(Path(folder))
         spec = _TYPES[found.type_name](**found.parts)
         if found.unk_id is not None and spec.vocab.index(spec.unk_token) != found.unk_id:
@@ -586,6 +583,16 @@ def spelled(piece: str) -> str:
         return bytes(BYTE_ALPHABET.index(character) for character in piece).decode()
     except ValueError:  # also UnicodeDecodeError
         return ""
+
+
+def fits(value: object, expected: Any) -> bool:
+    """Whether a value of JSON is of a type; bool, an int in Python, must not pass for a number."""
+    return isinstance(value, expected) and not (expected is int and isinstance(value, bool))
+
+
+def name_of_type(expected: Any) -> str:
+    """A type as errors call it."""
+    return expected.__name__ if isinstance(expected, type) else str(expected)
 
 
 def _check_vocab(vocab: Sequence[str]) -> None:

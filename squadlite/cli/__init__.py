@@ -3,27 +3,51 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import click
 
 from squadlite import __version__
-from squadlite.cli.ask import ask
-from squadlite.cli.bench import bench
-from squadlite.cli.diff import diff
-from squadlite.cli.evaluate import evaluate
-from squadlite.cli.export import export
-from squadlite.cli.library import library
-from squadlite.cli.model_files import convert, inspect, verify
 from squadlite.cli.output import EXPECTED_ERRORS, one_line
-from squadlite.cli.people import people
-from squadlite.cli.serve import serve
-from squadlite.cli.text import text
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 
+# Command -> its module and what it is called there, in the order of --help.
+_COMMANDS = {
+    "ask": ("ask", "ask"),
+    "people": ("people", "people"),
+    "library": ("library", "library"),
+    "serve": ("serve", "serve"),
+    "text": ("text", "text"),
+    "convert": ("model_files", "convert"),
+    "export": ("export", "export"),
+    "inspect": ("model_files", "inspect"),
+    "verify": ("model_files", "verify"),
+    "diff": ("diff", "diff"),
+    "eval": ("evaluate", "evaluate"),
+    "bench": ("bench", "bench"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Commands(click.Group):
+    # Imports a command when it is asked for: most take none of the others.
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), name)
+        return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, package_name="squadlite")
 def squadlite() -> None:
     """
@@ -33,23 +57,6 @@ def squadlite() -> None:
     Example:
       squadlite ask book.epub "Who keeps the lighthouse?"
     """
-
-
-for command in (
-    ask,
-    people,
-    library,
-    serve,
-    text,
-    convert,
-    export,
-    inspect,
-    verify,
-    diff,
-    evaluate,
-    bench,
-):
-    squadlite.add_command(command)
 
 
 def main() -> None:

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from squadlite.cli.output import Command, existing_file, model_option
+from squadlite.cli.output import (
+    Command,
+    existing_file,
+    model_option,
+    shows_colours,
+    terminal_width,
+    wrapped,
+)
 from squadlite.errors import DatasetError
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from squadlite.asking import Answer, Place, Reply
+
+_MARGIN = 4  # columns on either side of a passage
 
 _OPTIONS = (
     click.option(
@@ -130,47 +137,47 @@ def print_reply(reply: "Reply", title: str, *, bounded: bool = False) -> None:
         title: of what was asked: a book's, or "The library".
         bounded: whether only a part of it was.
     """
-    # rich costs a tenth of a second to import, which --json needn't pay.
-    from rich.console import Console
-    from rich.padding import Padding
-    from rich.text import Text
-
-    console = Console(highlight=False)
+    colour = shows_colours()
     if reply.answer is None:
         where = " up to there" if bounded else ""
-        console.print(Text(f"{title} doesn't say{where}.", style="bold"))
+        _print(f"{title} doesn't say{where}.", bold=True)
         heading, others = "Nearest guesses:", reply.answers
     else:
         best = reply.answers[0]
-        console.print(Text(_one_line(best.text), style="bold green"))
-        console.print(Text(f"{best.book}, {_chapters([best])}  ({best.score:.0%} sure)"))
-        passage = Padding(_marked_passage(best, colour=console.is_terminal), (1, 4))
-        with console.capture() as capture:
-            console.print(passage)
-        # Padding fills lines up with spaces, which nobody wants in a file.
-        click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+        _print(_one_line(best.text), bold=True, fg="green")
+        _print(f"{best.book}, {_chapters([best])}  ({best.score:.0%} sure)")
+        click.echo()
+        _print_passage(best, colour=colour)
+        click.echo()
         if len(best.places) > 1:
-            console.print(Text(f"Also in {_chapters(best.places[1:])}."))
+            _print(f"Also in {_chapters(best.places[1:])}.")
         heading, others = "Other answers:", reply.answers[1:]
     if others:
-        console.print(heading)
+        _print(heading)
     for answer in others:
         # Beside the answers of one book its title says nothing.
         book = "" if answer.source is None else f"{answer.book}: "
         where = f"{book}{_chapters(answer.places)}"
-        line = f"  {answer.score:4.0%}  {_one_line(answer.text)}  ({where})"
-        console.print(Text(line, style="dim"))
+        _print(f"  {answer.score:4.0%}  {_one_line(answer.text)}  ({where})", dim=True)
 
 
-def _marked_passage(answer: "Answer", *, colour: bool) -> "Text":
-    from rich.text import Text
+def _print(text: str, **style: Any) -> None:
+    for start, end in wrapped(text, terminal_width()):
+        click.secho(text[start:end], **style)
 
+
+def _print_passage(answer: "Answer", *, colour: bool) -> None:
     passage = answer.passage
-    start, end = answer.start - passage.start, answer.end - passage.start
-    before, marked, after = passage.text[:start], passage.text[start:end], passage.text[end:]
-    if colour:
-        return Text.assemble(before, (marked, "bold green"), after)
-    return Text(f"{before}**{marked}**{after}")
+    text, start, end = passage.text, answer.start - passage.start, answer.end - passage.start
+    if not colour:
+        text = f"{text[:start]}**{text[start:end]}**{text[end:]}"
+        start = end = 0
+    margin = " " * _MARGIN
+    for first, last in wrapped(text, terminal_width() - 2 * _MARGIN):
+        # The part of the line that is the answer's.
+        begin, stop = (min(max(place, first), last) for place in (start, end))
+        marked = click.style(text[begin:stop], bold=True, fg="green") if begin < stop else ""
+        click.echo(f"{margin}{text[first:begin]}{marked}{text[stop:last]}".rstrip())
 
 
 def _chapters(places: "Sequence[Place | Answer]") -> str:

@@ -13,6 +13,7 @@ from squadlite.cli.output import (
     json_option,
     print_json,
     progress_bar,
+    show_notices,
     threads_option,
 )
 
@@ -78,6 +79,7 @@ def ask(
         from squadlite.asking import DEFAULT_PASSAGES
         from squadlite.asking import ask as ask_book
 
+        show_notices()
         reader = Reader.load(model, threads=threads, compute=compute)
         loaded = time.perf_counter()
         if reader.embedder is not None:

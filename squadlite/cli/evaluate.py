@@ -16,6 +16,7 @@ from squadlite.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    show_notices,
     threads_option,
 )
 
@@ -64,6 +65,7 @@ def evaluate(
     from squadlite.answering.squad import load_squad
 
     examples = load_squad(data)
+    show_notices()
     reader = Reader.load(model, threads=threads, compute=compute)
     with progress_bar("Reading") as progress:
         result = evaluate_reader(

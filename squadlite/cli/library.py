@@ -20,6 +20,7 @@ from squadlite.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    show_notices,
     threads_option,
 )
 
@@ -142,6 +143,7 @@ def add(
         if books.lacks_vectors(model_digest(model)):
             from squadlite.answering.reader import Reader
 
+            show_notices()
             embedder = Reader.load(model, threads=threads, compute=compute).embedder
             if embedder is not None:
                 with progress_bar("Reading the books") as progress:
@@ -291,6 +293,7 @@ def ask(
             from squadlite.answering.reader import Reader
             from squadlite.asking import DEFAULT_PASSAGES, ask_shelf
 
+            show_notices()
             reader = Reader.load(model, threads=threads, compute=compute)
             load_ms = (time.perf_counter() - opened) * 1000
             costs = {"load_ms": load_ms, "index_ms": (opened - started) * 1000}

@@ -1,10 +1,14 @@
 """What the commands share: JSON lines, progress bars, tables, sizes."""
 
 import json
+import logging
+import os
 import re
+import shutil
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +60,8 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+_WORD = re.compile(r"\S+")
+
 # Decimal, as disks and the paper count.
 _UNITS = {"B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
 _SIZE = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[kKmMgG]?[bB])?")
@@ -91,6 +97,14 @@ def compute_option(default: str) -> Callable[[Command], Command]:
     )
 
 
+def show_notices() -> None:
+    """Print what the library says of work that takes a while to stderr, where a person sees it."""
+    log = logging.getLogger("squadlite")
+    if sys.stderr.isatty() and not log.handlers:
+        log.addHandler(logging.StreamHandler())
+        log.setLevel(logging.INFO)
+
+
 @contextmanager
 def progress_bar(title: str) -> Iterator[Progress]:
     """
@@ -103,7 +117,21 @@ def progress_bar(title: str) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    # rich costs a tenth of a second to import, which a command without a terminal needn't pay.
+    with ExitStack() as shown:
+        update: Progress | None = None
+
+        def progress(done: int, total: int) -> None:
+            nonlocal update
+            if update is None:
+                update = shown.enter_context(_rich_bar(title))
+            update(done, total)
+
+        yield progress
+
+
+@contextmanager
+def _rich_bar(title: str) -> Iterator[Progress]:
+    # rich costs a tenth of a second to import, which most commands needn't pay.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
@@ -124,6 +152,67 @@ def progress_bar(title: str) -> Iterator[Progress]:
     with bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def shows_colours() -> bool:
+    """Whether what is printed goes to where colours and bold letters can be seen."""
+    is_plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not is_plain
+
+
+def terminal_width() -> int:
+    """Columns that a line may have; 80 where it goes to no terminal."""
+    return shutil.get_terminal_size().columns
+
+
+def wrapped(text: str, columns: int) -> Iterator[tuple[int, int]]:
+    """
+    Break a text into lines between words, and within words that are longer than a line.
+
+    Args:
+        text: any; its own line ends stay.
+        columns: of a line; an ideograph takes two.
+
+    Yields:
+        Where each line begins in the text and ends, without the white space before the next.
+    """
+    first = 0
+    for line in text.split("\n"):
+        start, end, used = first, first, 0
+        for word in _WORD.finditer(text, first, first + len(line)):
+            gap, width = cells(text[end : word.start()]), cells(word.group())
+            if used and used + gap + width > columns:
+                yield start, end
+                start, used, gap = word.start(), 0, 0
+            end, used = word.end(), used + gap + width
+            while used > columns and (cut := _cut(text, start, columns)) < end:
+                yield start, cut
+                start, used = cut, used - cells(text[start:cut])
+        yield start, end
+        first += len(line) + 1
+
+
+def _cut(text: str, start: int, columns: int) -> int:
+    # Behind as many characters as fit, one at least.
+    used = 0
+    for place in range(start, len(text)):
+        used += cells(text[place])
+        if used > columns and place > start:
+            return place
+    return len(text)
+
+
+def cells(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cell, text))
+
+
+def _cell(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Cf", "Me", "Mn"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

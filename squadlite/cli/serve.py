@@ -12,6 +12,7 @@ from squadlite.cli.output import (
     json_option,
     model_option,
     print_json,
+    show_notices,
     threads_option,
 )
 from squadlite.errors import ServerError
@@ -87,6 +88,7 @@ def serve(
     from squadlite.answering.reader import Reader
     from squadlite.library.library import default_library_file
 
+    show_notices()
     reader = Reader.load(model, threads=threads, compute=compute)
     served = prepare(
         library_file or default_library_file(), reader, host=host, port=port, token=token

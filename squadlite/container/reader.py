@@ -82,6 +82,11 @@ class SqzFile(Closing):
         state = "closed" if self._map.closed else f"{len(self.tensors)} tensors"
         return f"<SqzFile {str(self.path)!r}, {state}>"
 
+    @property
+    def digest(self) -> str:
+        """Names all of the file: SHA-256, in hex, of the header, where each tensor's digest is."""
+        return self._preamble.digest.hex()
+
     def close(self) -> None:
         """Unmap the file. What was read stays valid; closing twice is fine."""
         self._map.close()

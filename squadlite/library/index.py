@@ -17,7 +17,6 @@ from squadlite.library.bound import Bound
 from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.concordance import Concordance
 from squadlite.library.known import KnownBook, KnownPassages
-from squadlite.library.passages import split_passages
 from squadlite.library.ranking import PassageTable
 from squadlite.library.search import Passage, search_books
 from squadlite.library.structure import Book, Chapter, PageStart
@@ -421,6 +420,9 @@ class _Passages:
 
     def add(self, chapter: Chapter) -> Iterator[tuple[int, str]]:
         """Take the passages of the next chapter; yield the number of each and its kept text."""
+        # An index that is there is opened without it.
+        from squadlite.library.passages import split_passages  # noqa: PLC0415
+
         text = chapter.text
         places = split_passages(text)
         cuts = [start for start, _ in places[1:]]

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.library.concordance import Concordance, Places
-from squadlite.library.passages import split_passages
 from squadlite.library.ranking import Integers, PassageTable
 from squadlite.library.structure import PageStart
 from squadlite.library.vectors import PassageVectors, TextEmbedder
@@ -66,6 +65,9 @@ class KnownPassages:
             chapter: the chapter in which the known part ends; those before are known.
             text: as much of it as is known.
         """
+        # Most questions come without a bound.
+        from squadlite.library.passages import split_passages  # noqa: PLC0415
+
         passages = split_passages(text)
         first, end = self.of_chapter(chapter)
         in_book = zip(self.starts[first:end].tolist(), self.ends[first:end].tolist(), strict=True)

@@ -17,7 +17,9 @@ LLVM compiles them for the processor and the model at hand; they are written in 
     attention     softmax attention over codes
     network       the forward pass of a window as one function
     machine_code  compiling, and the cache
-    weights       trained tensors -> codes in panels
+    object_file   machine code -> memory, without LLVM
+    kept          what files of the cache are named by
+    weights       trained tensors -> codes in panels, and the cache
     scorer        all of it together
     entropy       the container's coded streams
 """
@@ -48,7 +50,7 @@ def cpu_with_kernels() -> "Cpu | None":
 
 
 def native_scorer(
-    config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]
+    config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]], digest: str | None = None
 ) -> "NativeScorer | None":
     """
     A scorer by our own kernels, or None where they can't compute this model on this processor.
@@ -56,6 +58,7 @@ def native_scorer(
     Args:
         config: the model's.
         tensors: its tensors, as `tensor_shapes` lists them.
+        digest: of the tensors; see `NativeScorer`.
 
     Raises:
         SquadliteError: weights that aren't numbers.
@@ -67,7 +70,9 @@ def native_scorer(
     from squadlite.native.layout import Layout, supports  # noqa: PLC0415
     from squadlite.native.scorer import NativeScorer  # noqa: PLC0415
 
-    return NativeScorer(Layout(config, cpu), tensors) if supports(config, cpu) else None
+    if not supports(config, cpu):
+        return None
+    return NativeScorer(Layout(config, cpu), tensors, digest)
 
 
 @functools.cache

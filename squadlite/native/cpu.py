@@ -1,14 +1,30 @@
 """What the processor can do, as far as kernels are written for it."""
 
 import ctypes
+import json
+import platform
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from llvmlite import binding
+from squadlite.cache import read_cached, write_cached
+from squadlite.native.kept import kept_file
+
+if TYPE_CHECKING:
+    from llvmlite.binding import FeatureMap
 
 Instructions = Literal["amx", "vnni", "avx2", "i8mm", "dotprod"]
+
+_CPUINFO = Path("/proc/cpuinfo")
+_CPUINFO_BYTES = 1 << 14
+_FEATURES = (b"flags", b"Features")
+_TELLING = (
+    *_FEATURES,
+    *(b"vendor_id", b"cpu family", b"model", b"stepping"),
+    *(b"CPU implementer", b"CPU architecture", b"CPU variant", b"CPU part", b"CPU revision"),
+)
 
 
 @dataclass(frozen=True)
@@ -64,8 +80,49 @@ class Cpu:
         return next(n for n in range(self.tile_vectors, 0, -1) if vectors % n == 0)
 
 
-def this_cpu() -> Cpu | None:
-    """The processor that we run on; None where we have no fast kernels for it."""
+def this_cpu(cache_dir: Path | None = None, *, cpuinfo: Path = _CPUINFO) -> Cpu | None:
+    """
+    The processor that we run on; None where we have no fast kernels for it.
+
+    LLVM is asked once for each kind of processor, as importing it takes longer than all else here.
+
+    Args:
+        cache_dir: where its word is kept; `default_cache_dir()` if None.
+        cpuinfo: what the kernel says of the processor; without it LLVM is asked every time.
+    """
+    kind, tiles = _kind(cpuinfo), _may_use_tiles()
+    if kind is None:
+        return llvms_cpu(tiles=tiles)
+    kept = kept_file("cpu", (platform.machine(), kind, tiles), ".json", cache_dir)
+    if (known := read_cached(kept)) is not None:
+        settings = json.loads(known)
+        return None if settings is None else Cpu(**settings)
+    cpu = llvms_cpu(tiles=tiles)
+    write_cached(kept, json.dumps(cpu and asdict(cpu)).encode())
+    return cpu
+
+
+def _kind(cpuinfo: Path) -> bytes | None:
+    # The lines that tell one kind of processor from another; None where they don't say.
+    try:
+        with cpuinfo.open("rb", buffering=0) as file:
+            # Of the first core: the kernel writes no more than is asked for.
+            first = file.read(_CPUINFO_BYTES).partition(b"\n\n")[0]
+    except OSError:
+        return None
+    lines = [line for line in first.splitlines() if line.startswith(_TELLING)]
+    return b"\n".join(lines) if any(line.startswith(_FEATURES) for line in lines) else None
+
+
+def llvms_cpu(*, tiles: bool) -> Cpu | None:
+    """
+    The same as LLVM says.
+
+    Args:
+        tiles: whether this process may use matrix tiles, where the processor has them.
+    """
+    from llvmlite import binding  # noqa: PLC0415
+
     triple, name = binding.get_process_triple(), binding.get_host_cpu_name()
     features = binding.get_host_cpu_features()
     if triple.startswith(("aarch64", "arm64")):
@@ -73,12 +130,12 @@ def this_cpu() -> Cpu | None:
         name = "generic"
         for feature, told in _arm_features(triple).items():
             features[feature] = features.get(feature, False) or told
-    elif _has_tiles(features) and not _may_use_tiles():
+    elif _has_tiles(features) and not tiles:
         features["amx-int8"] = False
     return cpu_with(triple, name, features)
 
 
-def cpu_with(triple: str, name: str, features: binding.FeatureMap) -> Cpu | None:
+def cpu_with(triple: str, name: str, features: "FeatureMap") -> Cpu | None:
     """A processor of which LLVM's names are known; None where we have no fast kernels for it."""
     found = _vectors(features)
     if found is None:
@@ -92,7 +149,7 @@ def _arm_features(triple: str) -> dict[str, bool]:
         # Dot products are in all that macOS runs on.
         return {"dotprod": True, "i8mm": _sysctl("hw.optional.arm.FEAT_I8MM") == 1}
     try:
-        words = Path("/proc/cpuinfo").read_bytes().split()
+        words = _CPUINFO.read_bytes().split()
     except OSError:
         return {}
     return {"dotprod": b"asimddp" in words, "i8mm": b"i8mm" in words}
@@ -108,14 +165,14 @@ def _sysctl(name: str) -> int | None:
     return value.value if found == 0 else None
 
 
-def _has_tiles(has: binding.FeatureMap) -> bool:
+def _has_tiles(has: Mapping[str, bool]) -> bool:
     return bool(has.get("amx-tile") and has.get("amx-int8"))
 
 
 def _may_use_tiles() -> bool:
-    # Linux keeps room for a thread's tiles only if the process has asked for it. What other systems
-    # want isn't known to us.
-    if sys.platform != "linux":
+    # Linux keeps room for a thread's tiles only if the process has asked for it, each for itself.
+    # What other systems want isn't known to us.
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         return False
     asked = ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA)
     return bool(asked == 0)
@@ -125,7 +182,7 @@ def _may_use_tiles() -> bool:
 _ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
 
-def _vectors(has: binding.FeatureMap) -> dict[str, Any] | None:
+def _vectors(has: Mapping[str, bool]) -> dict[str, Any] | None:
     if has.get("avx512vnni") and has.get("avx512bw") and has.get("avx512vl"):
         return _AMX if _has_tiles(has) else _VNNI | {"lanes": 16, "tile_rows": 8}
     if has.get("avxvnni") and has.get("fma"):

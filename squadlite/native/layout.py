@@ -90,7 +90,8 @@ class Layout:
         self.widen = LinearLayout(self.hidden, self.wide, cpu)
         self.narrow = LinearLayout(self.wide, self.hidden, cpu)
         norm = 2 * 4 * self.hidden  # weight, then bias
-        # Where parts begin: of a layer's block, of what stands around, of a thread's scratch.
+        # Where parts begin: in a layer's block, in what stands around, in all weights, in a
+        # thread's scratch.
         self.layer = _offsets(
             query_key_value=self.query_key_value.n_bytes,
             gather=self.gather.n_bytes,
@@ -105,6 +106,17 @@ class Layout:
             **projected,
             span_weight=2 * 4 * self.hidden,
             span_bias=2 * 4,
+        )
+        # The last tile of the longest window may go on behind its last token.
+        self.n_positions = -(-config.max_position_embeddings // cpu.tile_rows) * cpu.tile_rows
+        biases = {"biases": 4 * self.heads * 2 * MAX_TOKENS} if self.has_biases else {}
+        self.weights = _offsets(
+            words=4 * config.vocab_size * self.embedded,
+            positions=4 * self.n_positions * self.embedded,
+            types=4 * (config.type_vocab_size or 2) * self.embedded,
+            **biases,
+            ends=self.ends["end"],
+            layers=config.num_layer_groups * self.layer["end"],
         )
         self.scratch = _offsets(
             products=4 * BLOCK_ROWS * max(3 * self.hidden, self.wide, self.embedded),

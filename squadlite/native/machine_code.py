@@ -1,19 +1,18 @@
 """Kernels as machine code: compiled by LLVM once, then kept in the cache."""
 
 import ctypes
-import hashlib
-import os
-import stat
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import llvmlite
-from llvmlite import binding
-
-from squadlite.cache import default_cache_dir, read_cached, write_cached
+from squadlite.cache import read_cached, write_cached
 from squadlite.native.cpu import Cpu
+from squadlite.native.kept import kept_file
 from squadlite.native.layout import Layout
+from squadlite.native.object_file import load_object
+
+_log = logging.getLogger(__name__)
 
 # What a thread does of a window's forward pass, given the address of its frame: see `network`.
 Forward = Callable[[int], None]
@@ -31,13 +30,8 @@ class Library:
     """
 
     def __init__(self, image: bytes, cpu: Cpu) -> None:
-        binding.initialize_native_target()
-        binding.initialize_native_asmprinter()
-        self._engine = binding.create_mcjit_compiler(
-            binding.parse_assembly(""), _target_machine(cpu)
-        )
-        self._engine.add_object_file(binding.ObjectFileRef.from_data(image))
-        self._engine.finalize_object()
+        # LLVM's loader takes all there is, but takes LLVM as well.
+        self._code = load_object(image) or _LoadedByLlvm(image, cpu)
 
     @property
     def forward(self) -> Forward:
@@ -46,7 +40,21 @@ class Library:
 
     def function(self, name: str, *parameters: type) -> Callable[..., None]:
         """A function that takes these types of ctypes, and returns nothing."""
-        return ctypes.CFUNCTYPE(None, *parameters)(self._engine.get_function_address(name))
+        return ctypes.CFUNCTYPE(None, *parameters)(self._code.address(name))
+
+
+class _LoadedByLlvm:
+    def __init__(self, image: bytes, cpu: Cpu) -> None:
+        binding = _llvm()
+        self._engine = binding.create_mcjit_compiler(
+            binding.parse_assembly(""), _target_machine(cpu)
+        )
+        self._engine.add_object_file(binding.ObjectFileRef.from_data(image))
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        address: int = self._engine.get_function_address(name)
+        return address
 
 
 def load_library(layout: Layout, cache_dir: Path | None = None) -> Library:
@@ -72,16 +80,17 @@ def load_cached(
         cpu: that we run on.
         cache_dir: `default_cache_dir()` if None.
     """
-    cached = (cache_dir or default_cache_dir()) / f"kernels-{_fingerprint(key, cpu)}.o"
-    image = read_cached(cached) if _is_ours_alone(cached) else None
+    kept = kept_file("kernels", (cpu, key), ".o", cache_dir)
+    image = read_cached(kept)
     if image is None:
         image = compile_()
-        write_cached(cached, image)
+        write_cached(kept, image)
     return Library(image, cpu)
 
 
 def compile_kernels(layout: Layout) -> bytes:
     """Write a model's kernels and compile them to an object file."""
+    _log.info("Compiling the model for this processor, once ...")
     # What writes them is needed this once alone.
     from squadlite.native.network import Network  # noqa: PLC0415
 
@@ -90,8 +99,7 @@ def compile_kernels(layout: Layout) -> bytes:
 
 def compile_module(assembly: str, cpu: Cpu) -> bytes:
     """Compile LLVM's intermediate code to an object file."""
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
+    binding = _llvm()
     module = binding.parse_assembly(assembly)
     module.verify()
     machine = _target_machine(cpu)
@@ -105,23 +113,14 @@ def compile_module(assembly: str, cpu: Cpu) -> bytes:
 
 
 def _target_machine(cpu: Cpu) -> Any:
-    target = binding.Target.from_triple(cpu.triple)
+    target = _llvm().Target.from_triple(cpu.triple)
     return target.create_target_machine(cpu=cpu.name, features=cpu.features, opt=3, jit=True)
 
 
-def _fingerprint(key: str, cpu: Cpu) -> str:
-    # Of all that the machine code depends on.
-    digest = hashlib.sha256(repr((llvmlite.__version__, cpu, key)).encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:32]
+def _llvm() -> Any:
+    # A question whose kernels are in the cache does without: importing it takes 30 ms and 40 MB.
+    from llvmlite import binding  # noqa: PLC0415
 
-
-def _is_ours_alone(cached: Path) -> bool:
-    # Machine code that another user could have written is not run.
-    try:
-        status = cached.stat()
-    except OSError:
-        return False
-    owner = getattr(os, "getuid", lambda: status.st_uid)()
-    return status.st_uid == owner and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding

@@ -10,7 +10,7 @@ from squadlite.config import ModelConfig
 from squadlite.native.frame import SLOTS
 from squadlite.native.layout import BLOCK_ROWS, MAX_TOKENS, NEVER, Layout
 from squadlite.native.machine_code import load_library
-from squadlite.native.weights import PackedWeights, aligned
+from squadlite.native.weights import PackedWeights, aligned, load_weights
 
 Ids = NDArray[np.int64]
 
@@ -27,14 +27,20 @@ class NativeScorer:
     Args:
         layout: of the model, on this processor.
         tensors: the model's.
+        digest: of the tensors; with it they are kept in the cache as kernels read them.
 
     Raises:
         SquadliteError: weights that aren't numbers.
     """
 
-    def __init__(self, layout: Layout, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        tensors: Mapping[str, NDArray[np.float32]],
+        digest: str | None = None,
+    ) -> None:
         self._layout = layout
-        self._weights = PackedWeights(tensors, layout)
+        self._weights = load_weights(tensors, layout, digest)
         self._library = load_library(layout)
         self._idle: list[_Workspace] = []
         self._helpers = ThreadPoolExecutor(_MOST_HELPERS)

@@ -1,14 +1,17 @@
 """Trained tensors -> what kernels read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from squadlite.cache import map_cached, write_cached
 from squadlite.config import RELATIVE_POSITION_BIAS
 from squadlite.distances import distance_buckets
 from squadlite.errors import SquadliteError
+from squadlite.native.kept import kept_file, remove_unused
 from squadlite.native.layout import (
     ALIGNMENT,
     LEAST_ACTIVATION,
@@ -28,46 +31,87 @@ class PackedWeights:
     A model's weights as kernels read them.
 
     Args:
+        image: from `pack_weights`, or `load_weights`: (layout.weights["end"],) uint8.
+        layout: of the model, on this processor.
+    """
+
+    def __init__(self, image: NDArray[np.uint8], layout: Layout) -> None:
+        self._image, self._layout = image, layout
+        block, config = layout.layer["end"], layout.config
+        first = image.ctypes.data + layout.weights["layers"]
+        self._table = np.array([first + layer * block for layer in config.layer_map], np.uint64)
+
+    @property
+    def words(self) -> Floats:
+        """(V, embedded)."""
+        config = self._layout.config
+        n_bytes = 4 * config.vocab_size * self._layout.embedded
+        return self._image[:n_bytes].view(np.float32).reshape(config.vocab_size, -1)
+
+    @property
+    def addresses(self) -> dict[str, int]:
+        """Slot of a frame -> where its weights are, as long as this object lives."""
+        first = self._image.ctypes.data
+        parts = {name: first + at for name, at in self._layout.weights.items() if name != "end"}
+        return parts | {"layers": self._table.ctypes.data}
+
+
+def load_weights(
+    tensors: Tensors, layout: Layout, digest: str | None, cache_dir: Path | None = None
+) -> PackedWeights:
+    """
+    A model's weights from the cache; packed, and kept there, where it hasn't them.
+
+    Args:
+        tensors: the model's, which aren't asked for where the cache has them packed.
+        layout: of the model, on this processor.
+        digest: of the tensors, by which they are found again; None: the cache is left alone.
+        cache_dir: `default_cache_dir()` if None.
+
+    Raises:
+        SquadliteError: weights that aren't numbers.
+    """
+    if digest is None:
+        return PackedWeights(pack_weights(tensors, layout), layout)
+    kept = kept_file("weights", (digest, layout.config, layout.cpu), ".bin", cache_dir)
+    n_bytes = layout.weights["end"]
+    if (mapped := map_cached(kept, n_bytes)) is not None:
+        return PackedWeights(np.frombuffer(mapped, np.uint8, n_bytes), layout)
+    image = pack_weights(tensors, layout)
+    if write_cached(kept, image.data):
+        remove_unused(kept, "weights")
+    return PackedWeights(image, layout)
+
+
+def pack_weights(tensors: Tensors, layout: Layout) -> NDArray[np.uint8]:
+    """
+    All weights as kernels read them, at the places of `Layout.weights`.
+
+    Args:
         tensors: the model's.
         layout: of the model, on this processor.
 
     Raises:
         SquadliteError: weights that aren't numbers.
     """
+    config = layout.config
+    image = aligned(layout.weights["end"])
 
-    def __init__(self, tensors: Tensors, layout: Layout) -> None:
-        config = layout.config
-        self.words = _embeddings(tensors, "word")
-        # The last tile of the longest window may go on behind its last token.
-        positions = _embeddings(tensors, "position")
-        missing = -len(positions) % layout.cpu.tile_rows
-        self._positions = np.pad(positions, ((0, missing), (0, 0)))
-        self._types = (
-            _embeddings(tensors, "token_type")
-            if config.type_vocab_size
-            else np.zeros((2, layout.embedded), dtype=np.float32)
-        )
-        self._biases = pack_biases(tensors) if layout.has_biases else None
-        self._ends = pack_ends(tensors, layout)
-        self._layers = [
-            pack_layer(tensors, layer, layout) for layer in range(config.num_layer_groups)
-        ]
-        stored = [layer.ctypes.data for layer in self._layers]
-        self._table = np.array([stored[layer] for layer in config.layer_map], dtype=np.uint64)
+    def put(name: str, part: NDArray[Any], at: int = 0) -> None:
+        first = layout.weights[name] + at
+        image[first : first + part.nbytes] = part.reshape(-1).view(np.uint8)
 
-    @property
-    def addresses(self) -> dict[str, int]:
-        """Slot of a frame -> where its weights are, as long as this object lives."""
-        parts: dict[str, NDArray[Any]] = {
-            "words": self.words,
-            "positions": self._positions,
-            "types": self._types,
-            "ends": self._ends,
-            "layers": self._table,
-        }
-        if self._biases is not None:
-            parts["biases"] = self._biases
-        return {name: part.ctypes.data for name, part in parts.items()}
+    # One at a time, as a tensor may be made when it is asked for.
+    put("words", _embeddings(tensors, "word"))
+    put("positions", _embeddings(tensors, "position"))
+    if config.type_vocab_size:
+        put("types", _embeddings(tensors, "token_type"))
+    if layout.has_biases:
+        put("biases", pack_biases(tensors))
+    put("ends", pack_ends(tensors, layout))
+    for layer in range(config.num_layer_groups):
+        put("layers", pack_layer(tensors, layer, layout), at=layer * layout.layer["end"])
+    return image
 
 
 def _embeddings(tensors: Tensors, kind: str) -> Floats:

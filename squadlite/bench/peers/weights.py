@@ -72,8 +72,7 @@ def save_for_transformers(model: Path, folder: Path) -> Path:
         SquadliteError: the model can't be read, or is one that none of our families can be.
         OSError: the folder can't be written to.
     """
-    from squadlite.answering.tokenizer_folder import SPECIAL_FIELDS
-    from squadlite.answering.tokenizer_spec import TokenizerSpec, WordPieceSpec
+    from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec, WordPieceSpec
     from squadlite.model import save_checkpoint
 
     save_checkpoint(folder, dense_checkpoint(model))

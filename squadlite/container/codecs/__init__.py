@@ -4,21 +4,24 @@ The codecs of a .sqz file.
 A codec joins the format here: its class in `CODECS`, its rules in format_spec.md.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 from squadlite.container.codecs.base import Codec, Shape
-from squadlite.container.codecs.linear import Linear
-from squadlite.container.codecs.rademacher import (
-    Rademacher,
-    seeded_signs,
-    signs_of,
-    sketch_matrix,
-    splitmix64,
-)
-from squadlite.container.codecs.raw import Raw
-from squadlite.container.codecs.uniform import Uniform, nearest_exponents
+from squadlite.container.exports import importer
 from squadlite.errors import CodecError
+
+if TYPE_CHECKING:
+    from squadlite.container.codecs.linear import Linear
+    from squadlite.container.codecs.rademacher import (
+        Rademacher,
+        seeded_signs,
+        signs_of,
+        sketch_matrix,
+        splitmix64,
+    )
+    from squadlite.container.codecs.raw import Raw
+    from squadlite.container.codecs.uniform import Uniform, nearest_exponents
 
 __all__ = [
     "CODECS",
@@ -36,9 +39,44 @@ __all__ = [
     "splitmix64",
 ]
 
-CODECS: Mapping[str, type[Codec]] = MappingProxyType(
-    {codec.name: codec for codec in (Raw, Linear, Rademacher, Uniform)}
+# A file has two or three of them, and each costs time to import.
+__getattr__ = importer(
+    __name__,
+    {
+        "Linear": "linear",
+        "Rademacher": "rademacher",
+        "Raw": "raw",
+        "Uniform": "uniform",
+        "nearest_exponents": "uniform",
+        "seeded_signs": "rademacher",
+        "signs_of": "rademacher",
+        "sketch_matrix": "rademacher",
+        "splitmix64": "rademacher",
+    },
 )
+
+
+class _Codecs(Mapping[str, type[Codec]]):
+    # Name in a header -> class.
+    _CLASSES: ClassVar = {
+        "raw": "Raw",
+        "linear": "Linear",
+        "rademacher": "Rademacher",
+        "uniform": "Uniform",
+    }
+
+    def __getitem__(self, name: str) -> type[Codec]:
+        codec: type[Codec] = __getattr__(self._CLASSES[name])
+        return codec
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._CLASSES)
+
+    def __len__(self) -> int:
+        return len(self._CLASSES)
+
+
+CODECS: Mapping[str, type[Codec]] = _Codecs()
 
 
 def codec_from_header(entry: object) -> Codec:
