@@ -27,8 +27,8 @@ except ImportError:  # before torch 2.10
     _flash_attention = None
 
 # A kernel is compiled for each new shape of a product, which takes longer than the product; and
-# memory that was freed serves again where the same sizes come back. So rows are filled up with zeros
-# to few different numbers of them: a window's within attention alone, and those of all windows.
+# memory that was freed serves again where the same sizes come back. So rows are filled up with
+# zeros to few numbers of them: a window's within attention alone, and those of all windows.
 WINDOW_STEP = 32
 ROWS_STEP = 64
 
@@ -192,7 +192,8 @@ def _windows(
 
 
 def _with_room(part: torch.Tensor) -> torch.Tensor:
-    # (heads, length, width) -> (heads, T, width), a copy that products read one number after another
+    # (heads, length, width) -> (heads, T, width), with zeros behind; products of what is contiguous
+    # take two thirds of the time.
     length = part.shape[1]
     room = part.new_zeros(len(part), _round_up(length, WINDOW_STEP), part.shape[2])
     room[:, :length] = part
