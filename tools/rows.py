@@ -26,9 +26,10 @@ try:
 except ImportError:  # before torch 2.10
     _flash_attention = None
 
-# A kernel is compiled for each new shape of a product, which takes longer than the product; and
-# memory that was freed serves again where the same sizes come back. So rows are filled up with
-# zeros to few numbers of them: a window's within attention alone, and those of all windows.
+# A kernel is compiled for each new shape of a product, which takes longer than the product and half
+# a megabyte; and memory that was freed serves again where the same sizes come back. So rows are
+# filled up with zeros to few numbers of them: a window's within attention alone, and those of all
+# windows.
 WINDOW_STEP = 32
 ROWS_STEP = 64
 
@@ -44,6 +45,11 @@ def last_hidden(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
         (N, hidden), the last layer's outputs for the N tokens that aren't padding, window by
         window.
     """
+    return _last_rows(model, inputs)[: int(inputs[2].sum())]
+
+
+def _last_rows(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
+    # (at least N, hidden): as `last_hidden`, and behind it what is left over.
     input_ids, token_type_ids, mask = inputs
     embedded = model.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
     lengths = mask.sum(dim=1)
@@ -58,7 +64,7 @@ def last_hidden(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
     left_over = _round_up(len(rows), ROWS_STEP) - len(rows)
     bias = model.position_bias(_round_up(int(lengths.max()), WINDOW_STEP))
     attend = RowAttention(lengths.tolist(), model.config, bias)
-    return model.encode(functional.pad(rows, (0, 0, 0, left_over)), attend)[: len(rows)]
+    return model.encode(functional.pad(rows, (0, 0, 0, left_over)), attend)
 
 
 def _round_up(number: int, step: int) -> int:
@@ -68,10 +74,11 @@ def _round_up(number: int, step: int) -> int:
 def read(model: QuestionAnsweringModel, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
     """Start and end logits, (B, T) float32 each, as `model(*inputs)`; 0 on padding."""
     mask = inputs[2]
+    count = int(mask.sum())
     padded = []
-    for logits in model.score(last_hidden(model, inputs)):
+    for logits in model.score(_last_rows(model, inputs)):
         part = logits.new_zeros(mask.shape)
-        part[mask] = logits
+        part[mask] = logits[:count]
         padded.append(part)
     return padded[0], padded[1]
 
