@@ -177,8 +177,8 @@ def _growing(result: Mapping[str, Any]) -> str:
 
 def _training(result: Mapping[str, Any]) -> str:
     return _markdown(
-        ["Trainer", "Tokens a second"],
-        [[name, f"{speed:,.0f}"] for name, speed in result["tokens_per_second"].items()],
+        ["Trainer", "Tokens a second of the processor"],
+        [[name, f"{speed:,.0f}"] for name, speed in result["tokens_per_processor_second"].items()],
     )
 
 

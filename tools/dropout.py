@@ -22,6 +22,9 @@ def dropout(model: nn.Module, share: float) -> Iterator[None]:
     """
 
     def drop(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        if output.device.type == "cpu" and model.training:
+            dropped: torch.Tensor = _Dropped.apply(output, share)  # type: ignore[no-untyped-call]
+            return dropped
         return functional.dropout(output, share, training=model.training)
 
     with ExitStack() as undo:
@@ -40,3 +43,39 @@ def _places(model: QuestionAnsweringModel) -> Iterator[nn.Module]:
     for name, module in model.layers.named_modules():
         if name.endswith((".attention.output", ".feed_forward.output")):
             yield module
+
+
+class _Dropped(torch.autograd.Function):
+    """
+    Dropout of a share of the values, to the nearest 1/32768.
+
+    torch's own on a CPU draws each value's fate alone, in double precision, which takes a tenth of
+    a training. Here a random integer decides about four, and values are zeroed by their bits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, share: float) -> torch.Tensor:
+        ctx.kept, ctx.scale = _kept(x.shape, share), 1 / (1 - share)
+        return _keep(x, ctx.kept, ctx.scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        return _keep(gradients[0], ctx.kept, ctx.scale), None
+
+
+_STEPS = 1 << 15
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by their size in bytes
+
+
+def _kept(shape: torch.Size, share: float) -> torch.Tensor:
+    # int16 of a shape: all bits set where a value is kept, none where it isn't.
+    count = shape.numel()
+    drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
+    chances = drawn.view(torch.int16)[:count].view(shape).bitwise_and_(_STEPS - 1)
+    below = chances.sub_(round(share * _STEPS)).bitwise_right_shift_(15)  # the sign, in every bit
+    return below.bitwise_not_()
+
+
+def _keep(x: torch.Tensor, kept: torch.Tensor, scale: float) -> torch.Tensor:
+    integer = _INTEGERS[x.element_size()]
+    return (x.contiguous().view(integer) & kept.to(integer)).view(x.dtype).mul_(scale)

@@ -26,10 +26,12 @@ try:
 except ImportError:  # before torch 2.10
     _flash_attention = None
 
-# A kernel is compiled for each new shape of a product, which takes longer than the product. So rows
-# are filled up with zeros to few different numbers of them.
+# A kernel is compiled for each new shape of a product, which takes longer than the product and half
+# a megabyte; and memory that was freed serves again where the same sizes come back. So rows are
+# filled up with zeros to few numbers of them: a window's within attention alone, and those of all
+# windows.
 WINDOW_STEP = 32
-ROWS_STEP = 256
+ROWS_STEP = 64
 
 # input_ids, token_type_ids, attention_mask, (B, T) each: what the model's `forward` takes.
 Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -43,6 +45,11 @@ def last_hidden(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
         (N, hidden), the last layer's outputs for the N tokens that aren't padding, window by
         window.
     """
+    return _last_rows(model, inputs)[: int(inputs[2].sum())]
+
+
+def _last_rows(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
+    # (at least N, hidden): as `last_hidden`, and behind it what is left over.
     input_ids, token_type_ids, mask = inputs
     embedded = model.embeddings(input_ids, token_type_ids)  # (B, T, hidden)
     lengths = mask.sum(dim=1)
@@ -53,27 +60,25 @@ def last_hidden(model: QuestionAnsweringModel, inputs: Inputs) -> torch.Tensor:
             flash = FlashAttention(flash_attention, lengths, model.config)
             return model.encode(embedded[mask], flash)
         return model.encode(embedded, model.padded_attention(mask))[mask]
-    rooms = _round_up(lengths, WINDOW_STEP)
-    begins = rooms.cumsum(0) - rooms
-    places = (begins[:, None] + torch.arange(mask.shape[1]))[mask]  # (N,)
-    n_rows = int(_round_up(rooms.sum(), ROWS_STEP))
-    rows = embedded.new_zeros(n_rows, embedded.shape[2]).index_copy(0, places, embedded[mask])
-    bias = model.position_bias(int(rooms.max()))
-    attend = RowAttention(lengths.tolist(), rooms.tolist(), model.config, bias)
-    return model.encode(rows, attend)[places]
+    rows = embedded[mask]  # (N, hidden)
+    left_over = _round_up(len(rows), ROWS_STEP) - len(rows)
+    bias = model.position_bias(_round_up(int(lengths.max()), WINDOW_STEP))
+    attend = RowAttention(lengths.tolist(), model.config, bias)
+    return model.encode(functional.pad(rows, (0, 0, 0, left_over)), attend)
 
 
-def _round_up(numbers: torch.Tensor, step: int) -> torch.Tensor:
-    return -(-numbers // step) * step
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
 
 
 def read(model: QuestionAnsweringModel, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
     """Start and end logits, (B, T) float32 each, as `model(*inputs)`; 0 on padding."""
     mask = inputs[2]
+    count = int(mask.sum())
     padded = []
-    for logits in model.score(last_hidden(model, inputs)):
+    for logits in model.score(_last_rows(model, inputs)):
         part = logits.new_zeros(mask.shape)
-        part[mask] = logits
+        part[mask] = logits[:count]
         padded.append(part)
     return padded[0], padded[1]
 
@@ -110,33 +115,29 @@ class RowAttention:
     Attention within windows whose rows stand one after another, (rows, hidden).
 
     Args:
-        lengths: of the windows, in tokens.
-        rooms: rows that each window takes, at least its length; rows behind the last are left over.
+        lengths: of the windows, in tokens; rows behind the last are left over.
         config: of the model.
-        bias: (heads, T, T) with T the most rooms, added to scores; None: nothing is.
+        bias: (heads, T, T), added to scores, T at least the longest window's tokens, rounded up to
+            a multiple of WINDOW_STEP; None: nothing is.
     """
 
     def __init__(
-        self,
-        lengths: Sequence[int],
-        rooms: Sequence[int],
-        config: ModelConfig,
-        bias: torch.Tensor | None = None,
+        self, lengths: Sequence[int], config: ModelConfig, bias: torch.Tensor | None = None
     ) -> None:
-        self._lengths, self._rooms = lengths, rooms
+        self._lengths = lengths
         self._num_heads = config.num_heads
         self._bias = bias
 
     def __call__(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         """See `squadlite.model.Attend`."""
         gathered: torch.Tensor = _RowAttention.apply(  # type: ignore[no-untyped-call]
-            query, key, value, self._bias, self._lengths, self._rooms, self._num_heads
+            query, key, value, self._bias, self._lengths, self._num_heads
         )
         return gathered
 
 
 class _RowAttention(torch.autograd.Function):
-    # Shapes: T rows of a window, `heads` heads of width `width`.
+    # Shapes: a window of `length` tokens takes T rows, `heads` heads of width `width`.
 
     @staticmethod
     def forward(
@@ -146,23 +147,23 @@ class _RowAttention(torch.autograd.Function):
         value: torch.Tensor,
         bias: torch.Tensor | None,
         lengths: Sequence[int],
-        rooms: Sequence[int],
         heads: int,
     ) -> torch.Tensor:
         gathered = torch.zeros_like(query)
         kept = []
         with torch.autocast(query.device.type, enabled=False):
-            windows = _windows(rooms, heads, query, key, value, gathered)
-            for length, (q, k, v, out) in zip(lengths, windows, strict=True):
-                scores = torch.bmm(q * _scale(q), k.mT)  # (heads, T, T)
+            windows = _windows(lengths, heads, query, key, value, gathered)
+            for length, (*parts, out) in zip(lengths, windows, strict=True):
+                q, k, v = map(_with_room, parts)
+                scores = torch.bmm(q.mul_(_scale(q)), k.mT)  # (heads, T, T)
                 if bias is not None:
                     scores += bias[:, : len(q[0]), : len(q[0])]
                 scores[:, :, length:] = -torch.inf
                 weights = scores.softmax(dim=-1)
-                out.copy_(torch.bmm(weights, v))
+                out.copy_(torch.bmm(weights, v)[:, :length])
                 kept.append(weights)
         ctx.save_for_backward(query, key, value, bias, *kept)
-        ctx.rooms, ctx.heads = rooms, heads
+        ctx.lengths, ctx.heads = lengths, heads
         return gathered
 
     @staticmethod
@@ -171,28 +172,39 @@ class _RowAttention(torch.autograd.Function):
         to_bias = None if bias is None else torch.zeros_like(bias)
         to_query, to_key, to_value = map(torch.zeros_like, (query, key, value))
         windows = _windows(
-            ctx.rooms, ctx.heads, query, key, value, gradients[0], to_query, to_key, to_value
+            ctx.lengths, ctx.heads, query, key, value, gradients[0], to_query, to_key, to_value
         )
-        for weights, (q, k, v, to_gathered, dq, dk, dv) in zip(kept, windows, strict=True):
-            gradient = to_gathered.contiguous()  # (heads, T, width)
-            dv.copy_(torch.bmm(weights.mT, gradient))
+        for length, weights, (*parts, dq, dk, dv) in zip(ctx.lengths, kept, windows, strict=True):
+            q, k, v, gradient = map(_with_room, parts)  # (heads, T, width) each
+            dv.copy_(torch.bmm(weights.mT, gradient)[:, :length])
             to_weights = torch.bmm(gradient, v.mT)  # (heads, T, T)
             to_scores = torch._softmax_backward_data(to_weights, weights, -1, weights.dtype)
             if to_bias is not None:
                 to_bias[:, : len(q[0]), : len(q[0])] += to_scores
-            dq.copy_(torch.bmm(to_scores, k).mul_(_scale(q)))
-            dk.copy_(torch.bmm(to_scores.mT, q).mul_(_scale(q)))
-        return to_query, to_key, to_value, to_bias, None, None, None
+            dq.copy_(torch.bmm(to_scores, k)[:, :length].mul_(_scale(q)))
+            dk.copy_(torch.bmm(to_scores.mT, q)[:, :length].mul_(_scale(q)))
+        return to_query, to_key, to_value, to_bias, None, None
 
 
-def _windows(rooms: Sequence[int], heads: int, *rows: torch.Tensor) -> Iterator[list[torch.Tensor]]:
-    # For each window the (heads, T, width) views of these (rows, hidden) tensors.
+def _windows(
+    lengths: Sequence[int], heads: int, *rows: torch.Tensor
+) -> Iterator[list[torch.Tensor]]:
+    # For each window the (heads, length, width) views of these (rows, hidden) tensors.
     split = [
-        part[: sum(rooms)].view(sum(rooms), heads, -1).split_with_sizes(list(rooms))
+        part[: sum(lengths)].view(sum(lengths), heads, -1).split_with_sizes(list(lengths))
         for part in rows
     ]
     for parts in zip(*split, strict=True):
         yield [part.transpose(0, 1) for part in parts]
+
+
+def _with_room(part: torch.Tensor) -> torch.Tensor:
+    # (heads, length, width) -> (heads, T, width), with zeros behind; products of what is contiguous
+    # take two thirds of the time.
+    length = part.shape[1]
+    room = part.new_zeros(len(part), _round_up(length, WINDOW_STEP), part.shape[2])
+    room[:, :length] = part
+    return room
 
 
 def _scale(query: torch.Tensor) -> float:

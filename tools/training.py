@@ -14,6 +14,7 @@ from torch import nn
 
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.model import QuestionAnsweringModel
+from squadlite.model.memory import keep_freed_memory
 from tools.contrast import Comparison, Contrast
 from tools.data import ARTICLE_RUN, Group, TrainingBatch, count_batches, epoch_batches, group_passes
 from tools.dropout import dropout
@@ -83,6 +84,8 @@ class Trainer(Generic[Model]):
         evaluate: Callable[[], float] | None = None,
         report: Callable[[float, float, float, float], None] | None = None,
     ) -> None:
+        if processes.device.type == "cpu":
+            keep_freed_memory()
         self.model = model
         self.groups = groups
         self.tokenizer = tokenizer
@@ -98,6 +101,7 @@ class Trainer(Generic[Model]):
         self.steps_per_epoch = count_batches(len(groups), settings.batch_size)
         self.schedule = settings.schedule(self.steps_per_epoch)
         self.optimizer = _make_optimizer(model, settings)
+        self._gradients = _make_gradients(model)
         self.best_score: float | None = None
         self.step = 0
         self.tokens = 0  # read, over all runs
@@ -174,22 +178,23 @@ class Trainer(Generic[Model]):
         self._seed_step()
         loss = torch.zeros((), device=processes.device)
         with self.quantized():
-            for part in prepared.passes:
-                with autocast(processes.device, settings.precision):
+            # Weights are rounded once for all passes.
+            with autocast(processes.device, settings.precision):
+                for part in prepared.passes:
                     part_loss = self.objective(self.model, part.to(processes.device)) / len(batch)
-                part_loss.backward()  # type: ignore[no-untyped-call]
-                loss += part_loss.detach()
+                    with torch.autocast(processes.device.type, enabled=False):
+                        part_loss.backward()  # type: ignore[no-untyped-call]
+                    loss += part_loss.detach()
             if self.contrast is not None and prepared.comparison is not None:
                 model = cast(QuestionAnsweringModel, self.model)
                 loss += self.contrast.backward(model, prepared.comparison)
-        gradients = self._gradients()
-        processes.add_up([loss, *gradients])
-        norm = nn.utils.clip_grad_norm_(self._parameters(), settings.max_gradient_norm)
+        processes.add_up([loss, *self._gradients])
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.max_gradient_norm)
         self._check(float(loss), float(norm))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(set_to_none=False)
         self.tokens += sum(map(len, batch))
         return float(loss)
 
@@ -225,18 +230,6 @@ class Trainer(Generic[Model]):
         # A step's random numbers follow from its number, so that there is no generator to resume.
         key = (self.settings.seed, self.step, self.processes.rank)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
-
-    def _parameters(self) -> list[nn.Parameter]:
-        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-
-    def _gradients(self) -> list[torch.Tensor]:
-        # A process whose share of a small batch is empty has no gradients yet.
-        gradients = []
-        for parameter in self._parameters():
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            gradients.append(parameter.grad)
-        return gradients
 
     def _check(self, loss: float, norm: float) -> None:
         for name, value in (("loss", loss), ("gradient norm", norm)):
@@ -320,6 +313,9 @@ def trainable_model(
     """Make a loaded model ready to be trained: on its device, with gradients."""
     model = model.to(device).requires_grad_(True)
     model.embeddings.requires_grad_(not freeze_embeddings)
+    # Of a vocabulary few words occur in a pass: on a CPU clearing and adding gradients of all of
+    # them takes longer than a layer's products.
+    model.embeddings.word.sparse = device.type == "cpu"
     return model
 
 
@@ -330,6 +326,16 @@ def _make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim
         {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+
+
+def _make_gradients(model: nn.Module) -> list[torch.Tensor]:
+    # Kept from step to step, since clearing them costs less than fresh memory.
+    gradients = []
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+    return gradients
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
