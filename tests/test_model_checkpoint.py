@@ -282,12 +282,20 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("name", ["qa_outputs.weight", "bert.encoder.layer.1.output.dense.bias"])
+@pytest.mark.parametrize("name", ["qa_outputs.bias", "bert.encoder.layer.1.output.dense.bias"])
 def test_a_missing_tensor_is_named(name: str, tmp_path: Path) -> None:
     folder = save(make_bert(), tmp_path)
     change_tensors(folder, lambda tensors: tensors.pop(name))
     with pytest.raises(CheckpointError, match=f"tensor '{name}' is missing, expected shape"):
         load_checkpoint(folder)
+
+
+def test_a_model_with_another_head_is_named(tmp_path: Path) -> None:
+    config = transformers.BertConfig(**BERT)
+    save(transformers.BertForSequenceClassification(config), tmp_path)
+    message = r"no span head, .*\['BertForSequenceClassification'\], expected BertForQuestionAns"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(tmp_path)
 
 
 def test_an_unknown_tensor_is_named(tmp_path: Path) -> None:

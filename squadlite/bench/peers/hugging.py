@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from squadlite.bench.kind import RuntimeKind
-from squadlite.bench.peers.weights import save_for_transformers
+from squadlite.bench.peers.weights import save_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ class TransformersRuntime:
 
 
 def _prepare(model: Path, folder: Path, _: Path | None) -> Path:
-    return save_for_transformers(model, folder)
+    return save_weights(model, folder)
 
 
 def load_transformers(folder: Path, threads: int, *, dtype: str = "float32") -> TransformersRuntime:
@@ -48,7 +48,7 @@ def load_transformers(folder: Path, threads: int, *, dtype: str = "float32") -> 
     Load a checkpoint folder as transformers does.
 
     Args:
-        folder: from `save_for_transformers`.
+        folder: from `save_weights`.
         threads: that torch computes with.
         dtype: the name of the torch dtype that weights and activations have.
     """
@@ -57,7 +57,7 @@ def load_transformers(folder: Path, threads: int, *, dtype: str = "float32") -> 
 
     torch.set_num_threads(threads)
     model = transformers.AutoModelForQuestionAnswering.from_pretrained(
-        folder, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+        folder, dtype=getattr(torch, dtype)
     )
     return TransformersRuntime(model.eval())
 
