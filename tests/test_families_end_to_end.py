@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.example_folders import EXAMPLES
-from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.answering.tokenizer_spec import METASPACE, TokenizerSpec
 from squadlite.bench.peers.weights import save_for_transformers
 from squadlite.cli import run
 from squadlite.families import FAMILIES
@@ -39,7 +39,14 @@ class Converted:
 
     def best_answer(self, question: str, context: str) -> tuple[str, float]:
         """The best span's words, and its logits less those of no answer; by transformers alone."""
-        inputs = self.tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)
+        inputs = self.tokenizer(
+            question,
+            context,
+            return_tensors="pt",
+            return_offsets_mapping=True,
+            # transformers 5 forgets them for ALBERT, which was trained with them.
+            return_token_type_ids=getattr(self.model.config, "type_vocab_size", 0) > 1,
+        )
         sequences = inputs.sequence_ids(0)
         offsets = inputs.pop("offset_mapping")[0].tolist()
         output = self.model(**inputs)
@@ -51,6 +58,8 @@ class Converted:
             if sequences[first] == sequences[last] == 1
         )
         start, end = offsets[first][0], offsets[last][1]
+        if inputs.tokens()[last] == METASPACE:
+            end = offsets[last][0]  # a space alone, laid on the next word's first character
         while start > 0 and context[start - 1 : start + 1].isalnum():
             start -= 1
         while context[end - 1 : end + 1].isalnum() and end < len(context):

@@ -71,7 +71,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     if family.name_of(_HEAD) not in stored:
         found = values.get("architectures")
         raise CheckpointError(
-            f"{folder}: found no span head, '{family.name_of(_HEAD)}', in what config.json calls "
+            f"{folder}: found no span head '{family.name_of(_HEAD)}' and architectures "
             f"{found!r:.80}, expected {family.architecture}"
         )
     tensors = _rename(folder, family, config, stored)
