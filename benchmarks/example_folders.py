@@ -52,9 +52,10 @@ class Example:
 
         tokenizer = self.make_tokenizer()
         config = transformers.AutoConfig.for_model(
-            self.model_type, vocab_size=len(tokenizer), **SIZES | self.changes
+            self.model_type, vocab_size=len(tokenizer), **{**SIZES, **self.changes}
         )
-        model = transformers.AutoModelForQuestionAnswering.from_config(config).eval()
+        kind: Any = transformers.AutoModelForQuestionAnswering
+        model = kind.from_config(config).eval()
         _randomize(model, seed)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -74,18 +75,29 @@ def _randomize(model: Any, seed: int) -> None:
                 parameter.add_(1)
 
 
-def _word_pieces(tokenizer_class: str, **special: str) -> Any:
+def _word_pieces(tokenizer_class: str, **names: str) -> Any:
     import transformers  # noqa: PLC0415
 
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]"}
-    names |= {"sep_token": "[SEP]", "mask_token": "[MASK]"} | special
+    names = names or {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    }
     vocab = {piece: number for number, piece in enumerate(word_pieces(tuple(names.values())))}
     return getattr(transformers, tokenizer_class)(vocab=vocab, **names)
 
 
 def _mpnet_pieces() -> Any:
+    # In this order: positions are counted from padding, which is token 1.
     return _word_pieces(
-        "MPNetTokenizer", pad_token="<pad>", cls_token="<s>", sep_token="</s>", mask_token="<mask>"
+        "MPNetTokenizer",
+        cls_token="<s>",
+        pad_token="<pad>",
+        sep_token="</s>",
+        unk_token="[UNK]",
+        mask_token="<mask>",
     )
 
 
@@ -94,7 +106,8 @@ def _byte_bpe() -> Any:
 
     model = json.loads(byte_bpe())["model"]
     merges = [tuple(merge) for merge in model["merges"]]
-    return transformers.RobertaTokenizer(vocab=model["vocab"], merges=merges)
+    kind: Any = transformers.RobertaTokenizer  # whose annotations know of files alone
+    return kind(vocab=model["vocab"], merges=merges)
 
 
 def _unigram() -> Any:
@@ -102,7 +115,8 @@ def _unigram() -> Any:
 
     vocab = [(piece, score) for piece, score in json.loads(unigram("albert"))["model"]["vocab"]]
     charsmap = compile_charsmap(CHARSMAP)
-    return transformers.AlbertTokenizer(vocab=vocab, _spm_precompiled_charsmap=charsmap)
+    kind: Any = transformers.AlbertTokenizer  # whose annotations know of files alone
+    return kind(vocab=vocab, _spm_precompiled_charsmap=charsmap)
 
 
 # By the names that `squadlite.families` gives them.

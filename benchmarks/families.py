@@ -93,9 +93,11 @@ def _batches(
 ) -> Iterator[Batch]:
     limits = ReaderSettings().within(positions)
     for number, example in enumerate(spread(examples, PARITY_QUESTIONS)):
+        question, context = tokenizer.encode_ids([example.question, example.context])
         windows = split_into_windows(
             number,
-            *tokenizer.encode_ids([example.question, example.context]),
+            question,
+            context,
             tokenizer.template,
             max_seq_length=limits.max_seq_length,
             max_question_length=limits.max_question_length,
@@ -112,7 +114,7 @@ def _difference(ours: QuestionAnsweringModel, folder: Path, batches: Sequence[Ba
     theirs = transformers.AutoModelForQuestionAnswering.from_pretrained(
         folder, dtype=torch.float32
     ).eval()
-    largest = 0.0
+    differences = []
     with torch.inference_mode():
         for batch in batches:
             ids, types, mask = (
@@ -125,8 +127,8 @@ def _difference(ours: QuestionAnsweringModel, folder: Path, batches: Sequence[Ba
             output = theirs(**inputs)
             expected = torch.stack([output.start_logits, output.end_logits])
             found = torch.stack(ours(ids, types, mask))
-            largest = max(largest, float((found - expected)[:, mask].abs().max()))
-    return float(f"{largest:.1e}")
+            differences.append(float((found - expected)[:, mask].abs().max()))
+    return float(f"{np.max(differences):.1e}")
 
 
 def _same_spans(file: Path, examples: Sequence[SquadExample]) -> float | None:
@@ -168,10 +170,11 @@ def main(questions: Path, checkpoints: tuple[Path, ...], limit: int) -> None:
     """Hold the families' examples and CHECKPOINTS to transformers on QUESTIONS, a SQuAD file."""
     import transformers  # noqa: PLC0415
 
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    logging: Any = transformers.logging
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     material = Material.load(questions, limit=limit)
-    rows = []
+    rows: list[dict[str, Any]] = []
     with progress_bar("Measuring") as progress, tempfile.TemporaryDirectory() as scratch:
         for name, example in EXAMPLES.items():
             progress(len(rows), len(EXAMPLES) + len(checkpoints))
