@@ -18,8 +18,8 @@ transformers saves it, and a row for each real CHECKPOINT. Columns:
 - back: logits, back: tokens %: the file written as a folder again and read by transformers, held
   to the file read by us.
 
-The library trains a tokenizer a little differently each time, so that the small models' spans vary by
-some percent from run to run.
+The library trains a tokenizer a little differently each time, so that the small models' spans vary
+by some percent from run to run.
 """
 
 import tempfile
