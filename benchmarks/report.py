@@ -167,6 +167,10 @@ def _formats(result: Mapping[str, Any]) -> str:
     return _as_measured(result["rows"])
 
 
+def _families(result: Mapping[str, Any]) -> str:
+    return _as_measured(result["rows"])
+
+
 def _finding(result: Mapping[str, Any]) -> str:
     return _as_measured([result["finding"]])
 
@@ -378,6 +382,7 @@ TABLES: Mapping[str, tuple[str | Path, Callable[[Mapping[str, Any]], str]]] = {
     "forward": ("runtimes.json", _forward),
     "growth": ("growth.json", _growth),
     "formats": ("formats.json", _formats),
+    "families": ("families.json", _families),
     "finding": ("shelf.json", _finding),
     "growing": ("shelf.json", _growing),
     "training": ("training.json", _training),

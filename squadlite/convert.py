@@ -12,7 +12,7 @@ from squadlite import __version__
 from squadlite.answering.metadata import EmbeddingConfig
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
-from squadlite.config import RELATIVE_POSITION_BIAS
+from squadlite.config import RELATIVE_POSITION_BIAS, ModelConfig
 from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, open_sqz, write_sqz
 from squadlite.errors import CheckpointError, CodecError, QuantizationError, TokenizerError
 from squadlite.model import Checkpoint
@@ -28,12 +28,31 @@ _PRECIOUS = ("span_head.", f"{RELATIVE_POSITION_BIAS}.")  # small matrices that 
 
 
 @dataclass(frozen=True)
+class Found:
+    """
+    What a conversion took its source for, before it pruned or rounded anything.
+
+    Attributes:
+        family: of the model, by name; of a .sqz file, which doesn't say, the plainest that can be
+            all it is.
+        config: the model's shape.
+        spec: the tokenizer. Its `cls_token` is the first token of every window, whose start and end
+            scores are those of no answer.
+    """
+
+    family: str
+    config: ModelConfig
+    spec: TokenizerSpec
+
+
+@dataclass(frozen=True)
 class ConversionReport:
     """
     What a .sqz file costs, part by part.
 
     Attributes:
         path: the file.
+        found: what it was made of.
         parts: in file order; the last one, "header and padding", is what no tensor takes.
         metadata: as the file holds it.
         divergence: with calibration, of the span distributions from those before; in nats a window,
@@ -42,6 +61,7 @@ class ConversionReport:
     """
 
     path: Path
+    found: Found
     parts: tuple[Part, ...]
     metadata: dict[str, Any]
     divergence: float | None = None
@@ -152,6 +172,7 @@ def convert(
         settings |= {"vocab_size": vocab_size, "vocab_corpus": _named(Path(vocab_corpus))}
     facts = _all_metadata(source, metadata or {}, settings)
     model, spec = source.checkpoint, source.spec
+    found = Found(source.family, model.config, spec)
     if vocab_size is not None and vocab_corpus is not None:
         model, spec = _prune(model, spec, vocab_size, Path(vocab_corpus), progress)
     if spec.version > (format_version, 0):
@@ -161,7 +182,7 @@ def convert(
     seeds = {} if store_signs else source.seeds
     file = _File(model, spec, facts, quantization, seeds, format_version)
     if calibration is None:
-        return _report(output, file.write(output, {}, progress), facts)
+        return _report(output, found, file.write(output, {}, progress), facts)
     _check_finite(model)
     if not isinstance(calibration, MeasuredModel):
         files = _files_of(calibration)
@@ -169,7 +190,8 @@ def convert(
     elif not calibration.is_of(model):
         raise ValueError(f"calibration: found another model measured, expected {checkpoint}")
     quantized = _quantize(calibration, bits, target_size, file)
-    return _report(output, file.write(output, quantized.tensors, progress), facts, quantized)
+    written = file.write(output, quantized.tensors, progress)
+    return _report(output, found, written, facts, quantized)
 
 
 @dataclass(frozen=True)
@@ -335,18 +357,19 @@ def _quantize(
 
 def _report(
     path: Path,
+    found: Found,
     written: list[TensorInfo],
     metadata: dict[str, Any],
     quantized: QuantizedModel | None = None,
 ) -> ConversionReport:
     parts = count_parts(written, path.stat().st_size)
     if quantized is None:
-        return ConversionReport(path, parts, metadata)
+        return ConversionReport(path, found, parts, metadata)
     divergences: dict[str, float] = {}
     for name, divergence in quantized.divergences.items():
         part = part_name(name)
         divergences[part] = divergences.get(part, 0.0) + divergence
-    return ConversionReport(path, parts, metadata, quantized.divergence, divergences)
+    return ConversionReport(path, found, parts, metadata, quantized.divergence, divergences)
 
 
 def _check_settings(vocab_size: object, vocab_corpus: object, format_version: object) -> None:

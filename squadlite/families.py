@@ -21,6 +21,7 @@ _PLAIN_ATTENTION: Mapping[str, object] = {
 class Family:
     """How one model type names what we have, and what of it is otherwise stored."""
 
+    name: str  # as people write it
     architecture: str  # transformers' class of its question-answering models
     fields: Mapping[str, str]  # our config field -> the field in config.json
     defaults: Mapping[str, object]  # our config field -> what transformers takes when it is absent
@@ -127,6 +128,7 @@ def _ignored(prefix: str) -> tuple[str, ...]:
 
 
 BERT = Family(
+    name="BERT",
     architecture="BertForQuestionAnswering",
     fields={**_BERT_FIELDS, "type_vocab_size": "type_vocab_size"},
     defaults=_BERT_DEFAULTS,
@@ -135,6 +137,7 @@ BERT = Family(
 )
 
 DISTILBERT = Family(
+    name="DistilBERT",
     architecture="DistilBertForQuestionAnswering",
     fields={
         "vocab_size": "vocab_size",
@@ -165,6 +168,7 @@ DISTILBERT = Family(
 
 # RoBERTa and its distillations; every token has type 0.
 ROBERTA = Family(
+    name="RoBERTa",
     architecture="RobertaForQuestionAnswering",
     fields=BERT.fields,
     defaults=_BERT_DEFAULTS,
@@ -175,6 +179,7 @@ ROBERTA = Family(
 )
 
 MPNET = Family(
+    name="MPNet",
     architecture="MPNetForQuestionAnswering",
     # Narrow embeddings and their projection are ours: transformers has no such MPNet.
     fields={**_BERT_FIELDS, "embedding_size": "embedding_size"},
@@ -200,6 +205,7 @@ MPNET = Family(
 )
 
 ELECTRA = Family(
+    name="ELECTRA",
     architecture="ElectraForQuestionAnswering",
     fields={
         **_BERT_FIELDS,
@@ -216,6 +222,7 @@ ELECTRA = Family(
 
 _ALBERT_LAYER = "albert.encoder.albert_layer_groups.{}.albert_layers.0"
 ALBERT = Family(
+    name="ALBERT",
     architecture="AlbertForQuestionAnswering",
     fields=ELECTRA.fields,
     defaults={**_BERT_DEFAULTS, "hidden_act": "gelu_new", "embedding_size": 128},

@@ -11,8 +11,9 @@ from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import Rademacher, SqzFile, open_sqz
 from squadlite.errors import CheckpointError
+from squadlite.families import FAMILIES, model_type_of
 from squadlite.model import Checkpoint, checkpoint_from_sqz, load_checkpoint
-from squadlite.model.checkpoint import CONFIG_FILE, find_weights
+from squadlite.model.checkpoint import CONFIG_FILE, find_family, find_weights
 from squadlite.tensors import WORD_EMBEDDINGS
 
 # In a checkpoint folder: tensor name -> the seed that the signs of this sketch were made from.
@@ -27,6 +28,8 @@ class Source:
     A model that is to be converted.
 
     Args:
+        family: the name of what it is; of a .sqz file, which doesn't say, of the plainest family
+            that can be all it is.
         checkpoint: its configuration and tensors, as many word embeddings as pieces.
         spec: its tokenizer.
         metadata: what it says of its use, and whatever else the new file is to say too.
@@ -34,6 +37,7 @@ class Source:
         seeds: tensor name -> the seed that the signs of this sketch were made from.
     """
 
+    family: str
     checkpoint: Checkpoint
     spec: TokenizerSpec
     metadata: Mapping[str, Any]
@@ -72,7 +76,9 @@ def _from_folder(folder: Path) -> Source:
     files.append(next(path for path in vocabularies if path.is_file()))
     name = folder.resolve().name
     origin = {"name": name, "sha256": {path.name: digest_of(path) for path in files}}
-    return Source(checkpoint, spec, {"name": name, **metadata}, origin, load_sketch_seeds(folder))
+    facts = {"name": name, **metadata}
+    family = find_family(folder).name
+    return Source(family, checkpoint, spec, facts, origin, load_sketch_seeds(folder))
 
 
 def _from_sqz(file: SqzFile) -> Source:
@@ -87,7 +93,9 @@ def _from_sqz(file: SqzFile) -> Source:
         for info in file.tensors.values()
         if isinstance(info.codec, Rademacher) and info.codec.seed is not None
     }
-    return Source(checkpoint, spec, {"name": file.path.stem, **metadata}, origin, seeds)
+    family = FAMILIES[model_type_of(checkpoint.config)].name
+    facts = {"name": file.path.stem, **metadata}
+    return Source(family, checkpoint, spec, facts, origin, seeds)
 
 
 def load_sketch_seeds(folder: Path) -> dict[str, int]:

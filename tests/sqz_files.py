@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import struct
 import zlib
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from squadlite.answering.tokenizer_spec import (
     TokenizerSpec,
     UnigramSpec,
 )
+from squadlite.config import ModelConfig, tensor_shapes
 from squadlite.container import Codec, Linear, Rademacher, Raw, Uniform, write_sqz
 from squadlite.container.codecs import splitmix64
 
@@ -48,6 +50,60 @@ def write_coded(path: Path) -> None:
     """Every codec and coding of version 2.0, with values that it holds exactly."""
     metadata = {"name": "coded", "text": "again and again and again"}
     write_sqz(path, model={}, tokenizer={}, metadata=metadata, tensors=coded_tensors())
+
+
+# Name -> what a model has that those of version 1.0 have not, or else.
+GOLDEN_MODELS: dict[str, dict[str, Any]] = {
+    "distances": {
+        "type_vocab_size": 0,
+        "relative_position_buckets": 32,
+        "max_position_embeddings": 100,
+        "layer_map": [0, 1, 0],
+    },
+    "narrow": {
+        "type_vocab_size": 2,
+        "embedding_size": 3,
+        "max_position_embeddings": 12,
+        "layer_map": [0, 0, 0],
+        "hidden_act": "gelu_new",
+        "sketch_dims": {"attention.query": 3, "feed_forward.output": 5},
+    },
+}
+
+
+def write_golden_model(path: Path, name: str, metadata: Any) -> None:
+    """A model of a few hundred values."""
+    config = ModelConfig.from_dict(
+        {
+            "vocab_size": 7,
+            "hidden_size": 4,
+            "num_layers": 3,
+            "num_heads": 2,
+            "intermediate_size": 6,
+            "layer_norm_eps": 1e-5,
+            "hidden_act": "gelu",
+            "sketch_dims": {},
+            **GOLDEN_MODELS[name],
+        }
+    )
+    tensors: Sample = []
+    for seed, (tensor, shape) in enumerate(tensor_shapes(config).items(), 100):
+        if tensor.endswith(".sketch"):
+            codec: Codec = Rademacher(seed)
+            tensors.append((tensor, codec.decode(b"", shape), codec))
+        else:
+            codes = splitmix64(seed, math.prod(shape)) >> np.uint64(59)  # 5 bits
+            spread = 64 if tensor.endswith(".bias") else 8
+            values = (codes.astype(np.float32) - 16) / spread + ("norm.weight" in tensor)
+            tensors.append((tensor, values.reshape(shape), Raw("f16").compressed()))
+    write_sqz(
+        path,
+        model=config.to_dict(),
+        tokenizer={},
+        metadata=metadata,
+        tensors=tensors,
+        needed=config.version,
+    )
 
 
 # The example of format_spec.md.

@@ -16,7 +16,8 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqz_files import BYTE_BPE, GOLDEN, UNIGRAM, write_tokenizer_file
-from tiny_folders import (
+
+from benchmarks.example_tokenizers import (
     CHARSMAP,
     ROBERTA,
     SENTENCES,
@@ -25,7 +26,6 @@ from tiny_folders import (
     unigram,
     write_tokenizer,
 )
-
 from squadlite.answering.charsmap import check_charsmap, compile_charsmap, parse_charsmap
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.spans import TokenSpan, make_reading

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "interface": {"answering", "asking", "library", "models"},
     "server": {"answering", "asking", "cores", "library"},
     "pipelines": {"answering", "config", "models"},
-    "source": {"answering", "container", "model", "tensors"},
+    "source": {"answering", "container", "families", "model", "tensors"},
     "quantization": {"answering", "container", "model", "tensors"},
     "convert": {"answering", "config", "container", "model", "quantization", "source", "tensors"},
     "diff": {"answering", "config", "container", "tensors"},

@@ -1,5 +1,6 @@
 """Files that must load for ever, and the second reader that only knows the spec."""
 
+import dataclasses
 import hashlib
 import math
 import re
@@ -8,18 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference_encoder
 import reference_reader
+import torch
 from sqz_files import (
     GOLDEN,
+    GOLDEN_MODELS,
     coded_tensors,
     exact_tensors,
     write_codecs,
     write_coded,
+    write_golden_model,
     write_tiny,
 )
 
+from squadlite.config import ModelConfig
 from squadlite.container import open_sqz, write_sqz
 from squadlite.container.codecs import CODECS, Linear, Raw, Uniform, nearest_exponents, splitmix64
+from squadlite.model import load_model
 
 SPEC = (Path(__file__).parent.parent / "format_spec.md").read_text(encoding="utf-8")
 DIGESTS = {
@@ -27,6 +34,8 @@ DIGESTS = {
     "unigram": "1c3737305b64dea4b744f79120e21356366c3faeaad3cfcd299da75fe5f500d8",
     "tiny": "0da36f9f7ee55e8c97d9f7a4666cfa9dce1b9065d666fbb94d975eeee530e2ea",
     "coded": "94b5dd886ac5401ad3e5ab6ce77163b485b96c1da320ce0d903b8d41773d7382",
+    "distances": "689ae982ff03aeae54b51952bb0b5205127d027a92fcb6a5944710d63163675c",
+    "narrow": "ec6044144c9feaf4015758ab7363d5c6823adbf38406bdb7e7880b3a5ccede22",
     "codecs": "9e79fd413489be9d88053e900060321480fe00d21cc7f5255e3fc0e4068a5c80",
 }
 
@@ -98,6 +107,41 @@ def test_the_second_reader_reads_the_same(name):
     with open_sqz(GOLDEN / f"{name}.sqz") as file:
         assert header["metadata"] == file.metadata
         assert {key: file.read(key).ravel().tolist() for key in file.tensors} == tensors
+
+
+@pytest.mark.parametrize("name", GOLDEN_MODELS)
+def test_golden_models_are_as_they_were_and_score_as_the_spec_says(name, tmp_path):
+    header, tensors = reference_reader.read_file((GOLDEN / f"{name}.sqz").read_bytes())
+    stated = header["metadata"]
+    write_golden_model(tmp_path / "new.sqz", name, stated)
+    with open_sqz(GOLDEN / f"{name}.sqz") as old, open_sqz(tmp_path / "new.sqz") as new:
+        assert (old.version, old.model) == (new.version, new.model) == ((2, 0), header["model"])
+        for tensor in old.tensors:
+            np.testing.assert_array_equal(old.read(tensor), new.read(tensor))
+    expected = [stated["start_logits"], stated["end_logits"]]
+    found = reference_encoder.logits(header["model"], tensors, stated["ids"], stated["types"])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    model = load_model(GOLDEN / f"{name}.sqz")
+    ids, types = (torch.tensor([stated[key]]) for key in ("ids", "types"))
+    with torch.inference_mode():
+        found = torch.stack(model(ids, types, torch.ones_like(ids, dtype=torch.bool)))[:, 0]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-4)
+
+
+def test_golden_models_have_all_that_models_may_have():
+    models = [ModelConfig.from_dict(read_model(name)) for name in GOLDEN_MODELS]
+    assert all(
+        any(getattr(model, field.name) is not None for model in models)
+        for field in dataclasses.fields(ModelConfig)
+    )
+    assert {model.type_vocab_size for model in models} >= {0, 2}
+    assert any(model.sketch_dims for model in models)
+    assert all(model.num_layer_groups < model.num_layers for model in models)
+
+
+def read_model(name):
+    with open_sqz(GOLDEN / f"{name}.sqz") as file:
+        return file.model
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,45 @@ def test_absent_fields_of_the_configuration_have_the_defaults_of_transformers(
         assert_parity(reference, load_model(folder))
 
 
+def test_xtremedistil_is_a_bert(tmp_path: Path) -> None:
+    # As its checkpoints are published: a narrow BERT, pickled, with buffers and a pooler.
+    reference = make_bert()
+    fields = {
+        "attention_probs_dropout_prob": 0.1,
+        "gradient_checkpointing": False,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "model_type": "bert",
+        "pad_token_id": 0,
+        "position_embedding_type": "absolute",
+        "type_vocab_size": 2,
+        "use_cache": True,
+    }
+    (tmp_path / "config.json").write_text(
+        json.dumps({**fields, **BERT, "architectures": ["BertModel"]})
+    )
+    extra = {
+        "bert.embeddings.position_ids": torch.arange(32)[None],
+        "bert.pooler.dense.weight": torch.zeros(16, 16),
+        "bert.pooler.dense.bias": torch.zeros(16),
+    }
+    torch.save(reference.state_dict() | extra, tmp_path / "pytorch_model.bin")
+    assert_parity(reference, load_model(tmp_path))
+
+
+@pytest.mark.parametrize("model_type", ["mobilebert", "deberta-v2", "xlnet", "longformer"])
+def test_a_family_that_we_do_not_have_is_named_beside_those_we_have(
+    model_type: str, tmp_path: Path
+) -> None:
+    config = transformers.AutoConfig.for_model(model_type)
+    config.to_json_file(tmp_path / "config.json", use_diff=False)
+    names = "bert, distilbert, roberta, mpnet, electra, albert"
+    with pytest.raises(
+        CheckpointError, match=f"model_type '{model_type}', expected one of {names}$"
+    ):
+        load_checkpoint(tmp_path)
+
+
 def test_shared_layers_are_stored_once(tmp_path: Path) -> None:
     reference = make_bert(num_hidden_layers=2)
     folder = save(reference, tmp_path)
@@ -282,12 +321,21 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("name", ["qa_outputs.weight", "bert.encoder.layer.1.output.dense.bias"])
+@pytest.mark.parametrize("name", ["qa_outputs.bias", "bert.encoder.layer.1.output.dense.bias"])
 def test_a_missing_tensor_is_named(name: str, tmp_path: Path) -> None:
     folder = save(make_bert(), tmp_path)
     change_tensors(folder, lambda tensors: tensors.pop(name))
     with pytest.raises(CheckpointError, match=f"tensor '{name}' is missing, expected shape"):
         load_checkpoint(folder)
+
+
+def test_a_model_with_another_head_is_named(tmp_path: Path) -> None:
+    config = transformers.BertConfig(**BERT)
+    save(transformers.BertForSequenceClassification(config), tmp_path)
+    change_config(tmp_path, architectures=["BertForSequenceClassification"])
+    message = r"no span head 'qa_.*\['BertForSequenceClassification'\], expected BertForQuestion"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(tmp_path)
 
 
 def test_an_unknown_tensor_is_named(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_folders import SENTENCES, TOKENIZERS, write_tokenizer
 from tiny_models import padded_batch, random_model, tiny_config
 from tiny_training import PIECES, run_stage, write_checkpoint, write_squad
 from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizerFast
 
+from benchmarks.example_tokenizers import SENTENCES, TOKENIZERS, write_tokenizer
 from squadlite.answering.reader import Reader
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec

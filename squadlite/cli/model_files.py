@@ -23,7 +23,7 @@ from squadlite.cli.output import (
 
 if TYPE_CHECKING:
     from squadlite.container import TensorInfo
-    from squadlite.convert import ConversionReport
+    from squadlite.convert import ConversionReport, Found
 
 
 @click.command()
@@ -109,7 +109,8 @@ def convert(
     """
     Convert CHECKPOINT, a Hugging Face folder of a question-answering model, to a .sqz file. What a
     squadlite.json in the folder says of the model's use (format_spec.md) goes into the file's
-    metadata. CHECKPOINT may also be a .sqz file, whose values are rounded anew.
+    metadata. CHECKPOINT may also be a .sqz file, whose values are rounded anew. What was found
+    there is said first: compare it with what you expect.
 
     Families: BERT, DistilBERT, RoBERTa, MPNet, ELECTRA, ALBERT.
 
@@ -155,6 +156,7 @@ def convert(
                 "file": str(output),
                 "n_bytes": report.n_bytes,
                 "num_values": report.num_values,
+                "found": _found_json(report.found),
                 "parts": [asdict(part) for part in report.parts],
                 "divergence": report.divergence,
                 "divergences": dict(report.divergences),
@@ -162,6 +164,8 @@ def convert(
             }
         )
         return
+    print_table(["Found", ""], _found_rows(report.found))
+    click.echo()
     headings, rows = _cost_table(report)
     print_table(headings, rows)
     if report.divergence is not None:
@@ -182,6 +186,44 @@ def _check_budget(
         raise click.UsageError("--calibration needs one of --target-size and --bits.")
     if format_version == "1":
         raise click.UsageError("--calibration needs --format 2.")
+
+
+def _found_json(found: "Found") -> dict[str, Any]:
+    return {
+        "family": found.family,
+        "model": found.config.to_dict(),
+        "tokenizer": found.spec.to_header() | {"vocab_size": len(found.spec.vocab)},
+        "no_answer": found.spec.cls_token,
+    }
+
+
+def _found_rows(found: "Found") -> list[list[str]]:
+    """What to look at first when a model answers strangely, a row each."""
+    from squadlite.answering.windows import TEMPLATES
+
+    config, spec = found.config, found.spec
+    n_between, _ = TEMPLATES[spec.template]
+    first, separator = spec.cls_token, spec.sep_token
+    window = " ".join([first, "question", *[separator] * n_between, "context", separator])
+    positions = f"{config.max_position_embeddings:,} positions"
+    if config.relative_position_buckets is not None:
+        positions += f", distances in {config.relative_position_buckets} buckets"
+    return [
+        ["family", found.family],
+        [
+            "layers",
+            f"{config.num_layers} executed, {config.num_layer_groups} stored; "
+            f"{config.hidden_size:,} wide, {config.num_heads} heads, "
+            f"{config.intermediate_size:,} in the feed-forward block",
+        ],
+        [
+            "embeddings",
+            f"{config.embedding_width:,} wide; {positions}, {config.type_vocab_size} token types",
+        ],
+        ["tokenizer", f"{spec.type_name}, {len(spec.vocab):,} pieces"],
+        ["window", window],
+        ["no answer", f"start and end at {first}"],
+    ]
 
 
 def _cost_table(report: "ConversionReport") -> tuple[list[str], list[list[str]]]:

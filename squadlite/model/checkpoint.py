@@ -20,6 +20,7 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is t
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
+_HEAD = "span_head.weight"
 _POSITIONS = "embeddings.position.weight"
 
 # Damaged bytes make torch's restricted unpickler stumble in many ways, all of them harmless.
@@ -59,16 +60,34 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         folder: holds config.json and the weights, in float32, float16 or bfloat16.
 
     Raises:
-        CheckpointError: a file missing or unreadable, a kind of model that we don't have, or a
-            tensor missing, unknown or of the wrong shape.
+        CheckpointError: a file missing or unreadable, a kind of model that we don't have, one
+            without a span head, or a tensor missing, unknown or of the wrong shape.
     """
     folder = Path(folder)
     values = _read_config(folder)
     family = _find_family(folder, values)
     config = _make_config(folder, family, values)
     stored = read_weights(folder)
+    if family.name_of(_HEAD) not in stored:
+        found = values.get("architectures")
+        raise CheckpointError(
+            f"{folder}: found no span head '{family.name_of(_HEAD)}' and architectures "
+            f"{found!r:.80}, expected {family.architecture}"
+        )
     tensors = _rename(folder, family, config, stored)
     return Checkpoint(config, tensors)
+
+
+def find_family(folder: str | Path) -> Family:
+    """
+    The family that a checkpoint folder says its model is of.
+
+    Raises:
+        CheckpointError: config.json is missing or unreadable, or names a kind of model, or an
+            option of one, that we don't have.
+    """
+    folder = Path(folder)
+    return _find_family(folder, _read_config(folder))
 
 
 def find_weights(folder: Path) -> Path:

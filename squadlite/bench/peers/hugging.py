@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from squadlite.bench.instructions import torch_instructions
 from squadlite.bench.kind import RuntimeKind
-from squadlite.bench.peers.weights import save_for_transformers
+from squadlite.bench.peers.weights import save_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class TransformersRuntime:
 
 
 def _prepare(model: Path, folder: Path, _: Path | None) -> Path:
-    return save_for_transformers(model, folder)
+    return save_weights(model, folder)
 
 
 def load_transformers(folder: Path, threads: int, *, dtype: str = "float32") -> TransformersRuntime:
@@ -54,7 +54,7 @@ def load_transformers(folder: Path, threads: int, *, dtype: str = "float32") -> 
     Load a checkpoint folder as transformers does.
 
     Args:
-        folder: from `save_for_transformers`.
+        folder: from `save_weights`.
         threads: that torch computes with.
         dtype: the name of the torch dtype that weights and activations have.
     """
@@ -63,7 +63,7 @@ def load_transformers(folder: Path, threads: int, *, dtype: str = "float32") -> 
 
     torch.set_num_threads(threads)
     model = transformers.AutoModelForQuestionAnswering.from_pretrained(
-        folder, dtype=getattr(torch, dtype), attn_implementation="sdpa"
+        folder, dtype=getattr(torch, dtype)
     )
     return TransformersRuntime(model.eval())
 

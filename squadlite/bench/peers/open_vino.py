@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from squadlite.bench.instructions import most_frequent
 from squadlite.bench.kind import Precision, RuntimeKind
 from squadlite.bench.peers.hugging import load_transformers
-from squadlite.bench.peers.weights import save_for_transformers
+from squadlite.bench.peers.weights import save_weights
 from squadlite.errors import BenchError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _convert(model: Path) -> tuple[Any, int]:
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         # Tracing warns of every shape that Python looks at.
         warnings.simplefilter("ignore")
-        source = load_transformers(save_for_transformers(model, Path(scratch)), 1).model
+        source = load_transformers(save_weights(model, Path(scratch)), 1).model
         example = torch.ones((2, 8), dtype=torch.int64)
         inputs = {"input_ids": example, "attention_mask": example.triu()}
         if getattr(source.config, "type_vocab_size", 0):

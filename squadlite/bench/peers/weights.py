@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from squadlite.atomic import atomic_write
-from squadlite.errors import TokenizerError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from squadlite.answering.tokenizer_spec import TokenizerSpec
     from squadlite.model import Checkpoint
 
 
@@ -57,9 +57,9 @@ def _folded(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
     return folded
 
 
-def save_for_transformers(model: Path, folder: Path) -> Path:
+def save_weights(model: Path, folder: Path) -> Path:
     """
-    Write a model and its tokenizer as a folder that transformers loads.
+    Write a model, without its tokenizer, as a folder that transformers loads.
 
     Args:
         model: a .sqz file or a checkpoint folder.
@@ -72,22 +72,51 @@ def save_for_transformers(model: Path, folder: Path) -> Path:
         SquadliteError: the model can't be read, or is one that none of our families can be.
         OSError: the folder can't be written to.
     """
-    from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec, WordPieceSpec
     from squadlite.model import save_checkpoint
 
     save_checkpoint(folder, dense_checkpoint(model))
+    return folder
+
+
+def save_for_transformers(model: Path, folder: Path) -> Path:
+    """
+    Write a model and its tokenizer as a folder that transformers loads; see `save_weights`.
+    """
+    from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS
+    from squadlite.answering.tokenizer_spec import TokenizerSpec, WordPieceSpec
+
+    save_weights(model, folder)
     spec = TokenizerSpec.load(model)
-    if not isinstance(spec, WordPieceSpec):
-        raise TokenizerError(f"{model}: its tokenizer is {spec.type_name}, expected word pieces")
-    settings = {
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": spec.lowercase,
-        "strip_accents": spec.strip_accents,
-        "tokenize_chinese_chars": spec.handle_chinese_chars,
-        **{name: getattr(spec, name) for name in SPECIAL_FIELDS},
-    }
-    with atomic_write(folder / "vocab.txt") as file:
-        file.write("".join(f"{piece}\n" for piece in spec.vocab).encode())
+    settings = {name: getattr(spec, name) for name in SPECIAL_FIELDS}
+    if isinstance(spec, WordPieceSpec):
+        settings |= {
+            "tokenizer_class": _WORD_PIECE_CLASSES[spec.template],
+            "do_lower_case": spec.lowercase,
+            "strip_accents": spec.strip_accents,
+            "tokenize_chinese_chars": spec.handle_chinese_chars,
+        }
+        file_name, text = "vocab.txt", "".join(f"{piece}\n" for piece in spec.vocab)
+    else:
+        settings |= {"tokenizer_class": "PreTrainedTokenizerFast"}
+        file_name, text = "tokenizer.json", _tokenizer_json(spec)
+    with atomic_write(folder / file_name) as file:
+        file.write(text.encode())
     with atomic_write(folder / "tokenizer_config.json") as file:
         file.write(json.dumps(settings, indent=2).encode() + b"\n")
     return folder
+
+
+# Template -> transformers' tokenizer of word pieces that lays windows out so.
+_WORD_PIECE_CLASSES = {"bert": "BertTokenizer", "roberta": "MPNetTokenizer"}
+
+
+def _tokenizer_json(spec: "TokenizerSpec") -> str:
+    from squadlite.answering.tokenizer import Tokenizer
+    from squadlite.answering.tokenizer_spec import UnigramSpec
+
+    whole = json.loads(Tokenizer(spec).to_json())
+    if isinstance(spec, UnigramSpec):
+        # Ours keeps special tokens out of texts by names that no text has, transformers looks for
+        # them by their own. And the library writes some scores a little wrong.
+        whole["model"]["vocab"] = list(zip(spec.vocab, spec.scores, strict=True))
+    return json.dumps(whole, ensure_ascii=False)

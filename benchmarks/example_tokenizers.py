@@ -1,4 +1,4 @@
-"""Tokenizers of RoBERTa's and ALBERT's kind, trained by the `tokenizers` library on the spot."""
+"""Small tokenizers of all types, trained by the `tokenizers` library on the spot; hard texts."""
 
 import json
 import unicodedata
@@ -50,6 +50,20 @@ SENTENCES = (
     "The lighthouse keeper keeps the north lighthouse; the lever of the machine is white ivory.",
     "  Two spaces,\ttabs\nand lines: `code`, ``quoted'' and 'single'.",
 )
+
+
+@cache
+def word_pieces(special: tuple[str, ...]) -> tuple[str, ...]:
+    """The pieces of a vocabulary as BERT's, those with a role of their own first."""
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=400, special_tokens=list(special), show_progress=False
+    )
+    backend.train_from_iterator(SENTENCES * 3, trainer)
+    ids = backend.get_vocab()
+    return tuple(sorted(ids, key=ids.__getitem__))
 
 
 @cache
