@@ -82,8 +82,7 @@ def save_for_transformers(model: Path, folder: Path) -> Path:
     """
     Write a model and its tokenizer as a folder that transformers loads; see `save_weights`.
     """
-    from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS
-    from squadlite.answering.tokenizer_spec import TokenizerSpec, WordPieceSpec
+    from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, TokenizerSpec, WordPieceSpec
 
     save_weights(model, folder)
     spec = TokenizerSpec.load(model)
