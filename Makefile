@@ -45,7 +45,7 @@ bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.frontier $(TRAINED) \
 		--data $(DATA)/cs224n-dev-v2.0.json --calibration $(DATA)/train-mix-v2.0.json \
 		--calibration $(DATA)/books-train-v2.0.json --plot docs/frontier.png
-	$(BIN)/python -m benchmarks.size_accuracy $(CHECKPOINT) \
+	$(BIN)/python -m benchmarks.size_accuracy $(TRAINED) \
 		--data $(DATA)/cs224n-dev-v2.0.json --corpus $(DATA)/train-mix-v2.0.json
 	$(BIN)/squadlite eval squadlite/models/default.sqz $(DATA)/cs224n-dev-v2.0.json \
 		--compute auto --json > $(RESULTS)/squad.json

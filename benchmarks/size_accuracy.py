@@ -1,7 +1,7 @@
 """
 What each conversion setting costs in bytes and in SQuAD 2.0 scores: tables 3 and 4 of the paper.
 
-    python -m benchmarks.size_accuracy squadlite/models/default.sqz \\
+    python -m benchmarks.size_accuracy build/trained.sqz \\
         --data ../shared/data/cs224n-dev-v2.0.json --corpus ../shared/data/train-mix-v2.0.json
 
 Converts the checkpoint once for each setting, evaluates the file that came of it on all of the data
@@ -26,6 +26,7 @@ from squadlite.config import COMPUTES, Compute
 from squadlite.convert import convert
 from squadlite.source import load_source
 from tools.command import run
+from tools.paper import VOCABULARIES
 
 RESULTS = Path(__file__).with_name("results") / "size_accuracy.json"
 GROUP_SIZE = 64
@@ -36,34 +37,47 @@ OUR_GRANULARITIES: tuple[Per, ...] = ("row", "group")
 
 @dataclass(frozen=True)
 class Setting:
-    """One row of the table; no bits: the checkpoint itself."""
+    """
+    One row of the table.
+
+    Attributes:
+        bits: a value takes; None: the checkpoint itself.
+        per: what has a range of its own.
+        vocab_size: how many pieces are kept; None: all.
+    """
 
     bits: int | None = None
     per: Per = "tensor"
-    vocab_share: float = 1.0
+    vocab_size: int | None = None
 
     @property
     def name(self) -> str:
         """As the table shows it."""
         if self.bits is None:
             return "checkpoint"
-        share = "" if self.vocab_share == 1.0 else f", {self.vocab_share:.0%} of the vocabulary"
-        return f"{self.bits} bit per {self.per}{share}"
+        pieces = "" if self.vocab_size is None else f", {self.vocab_size:,} word pieces"
+        return f"{self.bits} bit per {self.per}{pieces}"
 
 
-def settings() -> Iterator[Setting]:
-    """Every setting measured, the paper's first."""
+def settings(n_pieces: int) -> Iterator[Setting]:
+    """
+    Every setting measured, the paper's first.
+
+    Args:
+        n_pieces: of the checkpoint's vocabulary, which can only lose some.
+    """
     yield Setting()
     for bits in (16, 10, 8, 6, 4):
         yield Setting(bits)
-    for share in (0.5, 0.25, 0.161, 0.1):
-        yield Setting(10, vocab_share=share)
+    pruned = [size for size in VOCABULARIES if size < n_pieces]
+    for size in pruned:
+        yield Setting(10, vocab_size=size)
     for per in OUR_GRANULARITIES:
         for bits in (8, 6, 5, 4):
             yield Setting(bits, per)
     for per in OUR_GRANULARITIES:
         for bits in (5, 4):
-            yield Setting(bits, per, 0.5)
+            yield from (Setting(bits, per, size) for size in pruned[:1])
 
 
 @click.command()
@@ -89,7 +103,8 @@ def main(
         "compute": compute,
     }
     examples = load_squad(data)
-    by_name = {setting.name: setting for setting in settings()}
+    n_pieces = len(load_source(checkpoint).spec.vocab)
+    by_name = {setting.name: setting for setting in settings(n_pieces)}
     rows = keep_rows(
         results,
         inputs,
@@ -125,9 +140,8 @@ def _float32_bytes(checkpoint: Path) -> int:
 
 def _convert(checkpoint: Path, output: Path, corpus: Path, setting: Setting, bits: int) -> int:
     pruned: dict[str, Any] = {}
-    if setting.vocab_share < 1.0:
-        vocab_size = len(load_source(checkpoint).spec.vocab)
-        pruned = {"vocab_size": round(vocab_size * setting.vocab_share), "vocab_corpus": corpus}
+    if setting.vocab_size is not None:
+        pruned = {"vocab_size": setting.vocab_size, "vocab_corpus": corpus}
     convert(
         checkpoint,
         output,

@@ -119,7 +119,7 @@ _FIGURES = (
     *((58, 72.7, 69.7), (44, 72.3, 69.1), (35, 70.2, 67.0), (21, 70.3, 66.9)),
 )
 _VOCABULARY = 30522
-_VOCABULARIES = (30522, 16251, 7630, 4928, 3052)  # table 3, of BERT's 30522
+VOCABULARIES = (30522, 16251, 7630, 4928, 3052)  # table 3, of BERT's 30522
 _CHOSEN_GROUPS = 3  # the model that tables 3 to 5 go on with
 _CHOSEN_VOCABULARY = 7630
 
@@ -155,7 +155,7 @@ def _all_rows(config: ModelConfig) -> Iterator[tuple[int, str, Variant, str]]:
     for groups in schedule(layers)[1:]:
         yield 2, f"{groups}-layer", Variant(groups=groups), f"shared-{groups}-tuned"
     chosen = min(_CHOSEN_GROUPS, layers)
-    for pieces in _VOCABULARIES:
+    for pieces in VOCABULARIES:
         size = _cut(config, pieces)
         full = size == config.vocab_size
         variant = Variant(groups=chosen, vocab_size=None if full else size)
