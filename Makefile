@@ -63,6 +63,9 @@ bench-peers: $(VENV)/bench
 		--json $(RESULTS)/runtimes.json --plot docs/bench.png
 	$(BIN)/python -m benchmarks.training $(CHECKPOINT) --data $(DATA)/train-mix-v2.0.json \
 		| tee /dev/stderr | tail -n 1 > $(RESULTS)/training.json
+	$(BIN)/python -m benchmarks.training $(CHECKPOINT) --data $(DATA)/train-mix-v2.0.json \
+		--questions 400 --memory-steps 2000 --batch-size 2 --threads 1 --dropout 0.1 \
+		| tee /dev/stderr | tail -n 1 > $(RESULTS)/training_memory.json
 
 readme: $(VENV)/development
 	$(BIN)/python -m benchmarks.report
