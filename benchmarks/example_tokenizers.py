@@ -42,8 +42,8 @@ CHARSMAP: Charsmap = tuple(
 )
 
 SENTENCES = (
-    "The Time Traveller (for so it will be convenient to speak of him) was expounding a matter.",
-    "His pale grey eyes shone and twinkled, and his usually pale face was flushed and animated.",
+    "The old miller (who was seldom seen without his dog) explained the matter to the travellers.",
+    "Her small brown hands were never still, and the lamp beside her window burned all night long.",
     "Don't you see?  It's 3.14% of $5,000; we'll say they've won, I'm sure he'd agree.",
     "Überraschung: naïve cafés, crème brûlée, łódź; Ω ά ГДЕ мой дом?",
     "日本語のテキストです。한국어 텍스트와 汉字。",

@@ -18,7 +18,7 @@ TINY = Tokenizer(tiny_spec())
 VARIED = [
     "",
     " \t\r\n\u00a0\u3000 ",
-    "The Time Traveller (for so it will be convenient to speak of him)",
+    "The old miller (who was seldom seen without his dog)",
     "Überraschung: naïve cafés, crème brûlée; İstanbul ẞ ŉ ǰ",
     "cafe\u0301 e\u0301\u0327 \u0301",
     "日本語のテキスト、한국어 汉字 𠀀𠀁 mixed漢字text",

@@ -1,6 +1,7 @@
 """From a folder as transformers saves it to answers on the command line, for every family."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # transformers' own
 
 QUESTIONS = ("Who keeps the lighthouse?", "What is the lever of?", "What did they say?")
 CONTEXTS = (
-    "The Time Traveller, for so it will be convenient to speak of him, was expounding a matter.",
-    "His pale grey eyes shone and twinkled, and his usually pale face was flushed and animated.",
+    "The old miller, who was seldom seen without his dog, explained the matter to the travellers.",
+    "Her small brown hands were never still, and the lamp beside her window burned all night long.",
     "The lighthouse keeper keeps the north lighthouse; the lever of the machine is white ivory.",
     "We said that they had won. The keeper was sure that he would agree, and the matter was so.",
 )
 MAX_ANSWER_LENGTH = 30
+ROUNDING = 0.01  # of logits: the file has 16 bits a value
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,11 @@ class Converted:
     model: Any
     tokenizer: Any
 
-    def best_answer(self, question: str, context: str) -> tuple[str, float]:
-        """The best span's words, and its logits less those of no answer; by transformers alone."""
+    def best_answers(self, question: str, context: str) -> tuple[set[str], float]:
+        """
+        The best span's words, and those of any as good but for rounding, and its logits less those
+        of no answer; by transformers alone.
+        """
         inputs = self.tokenizer(
             question,
             context,
@@ -51,20 +56,31 @@ class Converted:
         offsets = inputs.pop("offset_mapping")[0].tolist()
         output = self.model(**inputs)
         starts, ends = output.start_logits[0].tolist(), output.end_logits[0].tolist()
-        _, first, last = max(
+        spans = [
             (starts[first] + ends[last], first, last)
             for first in range(len(starts))
             for last in range(first, min(first + MAX_ANSWER_LENGTH, len(ends)))
             if sequences[first] == sequences[last] == 1
-        )
+        ]
+        best, *_ = max(spans)
+        words = {
+            self._words(context, offsets, inputs.tokens(), first, last)
+            for score, first, last in spans
+            if score > best - ROUNDING
+        }
+        return words, best - starts[0] - ends[0]
+
+    def _words(
+        self, context: str, offsets: Any, tokens: Sequence[str], first: int, last: int
+    ) -> str:
         start, end = offsets[first][0], offsets[last][1]
-        if inputs.tokens()[last] == METASPACE:
+        if tokens[last] == METASPACE:
             end = offsets[last][0]  # a space alone, laid on the next word's first character
         while start > 0 and context[start - 1 : start + 1].isalnum():
             start -= 1
         while context[end - 1 : end + 1].isalnum() and end < len(context):
             end += 1
-        return context[start:end].strip(), starts[first] + ends[last] - starts[0] - ends[0]
+        return context[start:end].strip()
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -85,7 +101,7 @@ def converted(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Converte
 
 def test_evaluated_answers_are_those_of_transformers(converted: Converted, tmp_path: Path) -> None:
     expected = {
-        f"{n}.{m}": converted.best_answer(question, context)
+        f"{n}.{m}": converted.best_answers(question, context)
         for n, context in enumerate(CONTEXTS)
         for m, question in enumerate(QUESTIONS)
     }
@@ -104,12 +120,15 @@ def test_evaluated_answers_are_those_of_transformers(converted: Converted, tmp_p
     data.write_text(json.dumps({"data": [{"title": "", "paragraphs": paragraphs}]}))
     for model in (converted.folder, converted.file):
         arguments = ["eval", str(model), str(data), "--predictions", str(predictions)]
-        # Between two margins, so that half of the questions have no answer.
-        assert run([*arguments, "--threads", "1", "--threshold", str(0.001 - middle)]) == 0
+        # So half of the questions have no answer.
+        assert run([*arguments, "--threads", "1", "--threshold", str(-middle)]) == 0
         found = json.loads(predictions.read_text())
-        assert found == {
-            key: text if margin >= middle else "" for key, (text, margin) in expected.items()
-        }
+        assert found.keys() == expected.keys()
+        for key, (words, margin) in expected.items():
+            if margin > middle + ROUNDING:
+                assert found[key] in words
+            elif margin < middle - ROUNDING:
+                assert found[key] == ""
 
 
 def test_a_book_is_asked_as_transformers_would_answer(
@@ -122,9 +141,9 @@ def test_a_book_is_asked_as_transformers_would_answer(
     capsys.readouterr()
     assert run([*arguments, "--compute", "f32", "--threads", "1"]) == 0
     reply = json.loads(capsys.readouterr().out)
-    expected, _ = converted.best_answer(QUESTIONS[0], chapter.text)
+    expected, _ = converted.best_answers(QUESTIONS[0], chapter.text)
     # Not always the first: the question's words count too.
-    assert expected in {answer["text"] for answer in reply["answers"]}
+    assert expected & {answer["text"] for answer in reply["answers"]}
 
 
 def test_a_file_becomes_a_folder_that_transformers_reads(
@@ -143,9 +162,10 @@ def test_a_file_becomes_a_folder_that_transformers_reads(
     again = transformers.AutoModelForQuestionAnswering.from_pretrained(back).eval()
     read_back = Converted(converted.name, back, converted.file, again, tokenizer)
     for pair in pairs:
-        expected = converted.best_answer(*pair)
-        text, margin = read_back.best_answer(*pair)
-        assert (text, margin) == (expected[0], pytest.approx(expected[1], abs=0.01))
+        expected, margin = converted.best_answers(*pair)
+        found, found_margin = read_back.best_answers(*pair)
+        assert found & expected
+        assert found_margin == pytest.approx(margin, abs=ROUNDING)
 
 
 def test_the_conversion_says_what_it_found(

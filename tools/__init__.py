@@ -11,6 +11,7 @@ Stages:
     share_layers    neighbouring layers become one
     sketch          linear maps become random projections and smaller maps
     prune_vocab     the most frequent word pieces stay
+    factorise_embeddings  wide embeddings become narrow ones and a projection
     balance_null    "no answer" put right for single contexts
     export          a checkpoint folder becomes a .sqz file
     fit_search      a .sqz file learns what a cosine is worth beside bm25, on questions over books
