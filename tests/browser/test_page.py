@@ -1,6 +1,7 @@
 """The page of `squadlite serve`, as who reads and asks meets it."""
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,14 @@ KEEPS_ITSELF = """async () => {
 }"""
 
 Look = Callable[..., Any]
+
+
+def wait_until_kept(page: Any) -> None:
+    # Playwright's own `wait_for_function` takes the promise of an answer for the answer.
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(KEEPS_ITSELF):
+        assert time.monotonic() < until, "the page isn't kept"
+        page.wait_for_timeout(50)
 
 
 def add_book(page: Any, path: Path = SALT_ROAD) -> None:
@@ -302,7 +311,7 @@ def test_a_page_opened_again_while_the_server_is_gone_says_so(browser: Any, tmp_
         page.set_default_timeout(PATIENCE_MS)
         page.goto(server.url)
         expect(page.get_by_text("An empty shelf.")).to_be_visible()
-        page.wait_for_function(KEEPS_ITSELF)
+        wait_until_kept(page)
         server.stop()
         page.reload()
         expect(page.get_by_role("alert")).to_contain_text("squadlite isn’t answering.")

@@ -110,8 +110,12 @@ function watchServer() {
 async function keepPage() {
   // Browsers keep pages of safe addresses alone: this machine's own, but not another's without TLS.
   if (!("serviceWorker" in navigator)) return;
-  await navigator.serviceWorker.register("/worker.js");
-  await navigator.serviceWorker.ready;
+  const worker = navigator.serviceWorker;
+  const isOurs = worker.controller
+    ? Promise.resolve()
+    : new Promise((resolve) => worker.addEventListener("controllerchange", resolve, { once: true }));
+  await worker.register("/worker.js");
+  await isOurs;
   // What was loaded before the worker was there goes through it now.
   const own = performance.getEntriesByType("resource").map(({ name }) => new URL(name).pathname);
   for (const path of new Set(["/", ...own.filter((name) => !name.startsWith("/api"))])) fetch(path);
