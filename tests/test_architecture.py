@@ -135,7 +135,7 @@ def test_a_second_question_starts_without_what_only_the_first_one_needs() -> Non
     assert "squadlite.native.scorer" in loaded
     unneeded = {
         "llvmlite",  # the processor is known, and its kernels are in the cache
-        "rich",
+        "rich.console",
         "lxml",
         "bitarray",
         "squadlite.native.network",
