@@ -21,6 +21,7 @@ said:
 - ECE, 0..1: the expected calibration error of this score as the probability of being right;
 - says so: the share of answerable questions that got an answer;
 - no-answer: the share of unanswerable questions that got "the book doesn't say";
+- read: how many passages it took, on average;
 - median, p95: seconds a question with the model loaded and the index warm;
 - index: seconds to open the book and build its index.
 

@@ -121,6 +121,7 @@ def summarize(
         "ECE": _rounded(calibration_error(scores, right)),
         "says so": _percent(outcome.is_answered for outcome in answerable),
         "no-answer": _percent(not outcome.is_answered for outcome in unanswerable),
+        "read": round(statistics.fmean(outcome.reply.passages_read for outcome in outcomes), 1),
         "median s": _rounded(statistics.median(seconds)),
         "p95 s": _rounded(float(np.percentile(seconds, 95))),
         "index s": _rounded(index_seconds),

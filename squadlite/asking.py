@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 # longer and finds no better answers.
 DEFAULT_PASSAGES = 30
 
+# The answers so far are looked at after so many passages, after so many more, and at the end: a few
+# first, since an answer that is sure by then needs no more (docs/answers.md, "Reading no further").
+PORTIONS = (6, 12)
+
 # As many whatever is shown, since the scores depend on all that were found.
 SPANS_PER_PASSAGE = 5
 
@@ -108,6 +112,7 @@ class Reply:
         score: 0..1, that of the best answer.
         answers: the best answers found, best first, also where `answer` is None.
         null_score: 0..1, how sure the model is that the book doesn't say.
+        passages_read: how many passages it took.
         retrieve_ms, read_ms: time spent finding passages and reading them.
     """
 
@@ -116,6 +121,7 @@ class Reply:
     score: float
     answers: tuple[Answer, ...]
     null_score: float
+    passages_read: int
     retrieve_ms: float
     read_ms: float
 
@@ -126,14 +132,14 @@ class Step:
     How far a question has come.
 
     Attributes:
-        found: the passages to be read, most promising first.
-        n_read: how many of them have been, the first ones.
-        reply: what they say.
+        found: the most promising passages, best first.
+        reply: what the first of them say, as many as have been read.
+        is_last: whether this is the reply.
     """
 
     found: Sequence[Passage]
-    n_read: int
     reply: Reply
+    is_last: bool
 
 
 def ask(
@@ -149,14 +155,15 @@ def ask(
     """
     Answer a question from an indexed book, or from many.
 
-    With a bound, the reply is that of a book that ends there, its scores included.
+    With a bound, the reply is that of a book that ends there, its scores included. No more passages
+    are read than it takes to be sure (`Confidence.sure`).
 
     Args:
         question: in plain language; any text is accepted.
         index: the book's index, or a library's shelf.
         reader: the model that reads passages.
         top_k: how many answers to give at most.
-        passages: how many passages to read, the most promising ones.
+        passages: how many passages to read at most, the most promising ones.
         min_score: 0..1: an answer must have a higher score, else the book doesn't say; None: as
             the model says.
         until: how far the book is known to who asks; None: to its end.
@@ -178,7 +185,6 @@ def ask_in_steps(
     index: Searchable,
     reader: Reader,
     *,
-    portions: Sequence[int] = (),
     top_k: int = 5,
     passages: int = DEFAULT_PASSAGES,
     min_score: float | None = None,
@@ -188,13 +194,11 @@ def ask_in_steps(
     Answer a question as `ask` does, and say meanwhile how far it has come.
 
     Args:
-        portions: how many passages to read before each reply but the last, which comes when all
-            the rest is read.
         question, index, reader, top_k, passages, min_score, until: as for `ask`.
 
     Yields:
-        A step when the passages are found, and one after each portion. The last one's reply is
-        `ask`'s; a model that rounds otherwise in other company may give it another last digit.
+        A step when the passages are found, and one after each of the PORTIONS that it takes. The
+        last one's reply is `ask`'s.
     """
     started = time.perf_counter()
     found = retrieve(question, index, reader, passages, until=until)
@@ -211,17 +215,23 @@ def ask_in_steps(
             score=score,
             answers=answers,
             null_score=1.0 - score,
+            passages_read=len(readings),
             retrieve_ms=(retrieved - started) * 1000,
             read_ms=(time.perf_counter() - retrieved) * 1000,
         )
 
     readings: list[Reading] = []
-    yield Step(found, 0, reply(readings))
-    for portion in (*portions, len(found)):
+    yield Step(found, reply(readings), is_last=not found)
+    for portion in (*PORTIONS, len(found)):
         unread = found[len(readings) :][:portion]
         if unread:
             readings += read_passages(question, unread, reader)
-            yield Step(found, len(readings), reply(readings))
+            so_far = reply(readings)
+            is_sure = so_far.score > max(threshold, reader.confidence.sure)
+            is_last = is_sure or len(readings) == len(found)
+            yield Step(found, so_far, is_last)
+            if is_last:
+                return
 
 
 def ask_shelf(

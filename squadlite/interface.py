@@ -89,7 +89,7 @@ class Book(Closing):
             until: how far you have read, as text for `Bound.parse` ("Chapter 7", "45%"); nothing
                 that stands behind has any part in the reply. None: all of the book.
             top_k: how many answers to give at most.
-            passages: how many of the book's passages to read, the most promising ones.
+            passages: how many of the book's passages to read at most, the most promising ones.
             min_score: 0..1: an answer must have a higher score, else the book doesn't say; None: as
                 the model says.
 

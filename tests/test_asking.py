@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, cast
 
 import pytest
@@ -12,13 +13,14 @@ from hypothesis import strategies as st
 from squadlite.answering.confidence import RELEVANCE_WEIGHT, ChoiceModel, Confidence, MarginRule
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
-from squadlite.asking import SPANS_PER_PASSAGE, Reply, ask, ask_in_steps
+from squadlite.asking import PORTIONS, SPANS_PER_PASSAGE, Reply, ask, ask_in_steps
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.search import Passage
 from squadlite.library.structure import PageStart
 
-CHAPTER = "0123456789" * 10
+CHAPTER = "0123456789" * 20
+LOOKS = tuple(accumulate(PORTIONS))
 
 
 @dataclass
@@ -70,8 +72,9 @@ class FakeReader:
 
     def read(self, question: str, contexts: Sequence[str], *, n_best: int) -> list[Reading]:
         assert n_best == SPANS_PER_PASSAGE
-        self.read_contexts = list(contexts)
-        return self.readings[: len(contexts)]
+        before = len(self.read_contexts)
+        self.read_contexts += contexts
+        return self.readings[before : before + len(contexts)]
 
 
 def passage(start: int, end: int, *, chapter: int = 0, score: float = 1.0) -> Passage:
@@ -123,31 +126,48 @@ def test_an_answer_cites_its_page_where_the_book_has_pages() -> None:
 
 
 def test_a_question_asked_in_steps_gives_the_best_so_far_after_each() -> None:
-    found = [passage(start, start + 20) for start in (0, 20, 40, 60, 80)]
+    found = [passage(start, start + 10) for start in range(0, 200, 10)]
     readings = [reading(place, (2, 5, 1.0 + number)) for number, place in enumerate(found)]
-
-    @dataclass
-    class InTurn(FakeReader):
-        def read(self, question: str, contexts: Sequence[str], *, n_best: int) -> list[Reading]:
-            before = len(self.read_contexts)
-            self.read_contexts += contexts
-            return self.readings[before : before + len(contexts)]
-
-    steps = list(
-        ask_in_steps("Who?", FakeIndex(found), cast(Reader, InTurn(readings)), portions=(1, 2, 9))
-    )
-    assert [step.n_read for step in steps] == [0, 1, 3, 5]
+    steps = list(ask_in_steps("Who?", FakeIndex(found), cast(Reader, FakeReader(readings))))
+    assert [step.reply.passages_read for step in steps] == [0, *LOOKS, 20]
+    assert [step.is_last for step in steps] == [False, False, False, True]
     assert all(step.found == found for step in steps)
     assert [len(step.reply.answers) for step in steps] == [0, 1, 1, 1]
-    assert [len(answer.places) for step in steps for answer in step.reply.answers] == [1, 3, 5]
+    assert [len(answer.places) for step in steps for answer in step.reply.answers] == [*LOOKS, 20]
     last = steps[-1].reply
     assert replace(last, retrieve_ms=0, read_ms=0) == replace(
         reply(found, readings), retrieve_ms=0, read_ms=0
     )
 
 
+@pytest.mark.parametrize(
+    ("surest", "min_score", "passages_read"),
+    [
+        (0, None, LOOKS[0]),
+        (LOOKS[0], None, LOOKS[1]),
+        (LOOKS[1], None, 20),
+        (None, None, 20),
+        (0, 0.9, 20),
+    ],
+)
+def test_no_more_passages_are_read_than_it_takes_to_be_sure(
+    surest: int | None, min_score: float | None, passages_read: int
+) -> None:
+    found = [passage(start, start + 10) for start in range(0, 200, 10)]
+    readings = [
+        reading(place, (1, 3, 2.0 if number == surest else -5.0))
+        for number, place in enumerate(found)
+    ]
+    confidence = ChoiceModel({"margin": 1.0}, bias=0.0, slope=1.0, intercept=0.0, threshold=0.3)
+    result = reply(found, readings, confidence=confidence, min_score=min_score)
+    assert result.passages_read == passages_read
+    assert (surest is None) == (result.score < confidence.sure)
+    assert (result.answer is None) == (surest is None or min_score is not None)
+
+
 def test_a_book_without_passages_is_asked_in_one_step() -> None:
-    (step,) = ask_in_steps("Who?", FakeIndex([]), cast(Reader, FakeReader([])), portions=(5,))
+    (step,) = ask_in_steps("Who?", FakeIndex([]), cast(Reader, FakeReader([])))
+    assert step.is_last
     assert step.reply.answers == ()
 
 
@@ -300,7 +320,7 @@ def test_answers_come_best_first_and_places_never_overlap(
         answer.text for answer in result.answers
     }
     if top_k >= 4:
-        assert len(starts) == len({number for number, _ in found})
+        assert len(starts) == len({number for number, _ in found[: result.passages_read]})
 
 
 def test_the_same_words_in_two_books_are_two_answers() -> None:

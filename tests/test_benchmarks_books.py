@@ -40,6 +40,7 @@ class FakeReply:
     answer: str | None
     score: float
     answers: list[FakeAnswer]
+    passages_read: int = 6
 
 
 def outcome(
@@ -65,7 +66,7 @@ def test_a_right_answer_that_is_given_counts_everywhere() -> None:
         assert row[heading] == 100, heading
     assert row["ECE"] == pytest.approx(0.2)
     assert (row["AUC"], row["no-answer"]) == (None, None)
-    assert (row["questions"], row["median s"], row["index s"]) == (1, 0.5, 1.0)
+    assert (row["questions"], row["read"], row["median s"], row["index s"]) == (1, 6, 0.5, 1.0)
 
 
 def test_a_right_answer_that_is_withheld_is_wrong_over_all_questions_alone() -> None:

@@ -145,8 +145,15 @@ def test_ask_prints_one_object_whose_offsets_are_the_chapters_text(
     assert run(["ask", str(book), QUESTION, "--model", str(model), "--json"]) == 0
     (reply,) = printed_json(capsys)
     assert list(reply) == [
-        "id", "question", "answer", "score", "answers", "null_score", "timing"
-    ]  # fmt: skip
+        "id",
+        "question",
+        "answer",
+        "score",
+        "answers",
+        "null_score",
+        "passages_read",
+        "timing",
+    ]
     assert reply["id"] is None
     assert reply["question"] == QUESTION
     assert reply["timing"].keys() == {"load_ms", "index_ms", "retrieve_ms", "read_ms"}

@@ -41,7 +41,7 @@ _OPTIONS = (
     click.option(
         "--passages",
         type=click.IntRange(min=1),
-        help="How many passages of the book to read: more is slower and misses less.",
+        help="How many passages of the book to read at most: more is slower and misses less.",
     ),
     click.option(
         "--min-score",
@@ -124,6 +124,7 @@ def reply_json(item: Question, reply: "Reply", costs: dict[str, float]) -> dict[
         "score": reply.score,
         "answers": [asdict(answer) for answer in reply.answers],
         "null_score": reply.null_score,
+        "passages_read": reply.passages_read,
         "timing": {name: round(value, 3) for name, value in timing.items()},
     }
 

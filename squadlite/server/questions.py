@@ -18,8 +18,6 @@ from squadlite.server.render import answers_json, reply_json
 from squadlite.server.replies import busy, failure
 
 MAX_WAITING = 32
-# A few passages first, so that something is to be seen soon.
-PORTIONS = (6, 12)
 # Each question is computed by all cores; more at a time would only take them from one another.
 _MAX_THREADS = 4
 _LONGEST_WAIT = 60
@@ -123,13 +121,7 @@ class QuestionDesk:
 
     def _answer(self, question: Question, shelves: "_Shelves") -> None:
         with shelves.of(question.books) as shelf:
-            steps = ask_in_steps(
-                question.text,
-                shelf,
-                self._reader,
-                portions=PORTIONS,
-                min_score=question.min_score,
-            )
+            steps = ask_in_steps(question.text, shelf, self._reader, min_score=question.min_score)
             for step in steps:
                 if self._is_closed:
                     _refuse(question, "the server is stopping")
@@ -141,12 +133,13 @@ class QuestionDesk:
 
 
 def _events(step: Step) -> Iterator[Event]:
-    if step.n_read == 0:
+    n_read = step.reply.passages_read
+    if n_read == 0:
         books = list(dict.fromkeys(passage.book for passage in step.found))
         yield Event("passages", {"count": len(step.found), "books": books})
-    if step.n_read or not step.found:
+    if n_read or not step.found:
         yield Event("answers", {"answers": answers_json(step.reply)})
-    if step.n_read == len(step.found):
+    if step.is_last:
         yield Event("reply", reply_json(step.reply))
 
 
