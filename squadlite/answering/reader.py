@@ -38,6 +38,9 @@ from squadlite.portable import PortablePath
 
 MIN_POSITIONS = 16
 
+# At least, where there are as many windows.
+_BATCHES_A_THREAD = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReaderSettings:
@@ -309,8 +312,8 @@ class Reader:
     def _read_windows(
         self, windows: Sequence[Window], n_best: int
     ) -> Iterator[list["_WindowResult"]]:
-        # Few windows are still shared out among all threads.
-        share = sum(map(len, windows)) // self.threads
+        # Few windows are still shared out among all threads, so that none waits long for another.
+        share = sum(map(len, windows)) // (_BATCHES_A_THREAD * self.threads)
         batches = list(batches_by_length(windows, min(self.settings.max_batch_tokens, share)))
         with workers(len(batches), self.threads) as (work, threads):
             yield from work(lambda batch: self._read_batch(batch, n_best, threads), batches)
