@@ -25,9 +25,9 @@ import torch
 from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.convert import Quantization, SameAs
 from squadlite.errors import CodecError
 from squadlite.model import Checkpoint, model_from_checkpoint
+from squadlite.quantization import Quantization, SameAs
 from tools.command import (
     TitleShare,
     checkpoint_argument,

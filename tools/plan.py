@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from squadlite.answering.reader import ReaderSettings
-from squadlite.convert import Quantization, SameAs
+from squadlite.quantization import Quantization, SameAs
 from tools.contrast import ContrastSettings
 from tools.distill import DistillationSettings
 from tools.folders import digest_file, digest_folder
