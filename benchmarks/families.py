@@ -38,7 +38,7 @@ from squadlite.answering.reader import Reader, ReaderSettings
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.answering.windows import Batch, pad_batch, split_into_windows
+from squadlite.answering.windows import Batch, pad_batch
 from squadlite.bench.peers.weights import save_for_transformers
 from squadlite.bench.system import size_of
 from squadlite.cli.output import existing_file, print_json, print_table, progress_bar
@@ -94,19 +94,10 @@ def measure(name: str, folder: Path, material: Material) -> dict[str, Any]:
 def _batches(
     tokenizer: Tokenizer, examples: Sequence[SquadExample], positions: int
 ) -> Iterator[Batch]:
-    limits = ReaderSettings().within(positions)
+    settings = ReaderSettings().within(positions)
     for number, example in enumerate(spread(examples, PARITY_QUESTIONS)):
         question, context = tokenizer.encode_ids([example.question, example.context])
-        windows = split_into_windows(
-            number,
-            question,
-            context,
-            tokenizer.template,
-            max_seq_length=limits.max_seq_length,
-            max_question_length=limits.max_question_length,
-            doc_stride=limits.doc_stride,
-        )
-        yield pad_batch(list(windows))
+        yield pad_batch(list(settings.windows(number, question, context, tokenizer.template)))
 
 
 def _difference(ours: QuestionAnsweringModel, folder: Path, batches: Sequence[Batch]) -> float:

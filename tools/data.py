@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import GoldAnswer, SquadExample, mismatched_answers
 from squadlite.answering.tokenizer import TokenizedText, Tokenizer
-from squadlite.answering.windows import Window, batches_by_length, pad_batch, split_into_windows
+from squadlite.answering.windows import Window, batches_by_length, pad_batch
 from squadlite.errors import DatasetError
 
 # Groups of one article stand together in runs of this length where other groups' passages serve as
@@ -151,14 +151,8 @@ def make_features(
     for pair, example in enumerate(examples):
         context = contexts[example.context]
         answer = _gold_tokens(example, context.offsets)
-        for window in split_into_windows(
-            pair,
-            questions[example.question].ids,
-            context.ids,
-            tokenizer.template,
-            max_seq_length=settings.max_seq_length,
-            max_question_length=settings.max_question_length,
-            doc_stride=settings.doc_stride,
+        for window in settings.windows(
+            pair, questions[example.question].ids, context.ids, tokenizer.template
         ):
             features.append(Feature(len(features), window, *_place_in(window, answer)))
     if not features:

@@ -24,6 +24,7 @@ from squadlite.answering.tokenizer import TokenizedText, Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import (
     MOST_SPECIAL,
+    Template,
     Window,
     batches_by_length,
     pad_batch,
@@ -83,6 +84,24 @@ class ReaderSettings:
                 "max_seq_length": n_positions,
                 "max_question_length": min(self.max_question_length, n_positions // 2),
             }
+        )
+
+    def windows(
+        self,
+        pair: int,
+        question_ids: NDArray[np.int64],
+        context_ids: NDArray[np.int64],
+        template: Template,
+    ) -> Iterator[Window]:
+        """Cut a context into windows of these lengths and stride; see `split_into_windows`."""
+        return split_into_windows(
+            pair,
+            question_ids,
+            context_ids,
+            template,
+            max_seq_length=self.max_seq_length,
+            max_question_length=self.max_question_length,
+            doc_stride=self.doc_stride,
         )
 
 
@@ -248,14 +267,8 @@ class Reader:
         windows = [
             window
             for pair, (question, context) in enumerate(pairs)
-            for window in split_into_windows(
-                pair,
-                questions[question].ids,
-                contexts[context].ids,
-                self.tokenizer.template,
-                max_seq_length=self.settings.max_seq_length,
-                max_question_length=self.settings.max_question_length,
-                doc_stride=self.settings.doc_stride,
+            for window in self.settings.windows(
+                pair, questions[question].ids, contexts[context].ids, self.tokenizer.template
             )
         ]
         found: list[list[TokenSpan]] = [[] for _ in pairs]
