@@ -65,7 +65,7 @@ from tools.state import WorkFolder
 from tools.teacher_training import finetune_teacher
 from tools.training import Trainer, trainable_model
 
-# What a cosine counts for in a search until `tools.fit_answering` has fitted it: with the vectors
+# What a cosine counts for in a search until `tools.fit_search` has fitted it: with the vectors
 # of all-MiniLM-L6-v2 1 to 1.5 serve alike, over four books and 875 questions.
 COSINE_WEIGHT = 1.0
 
