@@ -30,17 +30,11 @@ from squadlite.answering.reader import Reader
 from squadlite.cli.output import print_table, progress_bar
 from squadlite.container import copy_sqz, open_sqz
 from squadlite.errors import DatasetError
-from tools.book_questions import (
-    RIGHT_F1,
-    Findings,
-    ask_all,
-    load_findings,
-    save_findings,
-)
+from tools.book_questions import Findings, ask_all, load_findings, save_findings
 from tools.command import books_option, existing_file, file_argument, questions_option, run
 from tools.conditional_logit import Choices, fit_weights
 from tools.folders import digest_file, digest_values
-from tools.measures import area_under_curve, calibration_error
+from tools.measures import RIGHT_F1, area_under_curve, calibration_error
 from tools.questions import find_book, load_questions
 
 # Of standardized weights: small beside a thousand questions, enough for what they hardly tell.
