@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import GoldAnswer, SquadExample, mismatched_answers
-from squadlite.answering.tokenizer import TokenizedText, Tokenizer
+from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.windows import Window, batches_by_length, pad_batch
 from squadlite.errors import DatasetError
 
@@ -145,8 +145,8 @@ def make_features(
     mismatches = list(mismatched_answers(examples))
     if mismatches:
         raise DatasetError(f"{len(mismatches)} answers don't match their text: {mismatches[0]}")
-    questions = _encode_once([example.question for example in examples], tokenizer)
-    contexts = _encode_once([example.context for example in examples], tokenizer)
+    questions = tokenizer.encode_once(example.question for example in examples)
+    contexts = tokenizer.encode_once(example.context for example in examples)
     features: list[Feature] = []
     for pair, example in enumerate(examples):
         context = contexts[example.context]
@@ -294,12 +294,6 @@ def _in_runs(
 def _place_in_unit(*texts: str) -> float:
     digest = sha256("\0".join(texts).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:
-    # Many examples share a context.
-    unique = list(dict.fromkeys(texts))
-    return dict(zip(unique, tokenizer.encode_batch(unique), strict=True))
 
 
 def _gold_tokens(example: SquadExample, offsets: NDArray[np.int64]) -> tuple[int, int] | None:

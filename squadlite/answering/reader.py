@@ -20,7 +20,7 @@ from squadlite.answering.spans import (
     best_token_spans,
     make_reading,
 )
-from squadlite.answering.tokenizer import TokenizedText, Tokenizer
+from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import (
     MOST_SPECIAL,
@@ -262,8 +262,8 @@ class Reader:
         n_best = self.settings.n_best if n_best is None else n_best
         if n_best < 1:
             raise ValueError(f"n_best is {n_best}, expected at least 1")
-        questions = _encode_once([question for question, _ in pairs], self.tokenizer)
-        contexts = _encode_once([context for _, context in pairs], self.tokenizer)
+        questions = self.tokenizer.encode_once(question for question, _ in pairs)
+        contexts = self.tokenizer.encode_once(context for _, context in pairs)
         windows = [
             window
             for pair, (question, context) in enumerate(pairs)
@@ -377,9 +377,3 @@ class _WindowResult:
     pair: int
     spans: list[TokenSpan]
     null_score: float
-
-
-def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:
-    # Many pairs share a question, or a context.
-    unique = list(dict.fromkeys(texts))
-    return dict(zip(unique, tokenizer.encode_batch(unique), strict=True))
