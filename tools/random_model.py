@@ -18,8 +18,9 @@ from torch import nn
 from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, WordPieceSpec
 from squadlite.answering.vocabulary import read_corpus
 from squadlite.model import Checkpoint, ModelConfig, QuestionAnsweringModel
+from squadlite.source import digest_of
 from tools.command import existing_file, output_argument, run
-from tools.folders import digest_file, write_output
+from tools.folders import write_output
 
 INITIAL_STD = 0.02
 
@@ -93,7 +94,7 @@ def main(output: Path, corpus: Path, vocab_size: int, seed: int, **sizes: Any) -
         layer_map=tuple(range(sizes["num_layers"])),
         **sizes,
     )
-    stage = {"stage": "random_model", "corpus": digest_file(corpus), "seed": seed}
+    stage = {"stage": "random_model", "corpus": digest_of(corpus), "seed": seed}
     checkpoint = random_checkpoint(config, seed=seed)
     with write_output(output, checkpoint, stage) as folder:
         text = "\n".join(vocab) + "\n"
