@@ -47,20 +47,19 @@ from benchmarks.outcomes import (
     summarize_curve,
 )
 from benchmarks.risk_coverage import draw
+from benchmarks.tables import print_rows
 from squadlite.answering.reader import Reader
 from squadlite.asking import DEFAULT_PASSAGES, Reply, ask, retrieve
 from squadlite.atomic import atomic_write
 from squadlite.bench.plot import require_matplotlib
-from squadlite.cli.output import output_file, print_json, print_table, progress_bar
+from squadlite.cli.output import output_file, print_json, progress_bar
 from squadlite.config import COMPUTES, Compute
 from squadlite.library.index import BookIndex
 from squadlite.models import DEFAULT_MODEL
-from tools.command import run
+from tools.command import existing_folder, run
 from tools.evidence import evidence_rank
 from tools.measures import best_f1
 from tools.questions import Question, load_questions
-
-existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def check_offsets(index: BookIndex, reply: Reply) -> None:
@@ -188,18 +187,11 @@ def main(
             _print_details(outcome)
     for measured in result["folders"]:
         click.echo(f"\n{measured['folder']}")
-        _print_rows(measured["rows"])
+        print_rows(measured["rows"])
     if plot is not None:
         with atomic_write(plot) as file:
             file.write(draw(result))
     print_json(result)
-
-
-def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    print_table(
-        list(rows[0]),
-        [["-" if value is None else str(value) for value in row.values()] for row in rows],
-    )
 
 
 def _print_details(outcome: Outcome) -> None:

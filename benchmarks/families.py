@@ -26,29 +26,27 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 
 from benchmarks.example_folders import EXAMPLES
 from benchmarks.example_tokenizers import hard_lines
+from benchmarks.tables import percent, print_rows
 from squadlite.answering.evaluate import spread
 from squadlite.answering.reader import Reader, ReaderSettings
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.answering.windows import Batch, pad_batch, split_into_windows
+from squadlite.answering.windows import Batch, pad_batch
 from squadlite.bench.peers.weights import save_for_transformers
 from squadlite.bench.system import size_of
-from squadlite.cli.output import existing_file, print_json, print_table, progress_bar
+from squadlite.cli.output import existing_file, print_json, progress_bar
 from squadlite.convert import convert
 from squadlite.errors import ComputeError
 from squadlite.model import QuestionAnsweringModel, load_model
 from tools.command import existing_folder, run
-
-if TYPE_CHECKING:
-    pass
 
 NUM_LINES = 10_000
 PARITY_QUESTIONS = 32
@@ -94,19 +92,10 @@ def measure(name: str, folder: Path, material: Material) -> dict[str, Any]:
 def _batches(
     tokenizer: Tokenizer, examples: Sequence[SquadExample], positions: int
 ) -> Iterator[Batch]:
-    limits = ReaderSettings().within(positions)
+    settings = ReaderSettings().within(positions)
     for number, example in enumerate(spread(examples, PARITY_QUESTIONS)):
         question, context = tokenizer.encode_ids([example.question, example.context])
-        windows = split_into_windows(
-            number,
-            question,
-            context,
-            tokenizer.template,
-            max_seq_length=limits.max_seq_length,
-            max_question_length=limits.max_question_length,
-            doc_stride=limits.doc_stride,
-        )
-        yield pad_batch(list(windows))
+        yield pad_batch(list(settings.windows(number, question, context, tokenizer.template)))
 
 
 def _difference(ours: QuestionAnsweringModel, folder: Path, batches: Sequence[Batch]) -> float:
@@ -148,21 +137,16 @@ def _same_spans(file: Path, examples: Sequence[SquadExample]) -> float | None:
         ]
         for reader in (approximate, exact)
     )
-    return _percent([one == other for one, other in zip(found, expected, strict=True)])
+    return percent((one == other for one, other in zip(found, expected, strict=True)), 2)
 
 
-def _same_tokens(ours: Tokenizer, folder: Path, lines: Sequence[str]) -> float:
+def _same_tokens(ours: Tokenizer, folder: Path, lines: Sequence[str]) -> float | None:
     import transformers  # noqa: PLC0415
 
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     expected = theirs(list(lines), add_special_tokens=False)["input_ids"]
-    return _percent(
-        [ids.tolist() == other for ids, other in zip(ours.encode_ids(lines), expected, strict=True)]
-    )
-
-
-def _percent(same: Sequence[bool]) -> float:
-    return round(100 * float(np.mean(same)), 2)
+    found = (ids.tolist() for ids in ours.encode_ids(lines))
+    return percent((one == other for one, other in zip(found, expected, strict=True)), 2)
 
 
 @click.command()
@@ -187,10 +171,7 @@ def main(questions: Path, checkpoints: tuple[Path, ...], limit: int) -> None:
         for checkpoint in checkpoints:
             progress(len(rows), len(EXAMPLES) + len(checkpoints))
             rows.append(measure(checkpoint.resolve().name, checkpoint, material))
-    print_table(
-        list(rows[0]),
-        [["-" if value is None else str(value) for value in row.values()] for row in rows],
-    )
+    print_rows(rows)
     print_json({"benchmark": "families", "questions": questions.name, "rows": rows})
 
 

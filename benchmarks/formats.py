@@ -17,7 +17,6 @@ the names:
 
 import difflib
 import os
-import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -27,10 +26,11 @@ from typing import Any
 
 import click
 
+from benchmarks.tables import percent, print_rows
 from squadlite.answering.metrics import normalize_answer
 from squadlite.answering.reader import Reader
 from squadlite.asking import ask
-from squadlite.cli.output import print_json, print_table, progress_bar
+from squadlite.cli.output import print_json, progress_bar
 from squadlite.library.book import Book, open_book
 from squadlite.library.index import BookIndex
 from squadlite.models import DEFAULT_MODEL
@@ -117,20 +117,16 @@ def summarize(ending: str, pairs: Sequence[tuple[Reading, Reading]]) -> dict[str
         "format": ending,
         "books": len(pairs),
         "words": sum(len(other.words) for _, other in pairs),
-        "same words %": _percent([same_words(epub.words, other.words) for epub, other in pairs]),
+        "same words %": percent((same_words(epub.words, other.words) for epub, other in pairs), 2),
         "chapters": sum(len(other.titles) for _, other in pairs),
         "same titles %": round(
             100 * sum(same_titles(epub.titles, other.titles) for epub, other in pairs) / titles, 1
         ),
         "read s": round(sum(other.read_seconds for _, other in pairs), 2),
         "index s": round(sum(other.index_seconds for _, other in pairs), 2),
-        "same answers %": _percent(answers),
-        "F1": _percent(f1),
+        "same answers %": percent(answers, 2),
+        "F1": percent(f1, 2),
     }
-
-
-def _percent(shares: Sequence[float]) -> float | None:
-    return round(100 * statistics.fmean(shares), 2) if shares else None
 
 
 @click.command()
@@ -158,12 +154,8 @@ def main(
     if not pairs:
         raise click.ClickException(f"{epubs}: no EPUB to compare with")
     rows = [summarize(ending, pairs[ending]) for ending in sorted(pairs)]
-    print_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+    print_rows(rows)
     print_json({"benchmark": "formats", "rows": rows})
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def main(
     asked = load_questions(questions) if questions is not None else {}
     by_name = {point.name: point for point in points(also)}
     source = load_source(checkpoint)
-    num_values = sum(tensor.numel() for tensor in source.checkpoint.tensors.values())
+    num_values = source.checkpoint.config.num_parameters
 
     @cache
     def measured() -> MeasuredModel:

@@ -20,7 +20,6 @@ Everything is measured in processes of its own, so that peak memory belongs to o
 
 import itertools
 import statistics
-import sys
 import tempfile
 import time
 import zipfile
@@ -35,13 +34,15 @@ from typing import Any
 import click
 import numpy as np
 
-from squadlite.cli.output import print_json, print_table, progress_bar
+from benchmarks.tables import print_rows
+from squadlite.bench.system import peak_rss
+from squadlite.cli.output import print_json, progress_bar
 from squadlite.library.book import open_book
 from squadlite.library.index import BookIndex
 from squadlite.library.query import query_words
 from squadlite.library.structure import Chapter
 from squadlite.models import DEFAULT_MODEL
-from tools.command import run
+from tools.command import existing_folder, run
 from tools.questions import load_questions
 
 # squadlite.asking imports what reads, for which processes that only search must not pay.
@@ -128,21 +129,11 @@ def related_words(questions: Sequence[str], model: Path) -> list[Related]:
 
 
 def peak_memory() -> int:
-    """
-    The most bytes of memory that this process has had in use.
-
-    Linux says it in /proc: getrusage would count the parent's memory too, from before the exec.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (text for text in status.read_text().splitlines() if text.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    if sys.platform == "win32":
-        raise click.ClickException("peak memory can't be told on Windows")
-    import resource  # noqa: PLC0415
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    """The most bytes of memory that this process has had in use."""
+    peak = peak_rss()
+    if peak is None:
+        raise click.ClickException("peak memory: the system won't tell it")
+    return peak
 
 
 def in_new_process(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -212,8 +203,8 @@ def numbers(context: click.Context, option: click.Parameter, value: str) -> list
 
 
 @click.command()
-@click.argument("books", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("questions", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("books", type=existing_folder)
+@click.argument("questions", type=existing_folder)
 @click.option("--words", default="10000,100000,1000000", show_default=True, callback=numbers)
 @click.option("--books", "book_counts", default="1,10,100,1000", show_default=True,
               callback=numbers)  # fmt: skip
@@ -267,7 +258,7 @@ def main(
                     )
                     row["ask s"] = round(seconds, 3)
             rows.append(row)
-    print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+    print_rows(rows)
     print_json(
         {
             "benchmark": "growth",

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from squadlite.atomic import atomic_write
+from squadlite.source import digest_of
 
 
 def keep_rows(
@@ -46,7 +46,4 @@ def keep_rows(
 
 def digest(path: Path) -> str:
     """The SHA-256 of a file, or of the weights in a checkpoint folder."""
-    if path.is_dir():
-        path /= "model.safetensors"
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return digest_of(path / "model.safetensors" if path.is_dir() else path)

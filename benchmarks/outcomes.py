@@ -1,15 +1,17 @@
 """What a question over a book came to, and what many of them come to: the rows of a table."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from benchmarks.tables import percent
 from squadlite.answering.metrics import exact_match
 from squadlite.asking import DEFAULT_PASSAGES, Reply
 from tools.measures import (
+    RIGHT_F1,
     area_under_curve,
     best_f1,
     calibration_error,
@@ -21,7 +23,6 @@ from tools.questions import Question
 RECALL_DEPTHS = tuple(sorted({5, 20, DEFAULT_PASSAGES}))
 HIT_DEPTH = 5
 ORACLE_ANSWERS = 40
-RIGHT_F1 = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,32 +106,27 @@ def summarize(
     right = [outcome.is_right for outcome in outcomes]
     seconds = [outcome.seconds for outcome in outcomes]
     recall = {
-        f"recall@{depth}": _percent(rank is not None and rank <= depth for rank in ranks)
+        f"recall@{depth}": percent(rank is not None and rank <= depth for rank in ranks)
         for depth in RECALL_DEPTHS
     }
     return {
         "book": name,
         "questions": len(outcomes),
         **recall,
-        "EM": _percent(outcome.exact for outcome in answerable),
-        "F1": _percent(outcome.f1 for outcome in answerable),
-        f"hit@{HIT_DEPTH}": _percent(outcome.is_hit for outcome in answerable),
-        "oracle F1": _percent(outcome.oracle_f1 for outcome in answerable),
-        "F1 all": _percent(outcome.f1_of_reply for outcome in outcomes),
+        "EM": percent(outcome.exact for outcome in answerable),
+        "F1": percent(outcome.f1 for outcome in answerable),
+        f"hit@{HIT_DEPTH}": percent(outcome.is_hit for outcome in answerable),
+        "oracle F1": percent(outcome.oracle_f1 for outcome in answerable),
+        "F1 all": percent(outcome.f1_of_reply for outcome in outcomes),
         "AUC": _rounded(area_under_curve(scores, right)),
         "ECE": _rounded(calibration_error(scores, right)),
-        "says so": _percent(outcome.is_answered for outcome in answerable),
-        "no-answer": _percent(not outcome.is_answered for outcome in unanswerable),
+        "says so": percent(outcome.is_answered for outcome in answerable),
+        "no-answer": percent(not outcome.is_answered for outcome in unanswerable),
         "read": round(statistics.fmean(outcome.reply.passages_read for outcome in outcomes), 1),
         "median s": _rounded(statistics.median(seconds)),
         "p95 s": _rounded(float(np.percentile(seconds, 95))),
         "index s": _rounded(index_seconds),
     }
-
-
-def _percent(shares: Iterable[float]) -> float | None:
-    values = list(shares)
-    return round(100 * statistics.fmean(values), 1) if values else None
 
 
 def _rounded(value: float | None) -> float | None:

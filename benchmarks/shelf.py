@@ -32,24 +32,23 @@ import click
 import numpy as np
 
 from benchmarks.growth import in_new_process, peak_memory, write_epub
+from benchmarks.tables import percent, print_rows
 from squadlite.answering.reader import Reader
 from squadlite.answering.squad import load_squad
 from squadlite.asking import Reply, ask
-from squadlite.cli.output import print_json, print_table, progress_bar
+from squadlite.cli.output import print_json, progress_bar
 from squadlite.library.book import open_book
 from squadlite.library.library import Library
 from squadlite.library.structure import Chapter
 from squadlite.models import DEFAULT_MODEL
 from tools.assemble_books import merge_cuts
-from tools.command import run
+from tools.command import existing_file, existing_folder, run
 from tools.measures import best_f1
 from tools.questions import Question, find_book, load_questions
 
 MB = 1_000_000
 PIECE_WORDS = 2000
 SEED = 7
-
-existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def pieces(chapters: Sequence[Chapter]) -> list[Chapter]:
@@ -190,23 +189,19 @@ def measure_finding(
     return {
         "books": n_books,
         "questions": len(asked),
-        "F1 given": _percent(f1["given"]),
-        "F1": _percent(f1["found"]),
+        "F1 given": percent(f1["given"]),
+        "F1": percent(f1["found"]),
         "answered": len(right_answered),
-        "right book, answered": _percent(right_answered),
-        "right book, answerable": _percent(right),
-        "no-answer given": _percent(silent["given"]),
-        "no-answer": _percent(silent["found"]),
+        "right book, answered": percent(right_answered),
+        "right book, answerable": percent(right),
+        "no-answer given": percent(silent["given"]),
+        "no-answer": percent(silent["found"]),
     }
 
 
 def _is_from(reply: Reply, path: Path) -> bool:
     source = reply.answers[0].source if reply.answers else None
     return source is not None and source.path == str(path)
-
-
-def _percent(shares: Sequence[float]) -> float | None:
-    return round(100 * statistics.fmean(shares), 1) if shares else None
 
 
 @click.command()
@@ -217,7 +212,7 @@ def _percent(shares: Sequence[float]) -> float | None:
 @click.option("--ask-questions", default=50, show_default=True, help="Questions that are timed.")
 @click.option(
     "--others",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=existing_file,
     help="The SQuAD file whose passages make the other books of the finding shelf.",
 )
 @click.option("--n-others", default=200, show_default=True)
@@ -264,7 +259,7 @@ def main(
                 | in_new_process(measure_adding, library, sorted(made.iterdir()), model)
                 | in_new_process(measure_asking, library, questions, model)
             )
-            _print(result["growing"])
+            print_rows([result["growing"]])
         if others is not None:
             make_others(work / "others", others, n_others)
             library = work / "finding.db"
@@ -272,12 +267,8 @@ def main(
             shelved = [*sorted(wanted), *sorted((work / "others").iterdir())]
             in_new_process(measure_adding, library, shelved, model)
             result["finding"] = measure_finding(library, asked, model)
-            _print(result["finding"])
+            print_rows([result["finding"]])
     print_json(result)
-
-
-def _print(row: dict[str, Any]) -> None:
-    print_table(list(row), [["-" if value is None else str(value) for value in row.values()]])
 
 
 if __name__ == "__main__":

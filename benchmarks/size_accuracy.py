@@ -125,17 +125,13 @@ def _measure(
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, progress_bar(setting.name) as progress:
         if setting.bits is None:
-            model, size = checkpoint, _float32_bytes(checkpoint)
+            model, size = checkpoint, 4 * load_source(checkpoint).checkpoint.config.num_parameters
         else:
             model = Path(folder) / "model.sqz"
             size = _convert(checkpoint, model, corpus, setting, setting.bits)
         reader = Reader.load(model, threads=threads, compute=compute)
         result = evaluate(reader, examples, progress=progress)
     return {**asdict(setting), "bytes": size, **result.scores}
-
-
-def _float32_bytes(checkpoint: Path) -> int:
-    return sum(4 * tensor.numel() for tensor in load_source(checkpoint).checkpoint.tensors.values())
 
 
 def _convert(checkpoint: Path, output: Path, corpus: Path, setting: Setting, bits: int) -> int:

@@ -43,6 +43,7 @@ from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import print_json, print_table
 from squadlite.model import model_from_checkpoint
+from tools.command import existing_folder
 from tools.data import Feature, alone, count_batches, make_features, passes
 from tools.folders import load_input
 from tools.processes import Processes
@@ -51,8 +52,6 @@ from tools.state import WorkFolder
 from tools.training import Trainer, hard_objective, trainable_model
 
 LEARNING_RATE = 3e-5
-
-
 MEMORY_LOOKS = 20  # at the memory, over a training
 
 
@@ -76,7 +75,7 @@ class Taken:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("checkpoint", type=existing_folder)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--questions", type=int, default=200, show_default=True)
 @click.option("--batch-size", type=int, default=12, show_default=True)

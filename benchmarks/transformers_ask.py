@@ -26,7 +26,7 @@ from squadlite.library.query import query_words
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PASSAGES = 30  # as many as `squadlite ask` reads
+PASSAGES = 30  # as many as `squadlite ask` reads where it isn't sure sooner
 BATCH_SIZE = 8
 MAX_LENGTH = 384
 OVERLAP = 128

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +12,18 @@ from squadlite import __version__
 from squadlite.answering.metadata import EmbeddingConfig
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
-from squadlite.config import RELATIVE_POSITION_BIAS, ModelConfig
-from squadlite.container import Codec, Linear, Rademacher, Raw, TensorInfo, open_sqz, write_sqz
+from squadlite.config import ModelConfig
+from squadlite.container import Codec, Rademacher, Raw, TensorInfo, write_sqz
 from squadlite.errors import CheckpointError, CodecError, QuantizationError, TokenizerError
 from squadlite.model import Checkpoint
-from squadlite.quantization import MeasuredModel, QuantizedModel, RoundedTensors, coded_bytes
+from squadlite.quantization import (
+    MeasuredModel,
+    Quantization,
+    QuantizedModel,
+    RoundedTensors,
+    SameAs,
+    coded_bytes,
+)
 from squadlite.source import OWN_METADATA, Source, digest_of, keep_rows, load_source
 from squadlite.tensors import Part, count_parts, part_name
 
@@ -24,7 +31,8 @@ Progress = Callable[[int, int], None]
 Calibration = MeasuredModel | Sequence[str | Path] | str | Path
 
 _DEFAULT_BITS = 10
-_PRECIOUS = ("span_head.", f"{RELATIVE_POSITION_BIAS}.")  # small matrices that decide much
+# Of what calibration doesn't round, which is next to nothing of a model.
+_BESIDE_MATRICES = Quantization(8, "row", None)
 
 
 @dataclass(frozen=True)
@@ -192,80 +200,6 @@ def convert(
     quantized = _quantize(calibration, bits, target_size, file)
     written = file.write(output, quantized.tensors, progress)
     return _report(output, found, written, facts, quantized)
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """
-    How the tensors of a model become codes.
-
-    Raises:
-        CodecError: settings that no linear codec has.
-    """
-
-    bits: int
-    per: str
-    group_size: int | None
-
-    def __post_init__(self) -> None:
-        Linear(self.bits, per=self.per, group_size=self.group_size)
-
-    def codec(self, name: str, values: np.ndarray) -> Codec:
-        """The codec for one tensor of a model."""
-        if name.endswith(".sketch"):
-            return Rademacher()
-        if self.per == "tensor":
-            return Linear(self.bits)
-        if values.ndim == 2 and not name.startswith(_PRECIOUS):
-            return Linear(self.bits, per=self.per, group_size=self.group_size, search_range=True)
-        fits_half = np.abs(values).max() <= np.finfo(np.float16).max
-        return Raw("f16" if fits_half else "f32")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Its settings, for a file's metadata."""
-        settings = {"bits": self.bits, "per": self.per, "group_size": self.group_size}
-        return {name: value for name, value in settings.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class SameAs:
-    """
-    Tensors become codes as those of the same names in a file are: on the same grid.
-
-    Attributes:
-        path: the file.
-        codecs: name -> codec, as it encodes.
-    """
-
-    path: Path
-    codecs: Mapping[str, Codec] = field(compare=False, repr=False)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """
-        Read from a file how it is quantized.
-
-        Raises:
-            FormatError: not a .sqz file, or a damaged one.
-            OSError: it can't be read.
-        """
-        with open_sqz(path) as file:
-            return cls(path, {name: file.encoder(name) for name in file.tensors})
-
-    def codec(self, name: str, values: np.ndarray) -> Codec:
-        """
-        The codec for one tensor of a model.
-
-        Raises:
-            CodecError: the file has no such tensor.
-        """
-        if name not in self.codecs:
-            raise CodecError(f"{self.path}: tensor {name!r} is missing, expected all of the model")
-        return self.codecs[name]
-
-
-# Of what calibration doesn't round, which is next to nothing of a model.
-_BESIDE_MATRICES = Quantization(8, "row", None)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "server": {"answering", "asking", "cores", "library"},
     "pipelines": {"answering", "config", "models"},
     "source": {"answering", "container", "families", "model", "tensors"},
-    "quantization": {"answering", "container", "model", "tensors"},
+    "quantization": {"answering", "config", "container", "model", "tensors"},
     "convert": {"answering", "config", "container", "model", "quantization", "source", "tensors"},
     "diff": {"answering", "config", "container", "tensors"},
     "export": {"answering", "config", "container", "distances", "families", "tensors"},

@@ -3,7 +3,9 @@
 import itertools
 from pathlib import Path
 
-from benchmarks.growth import peak_memory, take, write_epub
+from benchmarks.growth import DEFAULT_PASSAGES, peak_memory, take, write_epub
+from benchmarks.transformers_ask import PASSAGES
+from squadlite import asking
 from squadlite.library.book import open_book
 from squadlite.library.structure import Chapter
 
@@ -33,6 +35,10 @@ def test_the_book_that_is_written_is_the_one_that_is_read(tmp_path: Path) -> Non
     assert [chapter.text for chapter in open_book(path).chapters] == [
         chapter.text for chapter in chapters(12)
     ]
+
+
+def test_what_must_not_import_the_reader_reads_as_many_passages_as_ask() -> None:
+    assert DEFAULT_PASSAGES == PASSAGES == asking.DEFAULT_PASSAGES
 
 
 def test_peak_memory_is_that_of_a_python_process() -> None:

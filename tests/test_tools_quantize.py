@@ -10,9 +10,10 @@ from tiny_models import random_model, tiny_config
 from tiny_training import run_stage, write_checkpoint, write_squad
 
 from squadlite.container import Linear, Uniform, open_sqz
-from squadlite.convert import Quantization, convert
+from squadlite.convert import convert
 from squadlite.errors import CodecError
 from squadlite.model import load_checkpoint
+from squadlite.quantization import Quantization
 from tools.finetune import main as finetune
 from tools.quantize import QuantizedWeights, quantize
 

@@ -210,6 +210,8 @@ def test_a_recipe_that_cannot_run_is_refused_before_it_runs(
             "begins with nothing",
         ),
         ('output = "x"\nstages = []\nevaluation = {data = "none.json"}', "found no .*none.json"),
+        ('output = "x"\nstages = []\nevaluation = {limit = 9}', "evaluation: data is missing"),
+        ('output = "x"\nstages = []\n[evaluation]', "evaluation: data is missing"),
         (
             'output = "x"\nstages = []\nevaluation = {compute = "f8"}',
             "compute: found 'f8', expected one of auto",

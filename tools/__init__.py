@@ -46,7 +46,7 @@ What they are made of:
     training        the loop
     state           what a training needs to go on after a kill, and its log
     processes       one training in several processes
-    evaluation      scores of a model in training
+    evaluation      scores of a model, on disk or in training
     progress        the progress bar
     questions       files of questions over books
     evidence        where in a book the evidence of an answer stands

@@ -25,10 +25,11 @@ from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import progress_bar
 from squadlite.model import Checkpoint, QuestionAnsweringModel, model_from_checkpoint
+from squadlite.source import digest_of
 from tools.command import TitleShare, checkpoint_argument, existing_file, output_argument, run
 from tools.data import TrainingBatch, make_features, passes, take_share
 from tools.evaluation import evaluate_model
-from tools.folders import digest_file, load_input, write_output
+from tools.folders import load_input, write_output
 from tools.rows import last_hidden
 
 _PASS_TOKENS = 1024
@@ -132,7 +133,7 @@ def main(
     balanced, done = balance(start.checkpoint, Tokenizer(start.spec), examples)
     stage = {
         "stage": "balance_null",
-        "data": digest_file(data),
+        "data": digest_of(data),
         "take": [list(item) for item in take],
         "questions": len(examples),
         **done,

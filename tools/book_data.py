@@ -34,7 +34,7 @@ from squadlite.cli.output import existing_path, progress_bar
 from squadlite.library.index import BookIndex
 from squadlite.library.passages import MAX_WORDS, split_passages
 from squadlite.library.search import Passage
-from tools.command import books_option, questions_option, run
+from tools.command import books_option, file_argument, questions_option, run
 from tools.evidence import find_place, fold, holds
 from tools.questions import Question, find_book, load_questions
 
@@ -124,7 +124,7 @@ def _draw(passages: list[str], number: int, generator: np.random.Generator) -> l
 
 
 @click.command()
-@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@file_argument
 @books_option
 @questions_option
 @click.option("--negatives", type=click.IntRange(min=0), default=2, show_default=True)

@@ -20,9 +20,6 @@ from squadlite.library.query import query_words
 from tools.measures import best_f1
 from tools.questions import load_question_file
 
-# An answer is right where it shares half of its words with a gold one, as SQuAD's F1 counts.
-RIGHT_F1 = 0.5
-
 
 @dataclass(frozen=True)
 class Findings:

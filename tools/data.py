@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import GoldAnswer, SquadExample, mismatched_answers
-from squadlite.answering.tokenizer import TokenizedText, Tokenizer
-from squadlite.answering.windows import Window, batches_by_length, pad_batch, split_into_windows
+from squadlite.answering.tokenizer import Tokenizer
+from squadlite.answering.windows import Window, batches_by_length, pad_batch
 from squadlite.errors import DatasetError
 
 # Groups of one article stand together in runs of this length where other groups' passages serve as
@@ -145,20 +145,14 @@ def make_features(
     mismatches = list(mismatched_answers(examples))
     if mismatches:
         raise DatasetError(f"{len(mismatches)} answers don't match their text: {mismatches[0]}")
-    questions = _encode_once([example.question for example in examples], tokenizer)
-    contexts = _encode_once([example.context for example in examples], tokenizer)
+    questions = tokenizer.encode_once(example.question for example in examples)
+    contexts = tokenizer.encode_once(example.context for example in examples)
     features: list[Feature] = []
     for pair, example in enumerate(examples):
         context = contexts[example.context]
         answer = _gold_tokens(example, context.offsets)
-        for window in split_into_windows(
-            pair,
-            questions[example.question].ids,
-            context.ids,
-            tokenizer.template,
-            max_seq_length=settings.max_seq_length,
-            max_question_length=settings.max_question_length,
-            doc_stride=settings.doc_stride,
+        for window in settings.windows(
+            pair, questions[example.question].ids, context.ids, tokenizer.template
         ):
             features.append(Feature(len(features), window, *_place_in(window, answer)))
     if not features:
@@ -300,12 +294,6 @@ def _in_runs(
 def _place_in_unit(*texts: str) -> float:
     digest = sha256("\0".join(texts).encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:
-    # Many examples share a context.
-    unique = list(dict.fromkeys(texts))
-    return dict(zip(unique, tokenizer.encode_batch(unique), strict=True))
 
 
 def _gold_tokens(example: SquadExample, offsets: NDArray[np.int64]) -> tuple[int, int] | None:

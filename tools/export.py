@@ -15,13 +15,13 @@ import click
 
 from squadlite.answering.metadata import load_facts
 from squadlite.convert import convert
-from tools.command import checkpoint_argument, existing_file, run
+from tools.command import checkpoint_argument, existing_file, file_argument, run
 from tools.folders import load_stages
 
 
 @click.command()
 @checkpoint_argument
-@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@file_argument
 @click.option("--bits", type=click.IntRange(1, 16), help="Of a value.  [default: 10]")
 @click.option(
     "--per", type=click.Choice(["tensor", "row", "group"]), default="tensor", show_default=True

@@ -22,8 +22,9 @@ from squadlite.answering.vocabulary import count_pieces, read_corpus
 from squadlite.config import tensor_shapes
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint
+from squadlite.source import digest_of
 from tools.command import checkpoint_argument, existing_file, output_argument, run
-from tools.folders import digest_file, load_input, write_output
+from tools.folders import load_input, write_output
 
 
 class Factorised(NamedTuple):
@@ -164,7 +165,7 @@ def main(checkpoint: Path, output: Path, size: int, corpus: tuple[Path, ...]) ->
     stage = {
         "stage": "factorise_embeddings",
         "size": size,
-        "corpus": [digest_file(path) for path in corpus],
+        "corpus": [digest_of(path) for path in corpus],
         "kept": round(kept, 6),
     }
     with write_output(output, narrow, stage, source=start.folder):

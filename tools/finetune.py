@@ -25,9 +25,9 @@ import torch
 from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.convert import Quantization, SameAs
 from squadlite.errors import CodecError
 from squadlite.model import Checkpoint, model_from_checkpoint
+from squadlite.quantization import Quantization, SameAs
 from tools.command import (
     TitleShare,
     checkpoint_argument,
@@ -65,7 +65,7 @@ from tools.state import WorkFolder
 from tools.teacher_training import finetune_teacher
 from tools.training import Trainer, trainable_model
 
-# What a cosine counts for in a search until `tools.fit_answering` has fitted it: with the vectors
+# What a cosine counts for in a search until `tools.fit_search` has fitted it: with the vectors
 # of all-MiniLM-L6-v2 1 to 1.5 serve alike, over four books and 875 questions.
 COSINE_WEIGHT = 1.0
 

@@ -30,17 +30,12 @@ from squadlite.answering.reader import Reader
 from squadlite.cli.output import print_table, progress_bar
 from squadlite.container import copy_sqz, open_sqz
 from squadlite.errors import DatasetError
-from tools.book_questions import (
-    RIGHT_F1,
-    Findings,
-    ask_all,
-    load_findings,
-    save_findings,
-)
+from squadlite.source import digest_of
+from tools.book_questions import Findings, ask_all, load_findings, save_findings
 from tools.command import books_option, existing_file, file_argument, questions_option, run
 from tools.conditional_logit import Choices, fit_weights
-from tools.folders import digest_file, digest_values
-from tools.measures import area_under_curve, calibration_error
+from tools.folders import digest_values
+from tools.measures import RIGHT_F1, area_under_curve, calibration_error
 from tools.questions import find_book, load_questions
 
 # Of standardized weights: small beside a thousand questions, enough for what they hardly tell.
@@ -190,8 +185,8 @@ def _findings(
     # The code that finds passages and spans is told by its version alone.
     key = digest_values(
         {
-            "model": digest_file(model),
-            "files": [[digest_file(path) for path in pair] for pair in files],
+            "model": digest_of(model),
+            "files": [[digest_of(path) for path in pair] for pair in files],
             "squadlite": __version__,
         }
     )

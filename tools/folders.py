@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from squadlite.errors import CheckpointError
 from squadlite.families import FAMILIES
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
-from squadlite.source import SKETCH_SEEDS_FILE, fit_to_vocab
+from squadlite.source import SKETCH_SEEDS_FILE, digest_of, fit_to_vocab
 
 # A stage hands these on as they are, unless it changes something in them.
 HANDED_ON = (*TOKENIZER_FILES, SKETCH_SEEDS_FILE, METADATA_FILE)
@@ -206,14 +206,8 @@ def digest_folder(folder: str | Path) -> str:
         *HANDED_ON,
         *_TEACHERS_TOKENIZER_FILES,
     )
-    digests = {name: digest_file(folder / name) for name in names if (folder / name).is_file()}
+    digests = {name: digest_of(folder / name) for name in names if (folder / name).is_file()}
     return digest_values(digests)
-
-
-def digest_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with Path(path).open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def digest_values(values: Any) -> str:

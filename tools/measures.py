@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from squadlite.answering.metrics import normalize_answer, token_f1
 
+# An answer is right where it shares half of its words with a gold one, as SQuAD's F1 counts.
+RIGHT_F1 = 0.5
 CALIBRATION_BINS = 10
 
 

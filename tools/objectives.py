@@ -11,6 +11,7 @@ from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.model import QuestionAnsweringModel
+from squadlite.source import digest_of
 from tools.contrast import Contrast
 from tools.data import (
     Feature,
@@ -22,7 +23,7 @@ from tools.data import (
 )
 from tools.distill import Distillation
 from tools.evaluation import evaluate_model
-from tools.folders import StageInput, digest_file, digest_folder, digest_values
+from tools.folders import StageInput, digest_folder, digest_values
 from tools.plan import Evaluation, Plan, Teaching
 from tools.processes import Processes
 from tools.progress import asking_bar
@@ -137,7 +138,7 @@ def _name(teacher: Path, start: StageInput, plan: Plan) -> str:
     return digest_values(
         {
             "teacher": digest_folder(teacher),
-            "data": [digest_file(path) for path in plan.data],
+            "data": [digest_of(path) for path in plan.data],
             "take": [list(item) for item in plan.take],
             "tokenizer": asdict(start.spec),
             "windows": asdict(windows),

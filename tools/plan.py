@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from squadlite.answering.reader import ReaderSettings
-from squadlite.convert import Quantization, SameAs
+from squadlite.quantization import Quantization, SameAs
+from squadlite.source import digest_of
 from tools.contrast import ContrastSettings
 from tools.distill import DistillationSettings
-from tools.folders import digest_file, digest_folder
+from tools.folders import digest_folder
 from tools.settings import Rhythm, TrainingSettings
 
 
@@ -94,7 +95,7 @@ class Plan:
         """
         inputs: dict[str, Any] = {
             "source": digest_folder(source),
-            "data": [digest_file(path) for path in self.data],
+            "data": [digest_of(path) for path in self.data],
             "take": [list(item) for item in self.take],
             "together": self.together,
             "training": asdict(self.training),
@@ -103,7 +104,7 @@ class Plan:
         }
         if self.evaluation is not None:
             inputs["evaluation"] = {
-                "data": digest_file(self.evaluation.data),
+                "data": digest_of(self.evaluation.data),
                 "limit": self.evaluation.limit,
                 "steps": self.rhythm.evaluate_steps,
             }
@@ -116,7 +117,7 @@ class Plan:
             inputs["contrast"] = asdict(self.contrast)
         if self.quantization is not None:
             inputs["quantization"] = (
-                {"like": digest_file(self.quantization.path)}
+                {"like": digest_of(self.quantization.path)}
                 if isinstance(self.quantization, SameAs)
                 else asdict(self.quantization)
             )

@@ -23,9 +23,9 @@ from squadlite.answering.tokenizer_spec import (
     WordPieceSpec,
 )
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
-from squadlite.source import keep_rows
+from squadlite.source import digest_of, keep_rows
 from tools.command import checkpoint_argument, existing_file, output_argument, run
-from tools.folders import digest_file, load_input, write_json, write_output
+from tools.folders import load_input, write_json, write_output
 
 
 @click.command()
@@ -57,7 +57,7 @@ def main(
         size = round((share or 0) * len(start.spec.vocab))
     texts = [text for path in corpus for text in read_corpus(path)]
     kept = choose_pieces(start.spec, count_pieces(start.spec, texts), size)
-    stage = {"stage": "prune_vocab", "corpus": [digest_file(path) for path in corpus], "size": size}
+    stage = {"stage": "prune_vocab", "corpus": [digest_of(path) for path in corpus], "size": size}
     with write_output(
         output, keep_rows(start.checkpoint, kept), stage, source=start.folder
     ) as folder:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 import torch
 
 from squadlite.container import Linear, Uniform
-from squadlite.convert import Quantization, SameAs
 from squadlite.model import QuestionAnsweringModel
+from squadlite.quantization import Quantization, SameAs
 
 
 class QuantizedWeights:

@@ -18,10 +18,12 @@ from torch import nn
 from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, WordPieceSpec
 from squadlite.answering.vocabulary import read_corpus
 from squadlite.model import Checkpoint, ModelConfig, QuestionAnsweringModel
+from squadlite.source import digest_of
 from tools.command import existing_file, output_argument, run
-from tools.folders import digest_file, write_output
+from tools.folders import write_output
 
 INITIAL_STD = 0.02
+SPECIAL_PIECES = tuple(str(getattr(WordPieceSpec, name)) for name in SPECIAL_FIELDS)  # BERT's
 
 
 def random_checkpoint(config: ModelConfig, *, seed: int) -> Checkpoint:
@@ -53,14 +55,13 @@ def make_vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
         texts: the corpus.
         size: pieces at most, but no fewer than there are characters.
     """
-    special = [str(WordPieceSpec.__dataclass_fields__[name].default) for name in SPECIAL_FIELDS]
     normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
     words: Counter[str] = Counter()
     for text in texts:
         split = splitter.pre_tokenize_str(normalizer.normalize_str(text))
         words.update(word for word, _ in split)
     characters = sorted(set("".join(words)))
-    pieces = [*special, *characters, *(f"##{character}" for character in characters)]
+    pieces = [*SPECIAL_PIECES, *characters, *(f"##{character}" for character in characters)]
     # Among equals in the order of the alphabet: the same corpus makes the same vocabulary.
     frequent = sorted(words.keys() - set(pieces), key=lambda word: (-words[word], word))
     return (*pieces, *frequent[: max(0, size - len(pieces))])
@@ -93,7 +94,7 @@ def main(output: Path, corpus: Path, vocab_size: int, seed: int, **sizes: Any) -
         layer_map=tuple(range(sizes["num_layers"])),
         **sizes,
     )
-    stage = {"stage": "random_model", "corpus": digest_file(corpus), "seed": seed}
+    stage = {"stage": "random_model", "corpus": digest_of(corpus), "seed": seed}
     checkpoint = random_checkpoint(config, seed=seed)
     with write_output(output, checkpoint, stage) as folder:
         text = "\n".join(vocab) + "\n"

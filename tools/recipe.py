@@ -42,10 +42,11 @@ import torch
 from squadlite import __version__
 from squadlite.answering.squad import load_squad
 from squadlite.atomic import atomic_write
+from squadlite.source import digest_of
 from tools.command import existing_file, new_folder, run
 from tools.errors import RecipeError
 from tools.evaluation import score_path
-from tools.folders import digest_file, digest_folder, digest_values, is_model, is_ours, load_stages
+from tools.folders import digest_folder, digest_values, is_model, is_ours, load_stages
 from tools.recipe_file import Recipe, Stage, load_recipe
 
 
@@ -189,7 +190,7 @@ def _scores_before(
 
 def _key(recipe: Recipe, stage: Stage) -> str:
     inputs = {name: _digest(path) for name, path in stage.inputs.items()}
-    evaluation = recipe.evaluation and digest_file(recipe.evaluation)
+    evaluation = recipe.evaluation and digest_of(recipe.evaluation)
     return digest_values(
         {
             "run": stage.run,
@@ -204,10 +205,10 @@ def _key(recipe: Recipe, stage: Stage) -> str:
 
 def _digest(path: Path) -> str:
     if not path.is_dir():
-        return digest_file(path)
+        return digest_of(path)
     if is_model(path):
         return digest_folder(path)
-    return digest_values({file.name: digest_file(file) for file in path.iterdir()})
+    return digest_values({file.name: digest_of(file) for file in path.iterdir()})
 
 
 def _record_path(stage: Stage) -> Path:

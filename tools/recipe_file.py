@@ -161,12 +161,15 @@ def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False)
     for needed in ("output", "stages"):
         if needed not in values:
             raise RecipeError(f"{path}: {needed} is missing")
-    evaluation = _on_device(values.get("evaluation", {}), on_cpu, f"{path}: evaluation")
-    _check_fields(evaluation, _EVALUATION_FIELDS, f"{path}: evaluation")
+    where = f"{path}: evaluation"
+    evaluation = _on_device(values.get("evaluation", {}), on_cpu, where)
+    _check_fields(evaluation, _EVALUATION_FIELDS, where)
     compute = evaluation.get("compute", "f32")
     if compute not in COMPUTES:
         expected = f"one of {', '.join(COMPUTES)}"
-        raise RecipeError(f"{path}: evaluation: compute: found {compute!r}, expected {expected}")
+        raise RecipeError(f"{where}: compute: found {compute!r}, expected {expected}")
+    if "evaluation" in values and "data" not in evaluation:
+        raise RecipeError(f"{where}: data is missing, expected a SQuAD file")
     folder = output or path.parent / values["output"]
     reader = _StageReader(path, folder, values.get("seed"), on_cpu=on_cpu)
     return Recipe(
@@ -177,7 +180,7 @@ def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False)
             for number, stage in enumerate(values["stages"])
             if not _is_left_out(stage, on_cpu, f"{path}: stages[{number}]")
         ),
-        evaluation=reader.find_file(evaluation["data"], "evaluation") if evaluation else None,
+        evaluation=reader.find_file(evaluation["data"], where) if evaluation else None,
         evaluation_limit=evaluation.get("limit"),
         evaluation_compute=compute,
     )

@@ -27,14 +27,14 @@ from squadlite.answering.evaluate import spread
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.cli.output import Progress, existing_file, progress_bar
+from squadlite.cli.output import Progress, progress_bar
 from squadlite.container import seeded_signs, sketch_matrix
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, model_from_checkpoint, tensor_shapes
-from squadlite.source import SKETCH_SEEDS_FILE, load_sketch_seeds
-from tools.command import checkpoint_argument, output_argument, run
+from squadlite.source import SKETCH_SEEDS_FILE, digest_of, load_sketch_seeds
+from tools.command import checkpoint_argument, existing_file, output_argument, run
 from tools.data import TrainingBatch, alone, epoch_batches, group_passes, make_features
-from tools.folders import StageInput, digest_file, load_input, write_json, write_output
+from tools.folders import StageInput, load_input, write_json, write_output
 from tools.moments import InputMoments, input_moments
 
 # The paper's: 768 -> 256 in attention, 3072 -> 512 in the feed-forward output.
@@ -209,7 +209,7 @@ def main(
     stage = {
         "stage": "sketch",
         "ratios": {name: str(ratio) for name, ratio in chosen.items()},
-        "fitted": None if data is None else {"data": digest_file(data), "windows": windows},
+        "fitted": None if data is None else {"data": digest_of(data), "windows": windows},
         "seed": seed,
     }
     with write_output(output, sketched, stage, source=start.folder) as folder:

@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, WordPieceSpec
+from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.cli.output import print_json, print_table
 from squadlite.container import Codec, Linear, Rademacher, Raw, open_sqz, write_sqz
 from squadlite.errors import CheckpointError
@@ -31,7 +31,7 @@ from squadlite.model import Checkpoint, ModelConfig, load_checkpoint
 from squadlite.source import keep_rows
 from tools.command import existing_file, run
 from tools.paper import BASES, PAPER_BASE, Row, Variant, rows
-from tools.random_model import random_checkpoint
+from tools.random_model import SPECIAL_PIECES, random_checkpoint
 from tools.share_layers import share_layers
 from tools.sketch import PAPER_RATIOS, sketch
 
@@ -166,10 +166,8 @@ def load_scores(reports: Sequence[Path]) -> dict[str, dict[str, float]]:
 
 def _any_tokenizer(vocab_size: int) -> WordPieceSpec:
     # Pieces of six characters, about as long as BERT's are on average.
-    special = [str(WordPieceSpec.__dataclass_fields__[name].default) for name in SPECIAL_FIELDS]
-    return WordPieceSpec(
-        vocab=(*special, *(f"{number:06d}" for number in range(vocab_size - len(special))))
-    )
+    others = (f"{number:06d}" for number in range(vocab_size - len(SPECIAL_PIECES)))
+    return WordPieceSpec(vocab=(*SPECIAL_PIECES, *others))
 
 
 def _find_base(name: str) -> ModelConfig:

@@ -20,10 +20,11 @@ from squadlite.answering.spans import (
     best_token_spans,
     make_reading,
 )
-from squadlite.answering.tokenizer import TokenizedText, Tokenizer
+from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import (
     MOST_SPECIAL,
+    Template,
     Window,
     batches_by_length,
     pad_batch,
@@ -86,6 +87,24 @@ class ReaderSettings:
                 "max_seq_length": n_positions,
                 "max_question_length": min(self.max_question_length, n_positions // 2),
             }
+        )
+
+    def windows(
+        self,
+        pair: int,
+        question_ids: NDArray[np.int64],
+        context_ids: NDArray[np.int64],
+        template: Template,
+    ) -> Iterator[Window]:
+        """Cut a context into windows of these lengths and stride; see `split_into_windows`."""
+        return split_into_windows(
+            pair,
+            question_ids,
+            context_ids,
+            template,
+            max_seq_length=self.max_seq_length,
+            max_question_length=self.max_question_length,
+            doc_stride=self.doc_stride,
         )
 
 
@@ -246,19 +265,13 @@ class Reader:
         n_best = self.settings.n_best if n_best is None else n_best
         if n_best < 1:
             raise ValueError(f"n_best is {n_best}, expected at least 1")
-        questions = _encode_once([question for question, _ in pairs], self.tokenizer)
-        contexts = _encode_once([context for _, context in pairs], self.tokenizer)
+        questions = self.tokenizer.encode_once(question for question, _ in pairs)
+        contexts = self.tokenizer.encode_once(context for _, context in pairs)
         windows = [
             window
             for pair, (question, context) in enumerate(pairs)
-            for window in split_into_windows(
-                pair,
-                questions[question].ids,
-                contexts[context].ids,
-                self.tokenizer.template,
-                max_seq_length=self.settings.max_seq_length,
-                max_question_length=self.settings.max_question_length,
-                doc_stride=self.settings.doc_stride,
+            for window in self.settings.windows(
+                pair, questions[question].ids, contexts[context].ids, self.tokenizer.template
             )
         ]
         found: list[list[TokenSpan]] = [[] for _ in pairs]
@@ -367,9 +380,3 @@ class _WindowResult:
     pair: int
     spans: list[TokenSpan]
     null_score: float
-
-
-def _encode_once(texts: Sequence[str], tokenizer: Tokenizer) -> dict[str, TokenizedText]:
-    # Many pairs share a question, or a context.
-    unique = list(dict.fromkeys(texts))
-    return dict(zip(unique, tokenizer.encode_batch(unique), strict=True))

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -115,6 +115,11 @@ class Tokenizer:
             )
             for text, encoding in zip(texts, encodings, strict=True)
         ]
+
+    def encode_once(self, texts: Iterable[str]) -> dict[str, TokenizedText]:
+        """Tokenize texts of which many are alike, each once: text -> its tokens."""
+        unique = list(dict.fromkeys(texts))
+        return dict(zip(unique, self.encode_batch(unique), strict=True))
 
     def encode_ids(self, texts: Sequence[str]) -> list[NDArray[np.int64]]:
         """The ids alone, which is a quarter faster: (n_tokens,) int64 per text, in order."""

@@ -20,13 +20,7 @@ from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import count_pieces
-from squadlite.answering.windows import (
-    Batch,
-    Window,
-    batches_by_length,
-    pad_batch,
-    split_into_windows,
-)
+from squadlite.answering.windows import Batch, Window, batches_by_length, pad_batch
 from squadlite.errors import DatasetError
 from squadlite.model import ModelConfig, QuestionAnsweringModel, SketchedLinear
 from squadlite.tensors import WORD_EMBEDDINGS
@@ -138,15 +132,7 @@ def _windows(
     return [
         window
         for pair, (question, context) in enumerate(zip(questions, contexts, strict=True))
-        for window in split_into_windows(
-            pair,
-            question,
-            context,
-            tokenizer.template,
-            max_seq_length=settings.max_seq_length,
-            max_question_length=settings.max_question_length,
-            doc_stride=settings.doc_stride,
-        )
+        for window in settings.windows(pair, question, context, tokenizer.template)
     ]
 
 

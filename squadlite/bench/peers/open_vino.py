@@ -148,22 +148,13 @@ def _calibration_windows(
     from squadlite.answering.squad import load_squad
     from squadlite.answering.tokenizer import Tokenizer
     from squadlite.answering.tokenizer_spec import TokenizerSpec
-    from squadlite.answering.windows import pad_batch, split_into_windows
+    from squadlite.answering.windows import pad_batch
 
-    limits = ReaderSettings()
+    settings = ReaderSettings(doc_stride=ReaderSettings.max_seq_length)  # without overlap
     tokenizer = Tokenizer(TokenizerSpec.load(model))
     for example in spread(load_squad(questions), CALIBRATION_WINDOWS):
         question, context = tokenizer.encode_ids([example.question, example.context])
-        windows = split_into_windows(
-            0,
-            question,
-            context,
-            tokenizer.template,
-            max_seq_length=limits.max_seq_length,
-            max_question_length=limits.max_question_length,
-            doc_stride=limits.max_seq_length,
-        )
-        for window in windows:
+        for window in settings.windows(0, question, context, tokenizer.template):
             batch = pad_batch([window])
             yield batch.input_ids, batch.token_type_ids, batch.attention_mask
 
