@@ -12,6 +12,7 @@ Stages:
     sketch          linear maps become random projections and smaller maps
     prune_vocab     the most frequent word pieces stay
     factorise_embeddings  wide embeddings become narrow ones and a projection
+    average         the mean of several models of one beginning
     balance_null    "no answer" put right for single contexts
     export          a checkpoint folder becomes a .sqz file
     fit_search      a .sqz file learns what a cosine is worth beside bm25, on questions over books

@@ -12,6 +12,7 @@ from squadlite.config import COMPUTES, Compute
 from tools import (
     add_span_head,
     assemble_books,
+    average,
     balance_null,
     book_data,
     export,
@@ -29,6 +30,7 @@ from tools.errors import RecipeError
 COMMANDS: Mapping[str, click.Command] = {
     "add_span_head": add_span_head.main,
     "assemble_books": assemble_books.main,
+    "average": average.main,
     "balance_null": balance_null.main,
     "book_data": book_data.main,
     "export": export.main,
