@@ -41,8 +41,8 @@ class Cpu:
         steps_at_once: steps of a product for which it loads a row's codes together.
         step_inputs: inputs of a product's step, whose codes stand together in each column.
         turn_inputs: at most so many in a turn of a product's loop.
-        lines_ahead: of the cache, that each of those turns asks for ahead of the next columns; 0
-            where that isn't known to help.
+        lines_ahead: of the next columns' codes, that each of those turns asks for; 0 where that
+            isn't known to help.
         instructions: that multiply codes.
         lowest_code: of activations: 0 where those instructions take them unsigned, else -128.
         top_weight: the largest magnitude of weights' codes, and of keys'.
@@ -205,7 +205,7 @@ _VNNI = {
     "steps_at_once": 1,
     "step_inputs": 4,
     "turn_inputs": 16,
-    "lines_ahead": 0,
+    "lines_ahead": 1,
     "instructions": "vnni",
     "lowest_code": 0,
     "top_weight": 127,
@@ -218,6 +218,7 @@ _AMX = _VNNI | {
     "tile_vectors": 2,
     "row_tiles": 2,
     "turn_inputs": 64,
+    "lines_ahead": 0,
     "instructions": "amx",
 }
 # Its sums of two products have 16 bits, which hold 2 x 255 x 64.

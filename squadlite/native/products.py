@@ -178,9 +178,9 @@ def linear(
             for part in range(3)
         ]
         for row_tiles, row in _rows_in_tiles(code, n_rows):
-            # Each tile of rows asks for its share of the next panel.
-            tile_bytes = layout.inputs // turn * cpu.lines_ahead * LINE
-            ahead = right + layout.panel_bytes + row * (tile_bytes // cpu.tile_rows)
+            # Each tile of rows asks for a share of what comes next.
+            share = layout.inputs // turn * cpu.lines_ahead * LINE
+            ahead = right + layout.panel_bytes + row * (share // cpu.tile_rows)
             sums = multiply(
                 left=left + row * layout.inputs,
                 row_bytes=layout.inputs,
@@ -202,9 +202,9 @@ def linear(
 
 
 def _fetch(code: Code, ahead: Value, turn: int, done: Value) -> None:
-    lines = code.cpu.lines_ahead
-    for line in range(lines):
-        code.fetch(ahead + done * (lines * LINE // turn) + line * LINE)
+    n_bytes = code.cpu.lines_ahead * LINE
+    for place in range(0, n_bytes, LINE):
+        code.fetch(ahead + done * (n_bytes // turn) + place)
 
 
 def _rows_in_tiles(code: Code, n_rows: Value) -> Iterator[tuple[int, Value]]:
