@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from native_kernels import on_every_width, random_tensors, wide_config
-from tiny_models import random_model
+from tiny_models import calmed, random_model
 
 from squadlite.config import ModelConfig
 from squadlite.native.cpu import Cpu
@@ -49,23 +49,9 @@ def config_of(cpu: Cpu, changes: dict[str, Any]) -> ModelConfig:
     return wide_config(cpu, **{"max_position_embeddings": MAX_TOKENS} | changes | sizes)
 
 
-def calm_tensors(config: ModelConfig) -> dict[str, np.ndarray]:
-    """
-    Random tensors whose linear maps leave sizes about as they are.
-
-    Else attention would take one key alone, and which of two it takes would hang on a rounding.
-    """
-    return {
-        name: tensor * np.float32(2 / np.sqrt(tensor.shape[1]))
-        if name.startswith("layers") and tensor.ndim == 2
-        else tensor
-        for name, tensor in random_tensors(config, seed=1).items()
-    }
-
-
 def relative_error(cpu: Cpu, config: ModelConfig, lengths: list[int]) -> float:
     """Of the logits of one window of each length."""
-    tensors = calm_tensors(config)
+    tensors = calmed(random_tensors(config, seed=1))
     scorer = NativeScorer(Layout(config, cpu), tensors)
     model = random_model(config)
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
@@ -94,7 +80,7 @@ def test_logits_are_nearly_torchs(cpu: Cpu, name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_means_are_nearly_torchs(cpu: Cpu, name: str) -> None:
     config = config_of(cpu, MODELS[name])
-    tensors = calm_tensors(config)
+    tensors = calmed(random_tensors(config, seed=1))
     model = random_model(config)
     model.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
     mask = np.arange(64) < np.array([40, 11, 64])[:, None]
