@@ -47,6 +47,15 @@ def test_operations_on_floats_are_numpys(
     )
 
 
+@on_this_cpu
+def test_memory_that_does_not_exist_may_be_asked_for(cpu: Cpu) -> None:
+    kernel = compiled(
+        cpu, lambda code: code.fetch(code["place"] + code["n"]), place=POINTER, n=INDEX
+    )
+    for n in (0, 1 << 20, 1 << 40, -(1 << 40)):
+        kernel(np.zeros(1), n)
+
+
 @on_every_width
 def test_fma_rounds_once(cpu: Cpu) -> None:
     x = np.float32([1 + 2.0**-20])

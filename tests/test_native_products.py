@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llvmlite import ir
 from native_kernels import compiled, on_every_cpu, on_every_width
 
-from squadlite.native.code import INDEX, INT, POINTER, Code, Value
+from squadlite.native.code import BYTE, INDEX, INT, LINE, POINTER, Code, Value
 from squadlite.native.cpu import Cpu
 from squadlite.native.dots import dots_of
-from squadlite.native.layout import LinearLayout
+from squadlite.native.layout import BLOCK_ROWS, LinearLayout
 from squadlite.native.products import linear, tile
 from squadlite.native.weights import pack_linear
 
@@ -131,6 +132,35 @@ def test_real_numbers_are_mapped_within_a_percent(
     exact = rows @ weight.T
     size = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(weight, axis=1)
     np.testing.assert_array_less(np.abs(found - bias - exact), 0.02 * size + 1e-6)
+
+
+@on_every_width
+@pytest.mark.parametrize("inputs", [64, 384])
+def test_a_block_of_rows_asks_for_all_of_the_next_panel(
+    cpu: Cpu, inputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not cpu.lines_ahead:
+        pytest.skip("it asks for nothing")
+    layout = LinearLayout(inputs, 6 * cpu.lanes, cpu)
+    assert layout.panels > 1
+    room = 1 << 18  # more than there are weights
+
+    def mark(code: Code, address: Value) -> None:
+        code.store(address + room, code.wrap(ir.Constant(BYTE, 1)))
+
+    monkeypatch.setattr(Code, "fetch", mark)
+
+    def write(code: Code) -> None:
+        given = {name: code[name] for name in ("left", "scales", "weights", "n_rows")}
+        linear(code, layout, **given, use=lambda row, column, values: None)
+
+    kernel = compiled(cpu, write, left=POINTER, scales=POINTER, weights=POINTER, n_rows=INDEX)
+    left, scales = np.zeros((BLOCK_ROWS, inputs), np.uint8), np.zeros(BLOCK_ROWS, np.float32)
+    memory = np.zeros(2 * room, np.uint8)
+    kernel(left, scales, memory, BLOCK_ROWS)
+    asked = np.flatnonzero(memory[room:]) // LINE
+    lines = range(layout.panel_bytes // LINE, layout.n_bytes // LINE)
+    assert {*lines} <= {*asked.tolist()}
 
 
 @on_every_width

@@ -1,5 +1,7 @@
 """Small random models that several test modules share."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -42,6 +44,20 @@ def randomize(model: nn.Module, *, seed: int = 0) -> None:
             parameter.normal_(std=0.5, generator=generator)
             if "norm" in name.lower() and name.endswith("weight"):
                 parameter.add_(1)
+
+
+def calmed(tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    A random model's tensors, with linear maps that leave sizes about as they are.
+
+    Else attention would take one key alone, and which of two it takes would hang on a rounding.
+    """
+    return {
+        name: tensor * (2 / math.sqrt(tensor.shape[1]))
+        if name.startswith("layers") and tensor.ndim == 2
+        else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def padded_batch(config: ModelConfig, *, seed: int = 0) -> tuple[torch.Tensor, ...]:

@@ -39,25 +39,22 @@ def whole_scaled(number: Value, scale: Value) -> Value:
 
 
 def _gelu(x: Value) -> Value:
-    # x * Phi(x); beyond 4 Phi is 0 or 1 up to what 8-bit codes can show.
-    return _times_gate(x, _PHI, 4.0)
+    return _less_tail(x, _NORMAL)
 
 
 def _gelu_tanh(x: Value) -> Value:
-    return _times_gate(x, _PHI_TANH, 4.0)
+    return _less_tail(x, _TANH)
 
 
 def _relu(x: Value) -> Value:
     return x.max(0.0)
 
 
-def _times_gate(x: Value, odd_part: list[float], edge: float) -> Value:
-    # The gate is 0.5 and an odd function: x times a polynomial of x^2.
-    # Far below, where it is nearly 0, what it is multiplied with must not go on growing.
-    x = x.max(-edge)
-    near = x.min(edge)
-    gate = near.fma(_polynomial(odd_part, near * near), 0.5)
-    return x * gate
+def _less_tail(x: Value, roots: list[float]) -> Value:
+    # x * Phi(x) is x or 0, less |x| * Phi(-|x|), which a polynomial's square gives within 0.0004.
+    size = x.abs()
+    root = _polynomial(roots, size).max(0.0)
+    return (size * root).fma(root * -1, x.max(0.0))
 
 
 def _polynomial(coefficients: list[float], x: Value) -> Value:
@@ -77,18 +74,13 @@ def _fitted(
     return [float(c) for c in fit.convert(kind=Polynomial).coef]
 
 
-def _odd_part(gate: Callable[[float], float], edge: float, degree: int) -> list[float]:
-    def quotient(squares: np.ndarray) -> np.ndarray:
-        roots = np.sqrt(np.maximum(squares, 1e-6))
-        return np.array([(gate(root) - 0.5) / root for root in roots])
-
-    return _fitted(quotient, 0.0, edge**2, degree)
+def _roots(tail: Callable[[float], float]) -> list[float]:
+    # A polynomial for the square root of a tail; beyond 3.45 it falls below 0 and goes on falling.
+    return _fitted(np.vectorize(lambda x: math.sqrt(tail(x))), 0.0, 3.45, 4)
 
 
-_PHI = _odd_part(lambda x: 0.5 * (1 + math.erf(x / math.sqrt(2))), 4.0, 7)
-_PHI_TANH = _odd_part(
-    lambda x: 0.5 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), 4.0, 7
-)
+_NORMAL = _roots(lambda x: 0.5 * math.erfc(x / math.sqrt(2)))
+_TANH = _roots(lambda x: 1 / (1 + math.exp(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3))))
 
 # The names are those of a model's configuration.
 ACTIVATIONS: Mapping[str, Callable[[Value], Value]] = MappingProxyType(

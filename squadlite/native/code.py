@@ -13,7 +13,8 @@ BYTE, SHORT, INT, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.Floa
 INDEX = ir.IntType(64)
 POINTER = ir.PointerType()
 
-_LINE = 64  # bytes of the cache
+LINE = 64  # bytes of the cache
+_SECOND_LEVEL = 2  # as LLVM counts them
 
 Type = Any  # llvmlite brings no types of its own
 Number = int | float
@@ -204,6 +205,13 @@ class Value:
         return self.intrinsic(f"{name}.{suffix}", *others)
 
 
+Meanwhile = Callable[[Value], None]
+
+
+def nothing(count: Value) -> None:
+    """What to do meanwhile, where there is nothing to do."""
+
+
 class Variable:
     """What changes from one turn of a loop to the next; kept in a register."""
 
@@ -302,6 +310,11 @@ class Code:
         align = 1 if value.lanes > 1 else _size(value.type)
         self.builder.store(value.ir, address.ir, align=align)
 
+    def fetch(self, address: Value) -> None:
+        """Ask for a line of memory, which need not exist, to be in the second cache by and by."""
+        settings = (0, _SECOND_LEVEL, 1)  # to be read; data, not code
+        self.do("llvm.prefetch.p0", address, *(self.wrap(ir.Constant(INT, n)) for n in settings))
+
     def variable(self, first: Value) -> Variable:
         """Make a variable."""
         return Variable(self, first)
@@ -330,7 +343,7 @@ class Code:
         """The address of memory that each call of the function has for itself."""
         with self.at_the_beginning():
             place = self.builder.alloca(ir.ArrayType(BYTE, n_bytes))
-            place.align = _LINE
+            place.align = LINE
             return self._address(place)
 
     def _address(self, place: Any) -> Value:

@@ -41,6 +41,8 @@ class Cpu:
         steps_at_once: steps of a product for which it loads a row's codes together.
         step_inputs: inputs of a product's step, whose codes stand together in each column.
         turn_inputs: at most so many in a turn of a product's loop.
+        lines_ahead: of the next columns' codes, that each of those turns asks for; 0 where that
+            isn't known to help.
         instructions: that multiply codes.
         lowest_code: of activations: 0 where those instructions take them unsigned, else -128.
         top_weight: the largest magnitude of weights' codes, and of keys'.
@@ -56,6 +58,7 @@ class Cpu:
     steps_at_once: int
     step_inputs: int
     turn_inputs: int
+    lines_ahead: int
     instructions: Instructions
     lowest_code: int
     top_weight: int
@@ -184,7 +187,7 @@ _ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
 
 def _vectors(has: Mapping[str, bool]) -> dict[str, Any] | None:
     if has.get("avx512vnni") and has.get("avx512bw") and has.get("avx512vl"):
-        return _AMX if _has_tiles(has) else _VNNI | {"lanes": 16, "tile_rows": 8}
+        return _AMX if _has_tiles(has) else _VNNI | {"lanes": 16, "tile_rows": 8, "lines_ahead": 2}
     if has.get("avxvnni") and has.get("fma"):
         return _VNNI | {"lanes": 8, "tile_rows": 4}
     if has.get("avx2") and has.get("fma"):
@@ -202,6 +205,7 @@ _VNNI = {
     "steps_at_once": 1,
     "step_inputs": 4,
     "turn_inputs": 16,
+    "lines_ahead": 1,
     "instructions": "vnni",
     "lowest_code": 0,
     "top_weight": 127,
@@ -214,6 +218,7 @@ _AMX = _VNNI | {
     "tile_vectors": 2,
     "row_tiles": 2,
     "turn_inputs": 64,
+    "lines_ahead": 0,
     "instructions": "amx",
 }
 # Its sums of two products have 16 bits, which hold 2 x 255 x 64.
@@ -228,6 +233,7 @@ _DOTPROD = {
     "steps_at_once": 2,
     "step_inputs": 4,
     "turn_inputs": 16,
+    "lines_ahead": 0,
     "instructions": "dotprod",
     "lowest_code": -128,
     "top_weight": 127,

@@ -6,7 +6,7 @@ One instruction adds to 2 x 2 sums the products of two rows' eight codes and two
 
 from collections.abc import Callable, Sequence
 
-from squadlite.native.code import BYTE, Code, Value
+from squadlite.native.code import BYTE, Code, Meanwhile, Value, nothing
 
 _STEP = 8  # inputs
 _SMMLA = "llvm.aarch64.neon.smmla.v4i32.v16i8"
@@ -23,6 +23,7 @@ def multiply(
     inputs: Value | int,
     first: Sequence[Value],
     row_tiles: int,
+    meanwhile: Meanwhile = nothing,
 ) -> Callable[[int, int], Value]:
     """See `squadlite.native.products.Multiply`."""
     row_pairs = range(row_tiles * code.cpu.tile_rows // 2)
@@ -32,6 +33,7 @@ def multiply(
         for _ in row_pairs
     ]
     with code.loop(0, inputs, turn) as done:
+        meanwhile(done)
         for step in range(turn // _STEP):
             at = right + done * (right_bytes // _STEP) + step * right_bytes
             columns = [code.load(at + 2 * _STEP * pair, BYTE, 2 * _STEP) for pair in column_pairs]

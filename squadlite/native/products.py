@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from squadlite.native import pairs
-from squadlite.native.code import FLOAT, INT, Code, Value
+from squadlite.native.code import FLOAT, INT, LINE, Code, Meanwhile, Value, nothing
 from squadlite.native.dots import Dot, dots_of
 from squadlite.native.layout import LinearLayout
 from squadlite.native.tiles import Tiles
@@ -28,6 +28,7 @@ class Multiply(Protocol):
         inputs: Value | int,
         first: Sequence[Value],
         row_tiles: int,
+        meanwhile: Meanwhile = nothing,
     ) -> Sums:
         """
         Write the product.
@@ -40,6 +41,7 @@ class Multiply(Protocol):
             inputs: how many; turns divide them.
             first: what sums begin with, for each vector of columns.
             row_tiles: rows, in tiles; at most the CPU's `row_tiles`.
+            meanwhile: written into each turn of the loop; is given how many inputs are done.
 
         Returns:
             The sums, to be read before the next product is written.
@@ -76,6 +78,7 @@ def _multiply_by_dots(
     inputs: int,
     first: Sequence[Value],
     row_tiles: int,
+    meanwhile: Meanwhile = nothing,
 ) -> Sums:
     assert row_tiles == 1  # as such a CPU says
     return tile(
@@ -88,6 +91,7 @@ def _multiply_by_dots(
         unrolled=turn // 4,
         first=first,
         dot=dots_of(code.cpu).of_bytes,
+        meanwhile=lambda step: meanwhile(step * 4),
     )
 
 
@@ -102,6 +106,7 @@ def tile(
     unrolled: int,
     first: Sequence[Value],
     dot: Dot,
+    meanwhile: Meanwhile = nothing,
 ) -> Sums:
     """
     Multiply a tile of rows by a panel of columns, vector by vector.
@@ -116,12 +121,14 @@ def tile(
         unrolled: steps in a turn of the loop, which divide them all.
         first: what sums begin with, for each vector of columns.
         dot: adds products to sums: one of the processor's `Dots`.
+        meanwhile: written into each turn of the loop; is given how many steps are done.
     """
     vector_bytes = 4 * code.lanes
     places = range(0, len(first) * vector_bytes, vector_bytes)
     at_once = math.gcd(unrolled, code.cpu.steps_at_once)
     sums = [[code.variable(start) for start in first] for _ in range(code.cpu.tile_rows)]
     with code.loop(0, steps, unrolled) as step:
+        meanwhile(step)
         left, right = left + step * 4, right + step * right_bytes
         for turn in range(0, unrolled, at_once):
             columns = [
@@ -171,6 +178,9 @@ def linear(
             for part in range(3)
         ]
         for row_tiles, row in _rows_in_tiles(code, n_rows):
+            # Each tile of rows asks for a share of what comes next.
+            share = layout.inputs // turn * cpu.lines_ahead * LINE
+            ahead = right + layout.panel_bytes + row * (share // cpu.tile_rows)
             sums = multiply(
                 left=left + row * layout.inputs,
                 row_bytes=layout.inputs,
@@ -179,6 +189,7 @@ def linear(
                 inputs=layout.inputs,
                 first=[code.load(address, INT, code.lanes) for address in after[0]],
                 row_tiles=row_tiles,
+                meanwhile=partial(_fetch, code, ahead, turn),
             )
             steps = [code.load_floats(address) for address in after[1]]
             biases = [code.load_floats(address) for address in after[2]]
@@ -188,6 +199,12 @@ def linear(
                     scaled = sums(i, vector).to_float() * steps[vector]
                     column = panel * layout.columns + vector * code.lanes
                     use(row + i, column, scaled.fma(scale, biases[vector]))
+
+
+def _fetch(code: Code, ahead: Value, turn: int, done: Value) -> None:
+    n_bytes = code.cpu.lines_ahead * LINE
+    for place in range(0, n_bytes, LINE):
+        code.fetch(ahead + done * (n_bytes // turn) + place)
 
 
 def _rows_in_tiles(code: Code, n_rows: Value) -> Iterator[tuple[int, Value]]:

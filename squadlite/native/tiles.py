@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
-from squadlite.native.code import BYTE, INT, Code, Value
+from squadlite.native.code import BYTE, INT, Code, Meanwhile, Value, nothing
 
 _ROWS, _ROW_BYTES = 16, 64
 _REGISTERS = 8
@@ -50,6 +50,7 @@ class Tiles:
         inputs: Value | int,
         first: Sequence[Value],
         row_tiles: int,
+        meanwhile: Meanwhile = nothing,
     ) -> Callable[[int, int], Value]:
         """See `squadlite.native.products.Multiply`."""
         code, vectors = self._code, len(first)
@@ -57,6 +58,7 @@ class Tiles:
         for number in range(row_tiles * vectors):
             code.do("llvm.x86.tilezero", self._register(number))
         with code.loop(0, inputs, self._turn) as done:
+            meanwhile(done)
             for tile in range(row_tiles):
                 address = left + done + tile * _ROWS * row_bytes
                 self._do("tileloadd64", _LEFT[tile], address, row_stride)
