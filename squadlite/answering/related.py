@@ -1,6 +1,7 @@
 """Words that mean nearly the same, by the model's own word embeddings."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ NEIGHBOURS = 10
 MIN_SIMILARITY = 0.3
 WEIGHT = 0.4
 _MIN_LETTERS = 3
-_BLOCK = 512  # words whose directions stay in the cache, and that one thread multiplies
+_BLOCK = 512  # pieces whose embeddings stay in the cache, and that one thread multiplies
+_TINY = np.finfo(np.float32).tiny
 
 
 class RelatedWords:
@@ -26,17 +28,8 @@ class RelatedWords:
     """
 
     def __init__(self, vocab: Sequence[str], embeddings: NDArray[np.float32]) -> None:
+        self._vocab = vocab
         self._embeddings = embeddings
-        self._rows = np.array(
-            [
-                row
-                for row, piece in enumerate(vocab)
-                if len(piece) >= _MIN_LETTERS and piece.isalpha()
-            ],
-            dtype=np.intp,
-        )
-        self._words = [vocab[row] for row in self._rows]
-        self._places = {word: place for place, word in enumerate(self._words)}
         # All embeddings share a direction that says nothing of meaning.
         self._mean = embeddings.mean(axis=0)
 
@@ -50,29 +43,44 @@ class RelatedWords:
         Returns:
             Related word -> weight in 0..1, for a search; none of `words` themselves.
         """
-        known = [self._places[word] for word in words if word in self._places]
+        known = [row for word in words if (row := self._row(word)) is not None]
         weights: dict[str, float] = {}
         for similar in self._similarities(known):
             likely = np.flatnonzero(similar >= MIN_SIMILARITY)
-            nearest = likely[np.argsort(-similar[likely], kind="stable")[: NEIGHBOURS + 1]]
-            for place in nearest.tolist():
-                word, weight = self._words[place], WEIGHT * min(float(similar[place]), 1.0)
+            nearest = likely[np.argsort(-similar[likely], kind="stable")]
+            whole = (row for row in nearest.tolist() if _is_word(self._vocab[row]))
+            for row in islice(whole, NEIGHBOURS + 1):
+                word, weight = self._vocab[row], WEIGHT * min(float(similar[row]), 1.0)
                 weights[word] = max(weights.get(word, 0.0), weight)
         return {word: weight for word, weight in weights.items() if word not in words}
 
+    def _row(self, word: str) -> int | None:
+        if not _is_word(word):
+            return None
+        try:
+            return self._vocab.index(word)
+        except ValueError:
+            return None
+
     def _similarities(self, known: Sequence[int]) -> NDArray[np.float32]:
-        """(known, words), a block of words at a time, so that nothing as large as all is made."""
-        similarities = np.empty((len(known), len(self._words)), dtype=np.float32)
-        if known:
-            directions = self._directions(self._rows[known])
-            for first in range(0, len(self._words), _BLOCK):
-                block = slice(first, first + _BLOCK)
-                similarities[:, block] = directions @ self._directions(self._rows[block]).T
+        """(known, V) cosines of what embeddings have beyond their mean."""
+        embeddings, mean = self._embeddings, self._mean
+        similarities = np.empty((len(known), len(embeddings)), dtype=np.float32)
+        if not known:
+            return similarities
+        directions = embeddings[known] - mean
+        directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), _TINY)
+        # The mean is taken off products, not embeddings, of which no copy is made so.
+        probes = np.concatenate([directions, mean[None]])
+        of_mean = probes @ mean
+        for first in range(0, len(embeddings), _BLOCK):
+            block = embeddings[first : first + _BLOCK]
+            *along, along_mean = probes @ block.T
+            squares = np.einsum("ij,ij->i", block, block) - 2 * along_mean + of_mean[-1]
+            norms = np.sqrt(np.maximum(squares, _TINY))
+            similarities[:, first : first + _BLOCK] = (along - of_mean[:-1, None]) / norms
         return similarities
 
-    def _directions(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        directions: NDArray[np.float32] = self._embeddings[rows]
-        directions -= self._mean
-        norms = np.linalg.norm(directions, axis=1, keepdims=True)
-        directions /= np.maximum(norms, np.finfo(np.float32).tiny)
-        return directions
+
+def _is_word(piece: str) -> bool:
+    return len(piece) >= _MIN_LETTERS and piece.isalpha()

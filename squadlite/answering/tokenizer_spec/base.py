@@ -281,9 +281,10 @@ def _check_vocab(vocab: Sequence[str]) -> None:
             seen.add(piece)
     if "" in vocab:
         raise TokenizerError(f"piece {vocab.index('')} of the vocabulary is empty")
-    if any("\n" in piece for piece in vocab):
+    every_piece = "".join(vocab)
+    if "\n" in every_piece:
         raise TokenizerError("a piece of the vocabulary has a line feed in it")
-    if SURROGATE.search("".join(vocab)):
+    if SURROGATE.search(every_piece):
         raise TokenizerError("a piece of the vocabulary has half a surrogate pair in it")
 
 
