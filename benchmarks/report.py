@@ -98,6 +98,14 @@ def _start_to_answer(result: Mapping[str, Any]) -> str:
                 *(f"{peer[step]:.0f}" for peer in peers.values()),
             ]
             for step in steps
+        ]
+        + [
+            [
+                "passages read",
+                str(result["passages"]),
+                "",
+                *(str(peer["passages"]) for peer in result.get("peers", {}).values()),
+            ]
         ],
     )
 

@@ -9,8 +9,8 @@ installed, the same job on the same weights as people do it with transformers an
 only where it has no kernels of its own for the processor or the model; importing transformers;
 loading the model (decoding and the tokenizer, without those imports); opening the index;
 retrieving; reading; the rest, which is the other imports, the command line and the exit; all of it;
-and the most memory held at once. Medians of --runs runs, after one that is not counted, in which
-modules are compiled, as an installation's are.
+the most memory held at once; how many passages were read. Medians of --runs runs, after one that is
+not counted, in which modules are compiled, as an installation's are.
 """
 
 import importlib.util
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.transformers_ask import PASSAGES
 from squadlite.cli.output import print_json, print_table
 from squadlite.models import DEFAULT_MODEL
 
@@ -61,15 +62,16 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Job:
-    # Steps of one run in ms, in order, and the most bytes it held.
+    # Steps of one run in ms, in order, the most bytes it held, and how many passages it read.
     steps: Mapping[str, float]
     peak_rss: int
+    passages: int
 
     @classmethod
-    def of(cls, run: _Run, steps: Mapping[str, float]) -> "_Job":
+    def of(cls, run: _Run, steps: Mapping[str, float], passages: int) -> "_Job":
         """`steps`, what is left of the run, and all of it."""
         rest = run.total - sum(steps.values())
-        return cls({**steps, "rest": rest, "total": run.total}, run.peak_rss)
+        return cls({**steps, "rest": rest, "total": run.total}, run.peak_rss, passages)
 
 
 @click.command()
@@ -120,7 +122,8 @@ def _measure(ask: Sequence[str], peer: Sequence[str] | None, has_torch: bool) ->
 
 
 def _own_job(run: _Run, interpreter: float, torch_import: float) -> _Job:
-    timing = json.loads(run.output)["timing"]
+    reply = json.loads(run.output)
+    timing = reply["timing"]
     steps = {
         "interpreter": interpreter,
         "import torch": torch_import,
@@ -129,7 +132,7 @@ def _own_job(run: _Run, interpreter: float, torch_import: float) -> _Job:
         "retrieve": timing["retrieve_ms"],
         "read": timing["read_ms"],
     }
-    return _Job.of(run, steps)
+    return _Job.of(run, steps, reply["passages_read"])
 
 
 def _peer_job(run: _Run, interpreter: float) -> _Job:
@@ -143,7 +146,7 @@ def _peer_job(run: _Run, interpreter: float) -> _Job:
         "retrieve": timing["retrieve_ms"],
         "read": timing["read_ms"],
     }
-    return _Job.of(run, steps)
+    return _Job.of(run, steps, PASSAGES)
 
 
 def _run(command: Sequence[str]) -> _Run:
@@ -163,7 +166,8 @@ def _run(command: Sequence[str]) -> _Run:
 
 def _median(jobs: Sequence[_Job]) -> _Job:
     steps = {step: statistics.median(job.steps[step] for job in jobs) for step in jobs[0].steps}
-    return _Job(steps, statistics.median_high(job.peak_rss for job in jobs))
+    peak_rss = statistics.median_high(job.peak_rss for job in jobs)
+    return _Job(steps, peak_rss, jobs[0].passages)
 
 
 def _print(jobs: Mapping[str, _Job], runs: int) -> None:
@@ -174,11 +178,13 @@ def _print(jobs: Mapping[str, _Job], runs: int) -> None:
         for step in longest.steps
     ]
     memory = ["peak memory, MB", *(f"{job.peak_rss / 1e6:.0f}" for job in jobs.values())]
-    print_table(["Step", *(f"{name}, ms" for name in jobs)], [*rows, memory])
+    passages = ["passages read", *(str(job.passages) for job in jobs.values())]
+    print_table(["Step", *(f"{name}, ms" for name in jobs)], [*rows, memory, passages])
     results = {
         name: {
             "median_ms": {step: round(value, 1) for step, value in job.steps.items()},
             "peak_rss": job.peak_rss,
+            "passages": job.passages,
         }
         for name, job in jobs.items()
     }

@@ -11,7 +11,9 @@ NEIGHBOURS = 10
 MIN_SIMILARITY = 0.3
 WEIGHT = 0.4
 _MIN_LETTERS = 3
-_BLOCK = 512  # pieces whose embeddings stay in the cache, and that one thread multiplies
+# In a product that BLAS leaves to one thread. Others, once awake, spin for 50 ms and take that time
+# from the reading.
+_MULTIPLY_ADDS = 400_000
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -73,12 +75,13 @@ class RelatedWords:
         # The mean is taken off products, not embeddings, of which no copy is made so.
         probes = np.concatenate([directions, mean[None]])
         of_mean = probes @ mean
-        for first in range(0, len(embeddings), _BLOCK):
-            block = embeddings[first : first + _BLOCK]
+        n_rows = max(1, _MULTIPLY_ADDS // probes.size)
+        for first in range(0, len(embeddings), n_rows):
+            block = embeddings[first : first + n_rows]
             *along, along_mean = probes @ block.T
             squares = np.einsum("ij,ij->i", block, block) - 2 * along_mean + of_mean[-1]
             norms = np.sqrt(np.maximum(squares, _TINY))
-            similarities[:, first : first + _BLOCK] = (along - of_mean[:-1, None]) / norms
+            similarities[:, first : first + n_rows] = (along - of_mean[:-1, None]) / norms
         return similarities
 
 
