@@ -15,6 +15,7 @@ _MIN_LETTERS = 3
 # from the reading.
 _MULTIPLY_ADDS = 400_000
 _TINY = np.finfo(np.float32).tiny
+_ROUNDING = 1e-6  # of an embedding's square: what differs less from the mean has no direction
 
 
 class RelatedWords:
@@ -79,8 +80,9 @@ class RelatedWords:
         for first in range(0, len(embeddings), n_rows):
             block = embeddings[first : first + n_rows]
             *along, along_mean = probes @ block.T
-            squares = np.einsum("ij,ij->i", block, block) - 2 * along_mean + of_mean[-1]
-            norms = np.sqrt(np.maximum(squares, _TINY))
+            whole = np.einsum("ij,ij->i", block, block)
+            squares = whole - 2 * along_mean + of_mean[-1]
+            norms = np.sqrt(np.maximum(squares, _ROUNDING * whole + _TINY))
             similarities[:, first : first + n_rows] = (along - of_mean[:-1, None]) / norms
         return similarities
 
