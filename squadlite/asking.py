@@ -12,13 +12,13 @@ from squadlite.answering.candidates import Candidate, describe, number_answers
 from squadlite.answering.confidence import Confidence, relevant_margin
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading
-from squadlite.library.bound import Bound
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.query import query_words
 from squadlite.library.search import Passage
 from squadlite.library.vectors import TextEmbedder
 
 if TYPE_CHECKING:
+    from squadlite.library.bound import Bound
     from squadlite.library.shelf import Selection, Shelf
 
 # benchmarks/books.py: 30 passages hold the evidence for nine questions in ten; reading more takes
@@ -27,7 +27,7 @@ DEFAULT_PASSAGES = 30
 
 # The answers so far are looked at after so many passages, after so many more, and at the end: a few
 # first, since an answer that is sure by then needs no more (docs/answers.md, "Reading no further").
-PORTIONS = (6, 12)
+PORTIONS = (4, 4, 10)
 
 # As many whatever is shown, since the scores depend on all that were found.
 SPANS_PER_PASSAGE = 5
@@ -43,7 +43,7 @@ class Searchable(Protocol):
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
-        until: Bound | None = None,
+        until: "Bound | None" = None,
     ) -> list[Passage]:
         """Find passages as `BookIndex.search` does."""
 
@@ -150,7 +150,7 @@ def ask(
     top_k: int = 5,
     passages: int = DEFAULT_PASSAGES,
     min_score: float | None = None,
-    until: Bound | None = None,
+    until: "Bound | None" = None,
 ) -> Reply:
     """
     Answer a question from an indexed book, or from many.
@@ -188,7 +188,7 @@ def ask_in_steps(
     top_k: int = 5,
     passages: int = DEFAULT_PASSAGES,
     min_score: float | None = None,
-    until: Bound | None = None,
+    until: "Bound | None" = None,
 ) -> Iterator[Step]:
     """
     Answer a question as `ask` does, and say meanwhile how far it has come.
@@ -227,7 +227,7 @@ def ask_in_steps(
         if unread:
             readings += read_passages(question, unread, reader)
             so_far = reply(readings)
-            is_sure = so_far.score > max(threshold, reader.confidence.sure)
+            is_sure = so_far.score > max(threshold, reader.confidence.sure(len(readings)))
             is_last = is_sure or len(readings) == len(found)
             yield Step(found, so_far, is_last)
             if is_last:
@@ -286,7 +286,7 @@ def _ask_selection(
 
 
 def retrieve(
-    question: str, index: Searchable, reader: Reader, limit: int, *, until: Bound | None = None
+    question: str, index: Searchable, reader: Reader, limit: int, *, until: "Bound | None" = None
 ) -> list[Passage]:
     """
     Find the passages most likely to answer a question, best first.

@@ -1,7 +1,6 @@
 """Files that are either the old one or the new one, whole."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,9 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     Raises:
         OSError: the folder can't be written to.
     """
+    # Most questions write nothing, and it takes a hundredth of their time to import.
+    import tempfile  # noqa: PLC0415
+
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     temporary = Path(name)
     try:

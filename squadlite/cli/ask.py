@@ -19,6 +19,8 @@ from squadlite.cli.output import (
 
 if TYPE_CHECKING:
     from squadlite.config import Compute
+    from squadlite.library.bound import Bound
+    from squadlite.library.index import BookIndex
 
 
 @click.command()
@@ -65,7 +67,6 @@ def ask(
     """
     asked = load_questions(question, questions)
 
-    from squadlite.library.bound import Bound
     from squadlite.library.index import BookIndex
 
     started = time.perf_counter()
@@ -73,7 +74,7 @@ def ask(
         index = BookIndex.open(book, progress=progress)
     indexed = time.perf_counter()
     with index:
-        bound = None if until is None else Bound.parse(until, index)
+        bound = None if until is None else _parse_bound(until, index)
         # Loading the model takes longer than all the rest: only once the book is known to be good.
         from squadlite.answering.reader import Reader
         from squadlite.asking import DEFAULT_PASSAGES
@@ -101,3 +102,9 @@ def ask(
                 print_json(reply_json(item, reply, costs))
             else:
                 print_reply(reply, index.title, bounded=bound is not None)
+
+
+def _parse_bound(place: str, index: "BookIndex") -> "Bound":
+    from squadlite.library.bound import Bound
+
+    return Bound.parse(place, index)

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -161,6 +160,8 @@ def shows_colours() -> bool:
 
 def terminal_width() -> int:
     """Columns that a line may have; 80 where it goes to no terminal."""
+    import shutil
+
     return shutil.get_terminal_size().columns
 
 

@@ -1,4 +1,4 @@
-"""Indexes in the cache: SQLite files with their SHA-256 behind them."""
+"""Indexes in the cache: SQLite files with their checksum behind them."""
 
 import sqlite3
 from pathlib import Path
@@ -17,7 +17,7 @@ def load(cached: Path) -> sqlite3.Connection | None:
         if not is_whole(cached):
             return None
         # Nobody writes into a file of the cache: a new one takes its name. SQLite passes over the
-        # digest, since the database's header counts its pages.
+        # checksum, since the database's header counts its pages.
         uri = f"{cached.absolute().as_uri()}?mode=ro&immutable=1"
         connection = sqlite3.connect(uri, uri=True)
         connection.execute("PRAGMA schema_version")  # opens the file, which connecting doesn't

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from squadlite.cache import default_cache_dir
 from squadlite.closing import Closing
 from squadlite.library.book import check_book_file, open_book
-from squadlite.library.bound import Bound
 from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.concordance import Concordance
 from squadlite.library.known import KnownBook, KnownPassages
@@ -27,6 +26,9 @@ from squadlite.library.vectors import (
     read_vectors,
     write_vectors,
 )
+
+if TYPE_CHECKING:
+    from squadlite.library.bound import Bound
 
 Progress = Callable[[int, int], None]
 
@@ -243,7 +245,7 @@ class BookIndex(Closing):
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
-        until: Bound | None = None,
+        until: "Bound | None" = None,
     ) -> list[Passage]:
         """
         Find the passages that look most like they answer a question.
@@ -272,7 +274,7 @@ class BookIndex(Closing):
         known = self.known(until)
         return search_books({0: known}, question, limit, related=related, embedder=embedder)
 
-    def known(self, until: Bound | None) -> KnownBook:
+    def known(self, until: "Bound | None") -> KnownBook:
         """
         What of the book may be searched.
 

@@ -14,8 +14,8 @@ import platform
 import struct
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import starmap
+from typing import NamedTuple
 
 _HEADER = struct.Struct("<4s5B7x2HI3QI6H")
 _SECTION = struct.Struct("<2I4Q2I2Q")
@@ -73,8 +73,7 @@ class _OtherError(Exception):
     """Something else than what we load."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
+class _Section(NamedTuple):
     name: int
     type: int
     flags: int
@@ -96,8 +95,7 @@ class _Section:
         return bool(self.flags & _IN_MEMORY and self.type != _UNWINDING and self.size)
 
 
-@dataclass(frozen=True, slots=True)
-class _Symbol:
+class _Symbol(NamedTuple):
     name: str
     section: int
     value: int

@@ -3,7 +3,8 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -105,7 +106,7 @@ class Codec(ABC):
 
     def to_header(self) -> dict[str, Any]:
         """The codec as it stands in a header: its name and settings."""
-        settings = {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
+        settings = {field.name: getattr(self, field.name) for field in self._settings()}
         return {"name": self.name, **{k: v for k, v in settings.items() if v is not None}}
 
     @classmethod
@@ -118,12 +119,12 @@ class Codec(ABC):
                 `to_header` writes them.
         """
         settings = {key: value for key, value in entry.items() if key != "name"}
-        known = {f.name for f in fields(cls) if f.compare}
+        known = {field.name for field in cls._settings()}
         if unknown := settings.keys() - known:
             raise CodecError(
                 f"codec {cls.name!r}: unknown setting {min(unknown)!r}, expected {sorted(known)}"
             )
-        required = {f.name for f in fields(cls) if f.default is MISSING}
+        required = {field.name for field in cls._settings() if field.default is MISSING}
         if missing := required - settings.keys():
             raise CodecError(f"codec {cls.name!r}: setting {min(missing)!r} is missing")
         codec = cls(**settings)
@@ -132,6 +133,11 @@ class Codec(ABC):
                 f"codec {cls.name!r}: settings {dict(entry)}, expected {codec.to_header()}"
             )
         return codec
+
+    @classmethod
+    @cache
+    def _settings(cls) -> tuple[Field[Any], ...]:
+        return tuple(field for field in fields(cls) if field.compare)
 
     def _check_data(self, data: bytes, shape: Shape) -> None:
         if len(data) != self.n_bytes(shape):
