@@ -84,29 +84,23 @@ def _books(result: Mapping[str, Any]) -> str:
 
 
 def _start_to_answer(result: Mapping[str, Any]) -> str:
-    medians = result["median_ms"]
-    peers = {name: peer["median_ms"] for name, peer in result.get("peers", {}).items()}
+    jobs = {entry["question"]: entry for entry in result["questions"]} | result["peers"]
     # A peer has every step that we have, and may have more.
-    steps = next(iter(peers.values()), medians)
-    return markdown_table(
-        ["Step", "Median ms", "Share", *(f"{name}, median ms" for name in peers)],
+    *_, longest = jobs.values()
+    steps = [
         [
-            [
-                step,
-                f"{medians[step]:.0f}" if step in medians else "",
-                f"{medians[step] / medians['total']:.0%}" if step in medians else "",
-                *(f"{peer[step]:.0f}" for peer in peers.values()),
-            ]
-            for step in steps
+            step,
+            *(
+                f"{job['median_ms'][step]:.0f}" if step in job["median_ms"] else ""
+                for job in jobs.values()
+            ),
         ]
-        + [
-            [
-                "passages read",
-                str(result["passages"]),
-                "",
-                *(str(peer["passages"]) for peer in result.get("peers", {}).values()),
-            ]
-        ],
+        for step in longest["median_ms"]
+    ]
+    passages = ["passages read", *(str(job["passages"]) for job in jobs.values())]
+    memory = ["peak memory, MB", *(f"{job['peak_rss'] / 1e6:.0f}" for job in jobs.values())]
+    return markdown_table(
+        ["Step", *(f"{name}, median ms" for name in jobs)], [*steps, passages, memory]
     )
 
 

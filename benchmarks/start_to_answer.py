@@ -1,16 +1,17 @@
 """
 Where the time goes from starting `squadlite ask` to its answer, with the book's index there.
 
-    python -m benchmarks.start_to_answer book.epub "Who keeps the lighthouse?"
+    python -m benchmarks.start_to_answer book.epub "Who keeps the lighthouse?" "Who built it?"
 
-Runs the real command and, in turns with it, a bare interpreter and, where transformers is
-installed, the same job on the same weights as people do it with transformers and torch
-(benchmarks/transformers_ask.py). Rows: the interpreter alone; importing torch, which squadlite does
-only where it has no kernels of its own for the processor or the model; importing transformers;
-loading the model (decoding and the tokenizer, without those imports); opening the index;
-retrieving; reading; the rest, which is the other imports, the command line and the exit; all of it;
-the most memory held at once; how many passages were read. Medians of --runs runs, after one that is
-not counted, in which modules are compiled, as an installation's are.
+Runs the real command for each question, since one that is sure sooner takes fewer passages, and in
+turns with it a bare interpreter and, where transformers is installed, the first question's job on
+the same weights as people do it with transformers and torch (benchmarks/transformers_ask.py).
+Rows: the interpreter alone; importing torch, which squadlite does only where it has no kernels of
+its own for the processor or the model; importing transformers; loading the model (decoding and the
+tokenizer, without those imports); opening the index; retrieving; reading; the rest, which is the
+other imports, the command line and the exit; all of it; the most memory held at once; how many
+passages were read. Medians of --runs runs, after one that is not counted, in which modules are
+compiled, as an installation's are.
 """
 
 import importlib.util
@@ -51,6 +52,8 @@ from squadlite.bench.peers.weights import save_for_transformers
 save_for_transformers(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
+_PEER = "transformers"
+
 
 @dataclass(frozen=True)
 class _Run:
@@ -76,22 +79,25 @@ class _Job:
 
 @click.command()
 @click.argument("book", type=click.Path(exists=True, path_type=Path))
-@click.argument("question")
+@click.argument("questions", nargs=-1, required=True)
 @click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEFAULT_MODEL)
 @click.option("--runs", default=7, show_default=True)
-def main(book: Path, question: str, model: Path, runs: int) -> None:
-    """Time QUESTION asked of BOOK from process start to answer."""
+def main(book: Path, questions: tuple[str, ...], model: Path, runs: int) -> None:
+    """Time each of QUESTIONS asked of BOOK from process start to answer."""
     python = sys.executable
-    ask = [python, "-m", "squadlite", "ask", str(book), question, "--model", str(model), "--json"]
+    asks = {
+        question: [python, "-m", "squadlite", "ask", str(book), question, "--model", str(model)]
+        for question in questions
+    }
     with tempfile.TemporaryDirectory() as folder, _as_installed():
-        peer = [python, "-m", "benchmarks.transformers_ask", str(book), question, folder]
+        peer = [python, "-m", "benchmarks.transformers_ask", str(book), questions[0], folder]
         has_peer = importlib.util.find_spec("transformers") is not None
         if has_peer:
             _run([python, "-c", _SAVE_FOR_TRANSFORMERS, str(model), folder])
         has_torch = bool(int(_run([python, "-c", _TELL_OF_TORCH, str(model)]).output))
-        rounds = [_measure(ask, peer if has_peer else None, has_torch) for _ in range(runs + 1)]
+        rounds = [_measure(asks, peer if has_peer else None, has_torch) for _ in range(runs + 1)]
     jobs = {name: _median([entry[name] for entry in rounds[1:]]) for name in rounds[0]}
-    _print(jobs, runs)
+    _print(jobs, questions, runs)
 
 
 @contextmanager
@@ -110,14 +116,20 @@ def _as_installed() -> Iterator[None]:
             os.environ.update(before)
 
 
-def _measure(ask: Sequence[str], peer: Sequence[str] | None, has_torch: bool) -> dict[str, _Job]:
+def _measure(
+    asks: Mapping[str, Sequence[str]], peer: Sequence[str] | None, has_torch: bool
+) -> dict[str, _Job]:
+    # Of each question, and of the peer.
     interpreter = _run([sys.executable, "-c", "pass"]).total
     torch_import = 0.0
     if has_torch:
         torch_import = float(_run([sys.executable, "-c", _IMPORT_TORCH]).output)
-    jobs = {"squadlite": _own_job(_run(ask), interpreter, torch_import)}
+    jobs = {
+        question: _own_job(_run([*ask, "--json"]), interpreter, torch_import)
+        for question, ask in asks.items()
+    }
     if peer is not None:
-        jobs["transformers"] = _peer_job(_run(peer), interpreter)
+        jobs[_PEER] = _peer_job(_run(peer), interpreter)
     return jobs
 
 
@@ -170,7 +182,7 @@ def _median(jobs: Sequence[_Job]) -> _Job:
     return _Job(steps, peak_rss, jobs[0].passages)
 
 
-def _print(jobs: Mapping[str, _Job], runs: int) -> None:
+def _print(jobs: Mapping[str, _Job], questions: Sequence[str], runs: int) -> None:
     # The peer has every step that we have, and one more.
     *_, longest = jobs.values()
     rows = [
@@ -179,7 +191,7 @@ def _print(jobs: Mapping[str, _Job], runs: int) -> None:
     ]
     memory = ["peak memory, MB", *(f"{job.peak_rss / 1e6:.0f}" for job in jobs.values())]
     passages = ["passages read", *(str(job.passages) for job in jobs.values())]
-    print_table(["Step", *(f"{name}, ms" for name in jobs)], [*rows, memory, passages])
+    print_table(["Step", *(f"{name} ms" for name in jobs)], [*rows, memory, passages])
     results = {
         name: {
             "median_ms": {step: round(value, 1) for step, value in job.steps.items()},
@@ -188,8 +200,8 @@ def _print(jobs: Mapping[str, _Job], runs: int) -> None:
         }
         for name, job in jobs.items()
     }
-    own = results.pop("squadlite")
-    print_json({"benchmark": "start_to_answer", "runs": runs, **own, "peers": results})
+    own = [{"question": question} | results.pop(question) for question in questions]
+    print_json({"benchmark": "start_to_answer", "runs": runs, "questions": own, "peers": results})
 
 
 if __name__ == "__main__":
