@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squadlite.library.pdf_layout import Page, Piece, lay_out
+from squadlite.library.pdf_layout import lay_out
+from squadlite.library.pdf_page import Page, Piece
 from squadlite.library.structure import PageStart
 
 WORDS = (

@@ -16,7 +16,8 @@ from squadlite.errors import BookError, BrokenBookError, ProtectedBookError, Uns
 from squadlite.library.frontmatter import is_contents, is_publishers_page, is_title_page
 from squadlite.library.gutenberg import read_header, without_licence
 from squadlite.library.markup import clean_line
-from squadlite.library.pdf_layout import Page, Piece, PlacedBlock, lay_out
+from squadlite.library.pdf_layout import PlacedBlock, lay_out
+from squadlite.library.pdf_page import Page, Piece
 from squadlite.library.sections import has_prose, is_division, split_chapters
 from squadlite.library.structure import Block, Book, Chapter, count_words, join_blocks, page_starts
 from squadlite.library.text import mark_headings
