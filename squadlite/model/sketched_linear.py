@@ -47,25 +47,6 @@ class SketchedLinear(nn.Module):
         if not self.sketch.is_meta:
             self.sketch.copy_(random_sketch(sketch_dim, in_features, generator=generator))
 
-    @classmethod
-    def from_linear(
-        cls, linear: nn.Linear, sketch_dim: int, *, generator: torch.Generator | None = None
-    ) -> "SketchedLinear":
-        """
-        Sketch a trained layer.
-
-        Args:
-            linear: the layer, with a bias; left as it is.
-            sketch_dim: the paper's m.
-            generator: where the signs' seed comes from; torch's default one if None.
-        """
-        sketched = cls(linear.in_features, linear.out_features, sketch_dim, generator=generator)
-        sketched = sketched.to(linear.weight.device, linear.weight.dtype)
-        with torch.no_grad():
-            sketched.sketched_weight.copy_(linear.weight @ sketched.sketch.T)
-            sketched.bias.copy_(linear.bias)
-        return sketched
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., inputs) to (..., outputs)."""
         projected = functional.linear(x, self.sketch)  # (..., m)
