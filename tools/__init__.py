@@ -38,6 +38,7 @@ What they are made of:
     alignment       where a teacher's answers lie in its student's windows
     soft_targets    what matters of a teacher's answers
     teacher_cache   kept on disk
+    student_training  a checkpoint fine-tuned
     teacher_training  a teacher of transformers' fine-tuned on its student's windows
     moments         what linear maps are given, to fit sketches to
     quantize        weights as a .sqz file will hold them

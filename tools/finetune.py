@@ -1,5 +1,5 @@
 """
-Fine-tuning on SQuAD data.
+Fine-tuning on SQuAD data: the command line.
 
     python -m tools.finetune CHECKPOINT OUTPUT --data train-v2.0.json
     torchrun --nproc-per-node 2 -m tools.finetune CHECKPOINT OUTPUT --data train-v2.0.json
@@ -13,20 +13,14 @@ Source: Deng & Looi 2020, sections 3.1 and 3.3; the loop is in `tools.training`.
 """
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 import torch
 
-from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.reader import ReaderSettings
-from squadlite.answering.tokenizer import Tokenizer
 from squadlite.errors import CodecError
-from squadlite.model import Checkpoint, model_from_checkpoint
 from squadlite.quantization import Quantization, SameAs
 from tools.command import (
     TitleShare,
@@ -39,21 +33,7 @@ from tools.command import (
 )
 from tools.contrast import ContrastSettings
 from tools.distill import DistillationSettings
-from tools.folders import (
-    load_input,
-    write_json,
-    write_output,
-)
-from tools.objectives import (
-    load_training_data,
-    make_contrast,
-    make_objective,
-    make_quantized,
-    make_scorer,
-)
 from tools.plan import Evaluation, Plan, Teaching
-from tools.processes import Processes
-from tools.progress import training_bar
 from tools.settings import (
     Precision,
     Rhythm,
@@ -61,107 +41,8 @@ from tools.settings import (
     best_pass_tokens,
     best_precision,
 )
-from tools.state import WorkFolder
+from tools.student_training import finetune_student
 from tools.teacher_training import finetune_teacher
-from tools.training import Trainer, trainable_model
-
-# What a cosine counts for in a search until `tools.fit_search` has fitted it: with the vectors
-# of all-MiniLM-L6-v2 1 to 1.5 serve alike, over four books and 875 questions.
-COSINE_WEIGHT = 1.0
-
-
-def finetune(
-    source: Path,
-    output: Path,
-    plan: Plan,
-    *,
-    resume: bool = False,
-    device: str | None = None,
-    threads: int | None = None,
-) -> dict[str, Any]:
-    """
-    Train the model of a checkpoint folder.
-
-    Args:
-        source, output: checkpoint folders; `output` is replaced when the training is done.
-        plan: how to train, and on what.
-        resume: go on with a training that was stopped.
-        device: "cpu" or "cuda"; None: CUDA where there is one.
-        threads: of this process's model on a CPU; None: as many as torch would use. Where other
-            programs keep the cores busy, processes of one thread each are faster by far.
-
-    Returns:
-        What `output`/stages.json says: the plan, steps, seconds, tokens/s, the best score.
-
-    Raises:
-        CheckpointError, TokenizerError: a folder can't be loaded.
-        DatasetError: the data can't be trained on.
-        TrainingError: a loss that isn't a number, a state of another training, or a teacher that
-            doesn't fit.
-    """
-    with Processes.joined(device) as processes, _threads(threads), training_bar() as report:
-        start = load_input(source)
-        model = trainable_model(
-            model_from_checkpoint(start.checkpoint),
-            processes.device,
-            freeze_embeddings=plan.training.freeze_embeddings,
-        )
-        tokenizer = Tokenizer(start.spec)
-        windows = plan.windows.within(model.config.max_position_embeddings)
-        examples, features, groups = load_training_data(plan, tokenizer, windows)
-        work = WorkFolder(output, plan.inputs(source))
-        if processes.is_first:
-            work.prepare(resume=resume)
-        processes.wait()
-        trainer = Trainer(
-            model,
-            groups,
-            tokenizer,
-            plan.training,
-            rhythm=plan.rhythm,
-            processes=processes,
-            work=work,
-            objective=make_objective(start, examples, features, plan, processes),
-            contrast=make_contrast(tokenizer, plan, processes),
-            quantized=make_quantized(model, plan),
-            evaluate=make_scorer(model, tokenizer, windows, plan.evaluation),
-            report=report if processes.is_first else None,
-        )
-        checkpoint = Checkpoint(model.config, trainer.train(work.load()))
-        stage = {
-            "stage": "finetune",
-            **work.inputs,
-            "processes": processes.size,
-            "device": processes.device.type,
-            "num_windows": len(features),
-            "num_groups": len(groups),
-            "num_answerable": sum(feature.has_answer for feature in features),
-            **trainer.summary(),
-        }
-        if processes.is_first:
-            with write_output(output, checkpoint, stage, source=start.folder) as folder:
-                if plan.contrast is not None:
-                    _declare_vectors(folder)
-                if work.log_path.is_file():
-                    shutil.copyfile(work.log_path, folder / work.log_path.name)
-            work.remove()
-        processes.wait()
-    return stage
-
-
-def _declare_vectors(folder: Path) -> None:
-    embedding = {"pooling": "mean", "weight": COSINE_WEIGHT}
-    write_json(folder / METADATA_FILE, {**load_metadata(folder), "embedding": embedding})
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @click.command()
@@ -347,17 +228,8 @@ def main(
       python -m tools.finetune shared-6 tuned-6 --data train-v2.0.json --teacher tuned
       python -m tools.finetune mpnet better-mpnet --data train-v2.0.json --windows-of tuned
     """
-    if quantize_bits is not None and quantize_like is not None:
-        raise click.UsageError("--quantize-bits and --quantize-like: one of them is enough.")
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
-        quantization: Quantization | SameAs | None = None
-        if quantize_like is not None:
-            quantization = SameAs.read(quantize_like)
-        elif quantize_bits is not None:
-            quantization = Quantization(
-                quantize_bits, quantize_per, group_size if quantize_per == "group" else None
-            )
         distillation = DistillationSettings(
             hard_weight=hard_weight, temperature=temperature, hidden_weight=hidden_weight
         )
@@ -393,12 +265,14 @@ def main(
             )
             if contrast_weight is not None
             else None,
-            quantization=quantization,
+            quantization=_quantization(quantize_bits, quantize_per, group_size, quantize_like),
         )
     except (ValueError, CodecError) as error:
         raise click.UsageError(str(error)) from error
     if student is None:
-        stage = finetune(checkpoint, output, plan, resume=resume, device=device, threads=threads)
+        stage = finetune_student(
+            checkpoint, output, plan, resume=resume, device=device, threads=threads
+        )
     elif plan.teaching or plan.contrast or plan.quantization or plan.evaluation:
         raise click.UsageError(
             "--windows-of trains a teacher: without --teacher, --contrast-weight, "
@@ -410,6 +284,18 @@ def main(
         )
     if os.environ.get("RANK", "0") == "0":  # torchrun's name for the process that reports
         click.echo(f"{output}: {stage['steps']} steps in {stage['seconds']:.0f} s")
+
+
+def _quantization(
+    bits: int | None, per: str, group_size: int, like: Path | None
+) -> Quantization | SameAs | None:
+    if bits is not None and like is not None:
+        raise click.UsageError("--quantize-bits and --quantize-like: one of them is enough.")
+    if like is not None:
+        return SameAs.read(like)
+    if bits is not None:
+        return Quantization(bits, per, group_size if per == "group" else None)
+    return None
 
 
 if __name__ == "__main__":
