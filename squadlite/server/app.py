@@ -106,19 +106,18 @@ class Interface:
     async def show_book(self, request: Request) -> Response:
         """A book with its contents."""
 
-        def read(library: Library) -> dict[str, Any]:
-            book = self._find(library, request)
+        def read(library: Library, book: LibraryBook) -> dict[str, Any]:
             with library.index(book.id) as index:
                 return {**self._describe(book), "contents": contents_json(index.chapters)}
 
-        return Json(await self._with_library(read))
+        return Json(await self._with_book(request, read))
 
     async def show_chapter(self, request: Request) -> Response:
         """A chapter's text."""
         number = request.path_params["chapter"]
 
-        def read(library: Library) -> dict[str, Any]:
-            with library.index(self._find(library, request).id) as index:
+        def read(library: Library, book: LibraryBook) -> dict[str, Any]:
+            with library.index(book.id) as index:
                 if number >= len(index.chapters):
                     raise HTTPException(404, f"no chapter {number}")
                 chapter = index.chapter(number)
@@ -128,13 +127,11 @@ class Interface:
                 )
             return chapter_json(chapter)
 
-        return Json(await self._with_library(read))
+        return Json(await self._with_book(request, read))
 
     async def show_cover(self, request: Request) -> Response:
         """A book's cover."""
-        cover = await self._with_library(
-            lambda library: library.cover(self._find(library, request).id)
-        )
+        cover = await self._with_book(request, lambda library, book: library.cover(book.id))
         if cover is None:
             raise HTTPException(404, "a book without a cover")
         return Response(cover.data, media_type=cover.media_type)
@@ -142,23 +139,21 @@ class Interface:
     async def list_people(self, request: Request) -> Response:
         """Whom a book names up to where it may be told of."""
 
-        def find(library: Library) -> list[dict[str, Any]]:
-            book = self._find(library, request)
+        def find(library: Library, book: LibraryBook) -> list[dict[str, Any]]:
             with library.index(book.id) as index:
                 chapters = [index.chapter(chapter.index) for chapter in index.chapters]
             return people_json(find_people(chapters, book.until))
 
-        return Json({"people": await self._with_library(find)})
+        return Json({"people": await self._with_book(request, find)})
 
     async def remove_book(self, request: Request) -> Response:
         """Remove a book."""
 
-        def remove(library: Library) -> None:
-            book = self._find(library, request)
+        def remove(library: Library, book: LibraryBook) -> None:
             library.remove(book.id)
             self.desks.uploads.forget(book)
 
-        await self._with_library(remove)
+        await self._with_book(request, remove)
         return Response(status_code=204)
 
     async def keep_position(self, request: Request) -> Response:
@@ -166,12 +161,11 @@ class Interface:
         place = await read_object(request, "chapter", "offset")
         chapter, offset = place["chapter"], place["offset"]
 
-        def keep(library: Library) -> None:
-            book = self._find(library, request).id
+        def keep(library: Library, book: LibraryBook) -> None:
             _check_place(library, book, chapter, offset)
-            library.keep_position(book, Position(chapter, offset))
+            library.keep_position(book.id, Position(chapter, offset))
 
-        await self._with_library(keep)
+        await self._with_book(request, keep)
         return Response(status_code=204)
 
     async def keep_until(self, request: Request) -> Response:
@@ -182,15 +176,14 @@ class Interface:
         ):
             raise HTTPException(400, "expected null, or a JSON object with chapter, end")
 
-        def keep(library: Library) -> None:
-            book = self._find(library, request).id
+        def keep(library: Library, book: LibraryBook) -> None:
             bound = None
             if place is not None:
                 _check_place(library, book, place["chapter"], place["end"])
                 bound = Bound(place["chapter"], place["end"])
-            library.read(book, bound)
+            library.read(book.id, bound)
 
-        await self._with_library(keep)
+        await self._with_book(request, keep)
         return Response(status_code=204)
 
     async def upload_book(self, request: Request) -> Response:
@@ -218,20 +211,7 @@ class Interface:
         """Answer a question."""
         asked = await read_object(request, "question", optional=("books", "min_score"))
         text, numbers, min_score = (asked.get(name) for name in ("question", "books", "min_score"))
-        if not isinstance(text, str) or not 0 < len(text) <= MAX_QUESTION_CHARACTERS:
-            raise HTTPException(
-                400, f"question: expected text of 1 to {MAX_QUESTION_CHARACTERS} characters"
-            )
-        if min_score is not None and not (
-            isinstance(min_score, int | float)
-            and not isinstance(min_score, bool)
-            and 0 <= min_score <= 1
-        ):
-            raise HTTPException(400, "min_score: expected a number from 0 to 1")
-        if numbers is not None and not (
-            isinstance(numbers, list) and numbers and all(map(is_count, numbers))
-        ):
-            raise HTTPException(400, "books: expected null or a list of books' numbers")
+        _check_question(text, numbers, min_score)
         books = await self._with_library(lambda library: self._askable(library, numbers))
         desk = self.desks.questions
         feed = Feed()
@@ -255,16 +235,22 @@ class Interface:
     def _shown(self, library: Library) -> list[LibraryBook]:
         return list(filter(self.desks.uploads.is_shown, library.books()))
 
-    def _find(self, library: Library, request: Request) -> LibraryBook:
-        """The book that a request's path names."""
-        number = request.path_params["book"]
-        for book in self._shown(library):
-            if book.id == number:
-                return book
-        raise HTTPException(404, f"no book {number}")
-
     def _describe(self, book: LibraryBook) -> dict[str, Any]:
         return book_json(book, indexed=self.desks.uploads.is_ready(book))
+
+    async def _with_book(
+        self, request: Request, work: Callable[[Library, LibraryBook], _Result]
+    ) -> _Result:
+        """Do something with the library and the book that a request's path names."""
+        number = request.path_params["book"]
+
+        def with_book(library: Library) -> _Result:
+            for book in self._shown(library):
+                if book.id == number:
+                    return work(library, book)
+            raise HTTPException(404, f"no book {number}")
+
+        return await self._with_library(with_book)
 
     async def _with_library(self, work: Callable[[Library], _Result]) -> _Result:
         """Do something with the library in a thread, for which it is opened."""
@@ -276,7 +262,7 @@ class Interface:
         return await anyio.to_thread.run_sync(in_thread, limiter=self._limiter)
 
 
-def _check_place(library: Library, book: int, chapter: object, offset: object) -> None:
+def _check_place(library: Library, book: LibraryBook, chapter: object, offset: object) -> None:
     """
     Find out whether a book has a place.
 
@@ -284,10 +270,33 @@ def _check_place(library: Library, book: int, chapter: object, offset: object) -
         HTTPException: it hasn't.
     """
     if is_count(chapter) and is_count(offset):
-        with library.index(book) as index:
-            if chapter < len(index.chapters) and offset <= len(index.chapter(chapter).text):  # type: ignore[operator, arg-type]
+        with library.index(book.id) as index:
+            if chapter < len(index.chapters) and offset <= len(index.chapter(chapter).text):
                 return
     raise HTTPException(400, "expected a chapter of the book and an offset in its text")
+
+
+def _check_question(text: object, numbers: object, min_score: object) -> None:
+    """
+    Find out whether a question may be asked: its text, of which books, and how sure of an answer.
+
+    Raises:
+        HTTPException: it mayn't.
+    """
+    if not isinstance(text, str) or not 0 < len(text) <= MAX_QUESTION_CHARACTERS:
+        raise HTTPException(
+            400, f"question: expected text of 1 to {MAX_QUESTION_CHARACTERS} characters"
+        )
+    if min_score is not None and not (
+        isinstance(min_score, int | float)
+        and not isinstance(min_score, bool)
+        and 0 <= min_score <= 1
+    ):
+        raise HTTPException(400, "min_score: expected a number from 0 to 1")
+    if numbers is not None and not (
+        isinstance(numbers, list) and numbers and all(map(is_count, numbers))
+    ):
+        raise HTTPException(400, "books: expected null or a list of books' numbers")
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeGuard
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -82,6 +82,6 @@ async def read_object(request: Request, *names: str, optional: tuple[str, ...] =
     return value
 
 
-def is_count(value: object) -> bool:
+def is_count(value: object) -> TypeGuard[int]:
     """Whether a JSON value is a whole number from 0 that SQLite can hold."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
