@@ -289,8 +289,26 @@ def _merged(
     windows: Sequence[_WindowAnswers],
     settings: PipelineSettings,
 ) -> PipelineAnswers:
-    """The answers of all windows, equal ones as one, the best first."""
-    merged: dict[str, PipelineAnswer] = {}
+    """The best answers of all windows, the best first; one alone where there is no other."""
+    best = _summed(context, tokens, windows, settings)
+    if settings.handle_impossible_answer or not best:
+        # A context without a token has no window, and surely no answer.
+        null_score = min((answers.null_score for answers in windows), default=1.0)
+        score = null_score if settings.handle_impossible_answer else 0.0
+        best.append(PipelineAnswer(score=score, start=0, end=0, answer=""))
+    best.sort(key=lambda answer: -answer["score"])
+    del best[settings.top_k :]
+    return best[0] if len(best) == 1 else best
+
+
+def _summed(
+    context: str,
+    tokens: TokenizedText,
+    windows: Sequence[_WindowAnswers],
+    settings: PipelineSettings,
+) -> list[PipelineAnswer]:
+    """The answers of all windows, equal ones as one whose score is the sum of theirs."""
+    summed: dict[str, PipelineAnswer] = {}
     for answers in sorted(windows, key=lambda answers: answers.window.first_token):
         # Of a word that the window cuts, what is in it counts as the word.
         first_token = answers.window.first_token
@@ -305,19 +323,11 @@ def _merged(
             if start == end:
                 continue
             text = context[start:end]
-            answer = merged.setdefault(
+            answer = summed.setdefault(
                 text.lower(), PipelineAnswer(score=0.0, start=start, end=end, answer=text)
             )
             answer["score"] += span.score
-    best = list(merged.values())
-    if settings.handle_impossible_answer or not best:
-        # A context without a token has no window, and surely no answer.
-        null_score = min((answers.null_score for answers in windows), default=1.0)
-        score = null_score if settings.handle_impossible_answer else 0.0
-        best.append(PipelineAnswer(score=score, start=0, end=0, answer=""))
-    best.sort(key=lambda answer: -answer["score"])
-    del best[settings.top_k :]
-    return best[0] if len(best) == 1 else best
+    return list(summed.values())
 
 
 def _changed(settings: PipelineSettings, changes: Mapping[str, Any]) -> PipelineSettings:
