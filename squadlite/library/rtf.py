@@ -22,6 +22,7 @@ from squadlite.library.sections import split_chapters
 from squadlite.library.structure import Book
 
 MAX_DEPTH = 10_000
+_HEADING_LEVELS = 6
 _MAX_FIELD_CHARACTERS = 1_000
 _MAX_FALLBACK = 100
 
@@ -276,23 +277,11 @@ class _Reader:
         elif word in _ACTIONS:
             _ACTIONS[word](self, value)
 
+    # Paragraphs
+
     def _end_paragraph(self, _: int | None = None) -> None:
         if self._state.place == "text":
             self._state.builder.end_block(self._level())
-
-    def _level(self) -> int:
-        """The level of the paragraph as a heading; 0 for text."""
-        if self._state.level is not None:
-            return self._state.level
-        number: int | None = self._state.style
-        for _ in range(MAX_STYLE_DEPTH):
-            style = None if number is None else self._styles.get(number)
-            if style is None:
-                return 0
-            if style.level is not None:
-                return style.level
-            number = style.base
-        return 0
 
     def _break_line(self, _: int | None) -> None:
         if self._state.place == "text":
@@ -311,13 +300,30 @@ class _Reader:
     def _reset_paragraph(self, _: int | None) -> None:
         self._state.level, self._state.style = None, 0
 
+    def _level(self) -> int:
+        """The level of the paragraph as a heading; 0 for text."""
+        if self._state.level is not None:
+            return self._state.level
+        number: int | None = self._state.style
+        for _ in range(MAX_STYLE_DEPTH):
+            style = None if number is None else self._styles.get(number)
+            if style is None:
+                return 0
+            if style.level is not None:
+                return style.level
+            number = style.base
+        return 0
+
+    # Styles
+
     def _set_style(self, value: int | None) -> None:
         if self._state.place == "stylesheet":
             self._style.number = value or 0
         self._state.style = value or 0
 
     def _set_level(self, value: int | None) -> None:
-        level = (value or 0) + 1 if 0 <= (value or 0) < 6 else 0
+        outline_level = value or 0
+        level = outline_level + 1 if 0 <= outline_level < _HEADING_LEVELS else 0
         if self._state.place == "stylesheet":
             self._style.level = level
         else:
@@ -333,6 +339,8 @@ class _Reader:
             style.level = int(heading[1] or 1)
         self._styles[style.number] = style
 
+    # Characters and their encoding
+
     def _set_font(self, value: int | None) -> None:
         if self._state.place == "fonttbl":
             self._font.number = value or 0
@@ -344,10 +352,13 @@ class _Reader:
 
     def _set_code_page(self, value: int | None) -> None:
         with suppress(LookupError):  # of one that we don't know, the character set holds
-            self._use(codecs.lookup(f"cp{value}").name)
+            self._set_document_codec(codecs.lookup(f"cp{value}").name)
 
-    def _use(self, codec: str) -> None:
+    def _set_document_codec(self, codec: str) -> None:
         self._document_codec = self._state.codec = codec
+
+    def _set_fallback(self, value: int | None) -> None:
+        self._state.fallback = min(max(1 if value is None else value, 0), _MAX_FALLBACK)
 
     def _reset_characters(self, _: int | None) -> None:
         self._state.hidden = self._state.deleted = False
@@ -359,9 +370,6 @@ class _Reader:
     def _set_deleted(self, value: int | None) -> None:
         self._state.deleted = value != 0
 
-    def _set_fallback(self, value: int | None) -> None:
-        self._state.fallback = min(max(1 if value is None else value, 0), _MAX_FALLBACK)
-
     def _set_language(self, value: int | None) -> None:
         tag = locale.windows_locale.get(value or 0, "").replace("_", "-")
         self.language = self.language or tag
@@ -371,10 +379,10 @@ _ACTIONS: dict[str, Callable[[_Reader, int | None], None]] = {
     **dict.fromkeys(("par", "page", "sect", "row", "nestrow"), _Reader._end_paragraph),
     **dict.fromkeys(("cell", "nestcell"), _Reader._end_cell),
     **dict.fromkeys(("line", "column"), _Reader._break_line),
-    "ansi": lambda reader, _: reader._use("cp1252"),
-    "mac": lambda reader, _: reader._use("mac_roman"),
-    "pc": lambda reader, _: reader._use("cp437"),
-    "pca": lambda reader, _: reader._use("cp850"),
+    "ansi": lambda reader, _: reader._set_document_codec("cp1252"),
+    "mac": lambda reader, _: reader._set_document_codec("mac_roman"),
+    "pc": lambda reader, _: reader._set_document_codec("cp437"),
+    "pca": lambda reader, _: reader._set_document_codec("cp850"),
     "footnote": _Reader._begin_note,
     "pard": _Reader._reset_paragraph,
     "plain": _Reader._reset_characters,
