@@ -164,18 +164,9 @@ def convert(
     if like is not None and (bits, target_size, calibration, vocab_size) != (None,) * 4:
         raise ValueError("like: found other settings beside it, expected it to stand for them")
     source, output = load_source(Path(checkpoint)), Path(output)
-    settings: dict[str, Any]
-    quantization: Quantization | SameAs
-    if like is not None:
-        quantization = SameAs.read(Path(like))
-        settings = {"like": _named(Path(like))}
-    elif calibration is None:
-        quantization = Quantization(_whole(bits), per, group_size if per == "group" else None)
-        settings = quantization.to_dict()
-    else:
-        quantization = _BESIDE_MATRICES
-        settings = {"bits": bits} if target_size is None else {"target_size": target_size}
-        settings["calibration"] = [_named(path) for path in _files_of(calibration)]
+    quantization, settings = _choose_quantization(
+        bits, per, group_size, target_size=target_size, calibration=calibration, like=like
+    )
     if vocab_corpus is not None:
         settings |= {"vocab_size": vocab_size, "vocab_corpus": _named(Path(vocab_corpus))}
     facts = _all_metadata(source, metadata or {}, settings)
@@ -183,10 +174,7 @@ def convert(
     found = Found(source.family, model.config, spec)
     if vocab_size is not None and vocab_corpus is not None:
         model, spec = _prune(model, spec, vocab_size, Path(vocab_corpus), progress)
-    if spec.version > (format_version, 0):
-        raise TokenizerError(f"{checkpoint}: format_version 1 has no tokenizer such as its, 2 has")
-    if model.config.version > (format_version, 0):
-        raise CheckpointError(f"{checkpoint}: format_version 1 has no model such as its, 2 has")
+    _check_version(model, spec, format_version, checkpoint)
     seeds = {} if store_signs else source.seeds
     file = _File(model, spec, facts, quantization, seeds, format_version)
     if calibration is None:
@@ -333,12 +321,41 @@ def _check_budget(
             raise ValueError(f"{name}: found {value}, expected more than 0")
 
 
+def _choose_quantization(
+    bits: float | None,
+    per: str,
+    group_size: int,
+    *,
+    target_size: int | None,
+    calibration: Calibration | None,
+    like: str | Path | None,
+) -> tuple[Quantization | SameAs, dict[str, Any]]:
+    """How tensors are quantized that calibration doesn't round, and the settings to be written."""
+    if like is not None:
+        return SameAs.read(Path(like)), {"like": _named(Path(like))}
+    if calibration is None:
+        quantization = Quantization(_whole(bits), per, group_size if per == "group" else None)
+        return quantization, quantization.to_dict()
+    budget = {"bits": bits} if target_size is None else {"target_size": target_size}
+    files = [_named(path) for path in _files_of(calibration)]
+    return _BESIDE_MATRICES, {**budget, "calibration": files}
+
+
 def _whole(bits: float | None) -> int:
     if bits is None:
         return _DEFAULT_BITS
     if bits != int(bits):
         raise CodecError(f"bits: found {bits}, expected a whole number without calibration")
     return int(bits)
+
+
+def _check_version(
+    model: Checkpoint, spec: TokenizerSpec, format_version: int, checkpoint: str | Path
+) -> None:
+    if spec.version > (format_version, 0):
+        raise TokenizerError(f"{checkpoint}: format_version 1 has no tokenizer such as its, 2 has")
+    if model.config.version > (format_version, 0):
+        raise CheckpointError(f"{checkpoint}: format_version 1 has no model such as its, 2 has")
 
 
 def _check_finite(checkpoint: Checkpoint) -> None:
