@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squadlite.library.ranking import (
+    BM25_UNIT,
     CLOSE_CANDIDATES,
     CLOSE_WORDS,
     PassageTable,
@@ -158,13 +159,11 @@ def test_joined_scores_are_those_of_words_and_vectors(
     ]
     cosines = np.random.default_rng(0).uniform(-1, 1, len(words)).astype(np.float32)
     bm25 = dict(rank_passages(arrays, passages, limit=limit))
-    highest = max(bm25.values(), default=0.0)
     found = rank_by_both(arrays, passages, cosines, weight=weight, limit=limit)
     assert len(found) == min(limit, len(words))
     for one in found:
         assert one.cosine == cosines[one.passage]
-        share = one.bm25 / highest if highest > 0 else 0.0
-        assert one.score == pytest.approx(share + weight * one.cosine, abs=1e-5)
+        assert one.score == pytest.approx(one.bm25 / BM25_UNIT + weight * one.cosine, abs=1e-5)
         assert one.bm25 == bm25.get(one.passage, one.bm25)
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)

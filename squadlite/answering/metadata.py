@@ -25,7 +25,7 @@ class EmbeddingConfig:
     How texts become vectors: the mean of the last layer's outputs, scaled to length 1.
 
     Args:
-        weight: what a cosine of 1 is worth in a search beside the best bm25 score, counted as 1.
+        weight: what a cosine of 1 is worth in a search beside a bm25 score of 12.
 
     Raises:
         ConfigError: no number from 0 to 1000.

@@ -13,13 +13,16 @@ TERM_SATURATION = 1.2
 LENGTH_WEIGHT = 0.75
 # A name stands in one passage and "he" in the next, so a term counts a little in the passages
 # around those that hold it: this share at this distance.
-NEARBY = ((1, 0.3), (2, 0.15))
+NEARBY = ((1, 0.2), (2, 0.1))
 # What it is worth that a term occurs anywhere in the passage's chapter.
-CHAPTER_WEIGHT = 1.0
+CHAPTER_WEIGHT = 0.2
 # What it is worth that terms stand within so many words of each other, for the best passages.
-CLOSE_WEIGHT = 0.6
+CLOSE_WEIGHT = 1.0
 CLOSE_WORDS = 25
 CLOSE_CANDIDATES = 150
+# The bm25 score that counts as 1 beside a weighted cosine. Not the best passage's, which says far
+# more for one question than for another (docs/answers.md, "Searching").
+BM25_UNIT = 12.0
 
 Integers = NDArray[np.integer]
 Scores = NDArray[np.float64]
@@ -92,7 +95,7 @@ class JoinedScore:
 
     Attributes:
         passage: its number, from 0.
-        score: the bm25 score, the best one counted as 1, and the weighted cosine together.
+        score: bm25 in units of BM25_UNIT, and the weighted cosine, together.
         bm25: as `rank_passages` gives it.
         cosine: of the passage's vector and the question's.
     """
@@ -128,8 +131,8 @@ def rank_passages(
     Returns:
         (number, score) of the best passages, best first; the first passage has number 0.
 
-    Source: Robertson & Zaragoza 2009 for bm25; the terms added to it are ours, chosen on the
-    questions of benchmarks/books.py and on FairytaleQA.
+    Source: Robertson & Zaragoza 2009 for bm25; the terms added to it are ours, fitted to questions
+    over five books (docs/answers.md, "Searching").
     """
     scores, candidates = _bm25(terms, passages, limit)
     best = _best(scores, candidates, limit)
@@ -145,15 +148,13 @@ def rank_by_both(
     Args:
         terms, passages, limit: as for `rank_passages`.
         cosines: (P,) of each passage's vector and the question's.
-        weight: what a cosine of 1 is worth beside the best bm25 score, counted as 1.
+        weight: what a cosine of 1 is worth beside a bm25 score of BM25_UNIT.
 
     Returns:
         The best passages, best first.
     """
-    bm25, candidates = _bm25(terms, passages, limit)
-    highest = bm25[candidates].max(initial=0.0)
-    shares = bm25 / highest if highest > 0 else bm25
-    scores = shares + weight * cosines
+    bm25, _ = _bm25(terms, passages, limit)
+    scores = bm25 / BM25_UNIT + weight * cosines
     return [
         JoinedScore(passage, float(scores[passage]), float(bm25[passage]), float(cosines[passage]))
         for passage in _best(scores, np.arange(len(passages)), limit).tolist()

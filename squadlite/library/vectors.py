@@ -27,7 +27,7 @@ class TextEmbedder(Protocol):
 
     @property
     def weight(self) -> float:
-        """What a cosine of 1 is worth in a search beside the best bm25 score, counted as 1."""
+        """What a cosine of 1 is worth in a search beside a bm25 score of 12."""
 
     def embed(
         self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
