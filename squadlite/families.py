@@ -33,6 +33,11 @@ class Family:
     layer_groups: str | None = None  # the field in config.json that says how many layers are stored
     projects_equal_widths: bool = False  # embeddings as wide as the layers have a projection too
 
+    @property
+    def prefix(self) -> str:
+        """What the names of an encoder's tensors begin with beside a head: "bert."."""
+        return self.modules["embeddings.word"].partition(".")[0] + "."
+
     def name_of(self, name: str) -> str:
         """Their name of our tensor `name`."""
         # "layers.3.attention.query.weight": "weight" of "layers.{}.attention.query", layer 3.

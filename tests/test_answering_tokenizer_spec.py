@@ -345,6 +345,22 @@ def test_without_tokenizer_json_its_class_tells_the_template(
     assert TokenizerSpec.from_folder(folder).template == template
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"tokenizer_config_json": {"tokenizer_class": ["BertTokenizer"]}}, "tokenizer_class is"),
+        ({"kept_ids_json": [*range(len(SPEC.vocab) - 1), 2**64]}, f"found {2**64}, expected ids"),
+        ({"kept_ids_json": [-1, *range(1, len(SPEC.vocab))]}, "found -1, expected ids from 0"),
+    ],
+)
+def test_values_that_no_tokenizer_has_are_named(
+    tmp_path: Path, files: dict[str, Any], message: str
+) -> None:
+    folder = write_folder(tmp_path, vocab_txt="\n".join(SPEC.vocab).encode(), **files)
+    with pytest.raises((CheckpointError, TokenizerError), match=message):
+        TokenizerSpec.from_folder(folder)
+
+
 def test_mpnets_folder_is_word_pieces_with_robertas_template(shared: Path) -> None:
     spec = TokenizerSpec.from_folder(shared / "checkpoints" / "mpnet-squad2-teacher")
     assert spec.template == "roberta"

@@ -448,6 +448,13 @@ def changed(name: str, change: Callable[[dict[str, Any]], Any]) -> dict[str, Any
         ("albert", lambda w: w["model"].update(vocab=[["a", "b"]]), "entry of model's vocab"),
         ("albert", lambda w: w["model"].update(vocab=[["a", 0.5]] * 2), "each piece once"),
         ("albert", lambda w: w.update(post_processor=None), "post_processor is None"),
+        ("albert", lambda w: w["model"]["vocab"][9].__setitem__(1, 10**400), "entry of model's"),
+        ("albert", lambda w: w.update(normalizer="Strip"), "normalizer is 'Strip', expected an"),
+        ("albert", lambda w: w.update(normalizer={"type": "Sequence"}), "normalizers is None"),
+        ("albert", lambda w: w.update(pre_tokenizer="Metaspace"), "pre_tokenizer is 'Metaspace'"),
+        ("albert", lambda w: w.update(pre_tokenizer={"type": []}), "pre_tokenizer's type is []"),
+        ("byte_bpe", lambda w: w.update(post_processor="BertProcessing"), "post_processor is 'B"),
+        ("byte_bpe", lambda w: w.update(added_tokens={"x": 1}), "added_tokens is {'x': 1}"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(

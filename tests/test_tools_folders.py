@@ -70,7 +70,13 @@ def test_a_digest_changes_with_any_part_of_weights_in_several_files(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("config", "ours"),
-    [('{"model_type": "mpnet"}', True), ('{"model_type": "xlnet"}', False), ("no JSON", True)],
+    [
+        ('{"model_type": "mpnet"}', True),
+        ('{"model_type": "xlnet"}', False),
+        ("no JSON", True),
+        ("[]", True),
+        ('{"model_type": []}', True),
+    ],
 )
 def test_a_folder_is_ours_by_its_model_type(tmp_path: Path, config: str, ours: bool) -> None:
     (tmp_path / "config.json").write_text(config)

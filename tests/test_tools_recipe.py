@@ -185,6 +185,7 @@ def test_a_training_in_a_recipe_resumes(tmp_path: Path) -> None:
         ({"processes": 2}, "processes: found 2, expected 1"),
         ({"only": "tpu"}, "only: found 'tpu', expected cpu or gpu"),
         ({"cpu": 1}, "cpu: found 1, expected a table"),
+        ({"groups": [[2]]}, r"groups: found \[2\], expected text, numbers"),
     ],
 )
 def test_a_recipe_that_cannot_run_is_refused_before_it_runs(
@@ -216,6 +217,7 @@ def test_a_recipe_that_cannot_run_is_refused_before_it_runs(
             'output = "x"\nstages = []\nevaluation = {compute = "f8"}',
             "compute: found 'f8', expected one of auto",
         ),
+        ('output = "x"\nstages = []\nevaluation = {limit = 0}', "limit: found 0, expected 1"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:

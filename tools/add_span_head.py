@@ -6,7 +6,6 @@ A pre-trained encoder becomes a question-answering model: a span head of small r
 Source: Devlin et al. 2018, section 4.2; Deng & Looi 2020, section 3.1.
 """
 
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,11 +15,9 @@ import safetensors.torch
 import torch
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
-from squadlite.errors import CheckpointError
-from squadlite.families import FAMILIES
 from squadlite.model import Checkpoint, load_checkpoint
-from squadlite.model.checkpoint import CONFIG_FILE, read_weights
-from tools.command import checkpoint_argument, output_argument, run
+from squadlite.model.checkpoint import CONFIG_FILE, find_family, load_config, read_weights
+from tools.command import checkpoint_argument, output_argument, run, seed_option
 from tools.folders import write_output
 
 INITIAL_STD = 0.02
@@ -44,21 +41,15 @@ def load_encoder(folder: Path, *, seed: int) -> Checkpoint:
     Raises:
         CheckpointError: the folder can't be loaded.
     """
-    try:
-        config = json.loads((folder / CONFIG_FILE).read_bytes())
-        model_type = config["model_type"]
-        hidden_size = int(config[FAMILIES[model_type].fields["hidden_size"]])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"{folder / CONFIG_FILE}: found none of our families ({error!r})"
-        ) from error
+    config = load_config(folder)
+    prefix = find_family(folder).prefix
     tensors = {
-        name if name.startswith(f"{model_type}.") else f"{model_type}.{name}": tensor
+        name if name.startswith(prefix) else prefix + name: tensor
         for name, tensor in read_weights(folder).items()
         if not name.startswith((*_OTHER_HEADS, "qa_outputs."))
     }
     generator = torch.Generator().manual_seed(seed)
-    tensors["qa_outputs.weight"] = torch.empty(2, hidden_size).normal_(
+    tensors["qa_outputs.weight"] = torch.empty(2, config.hidden_size).normal_(
         std=INITIAL_STD, generator=generator
     )
     tensors["qa_outputs.bias"] = torch.zeros(2)
@@ -74,7 +65,7 @@ def load_encoder(folder: Path, *, seed: int) -> Checkpoint:
 @click.command()
 @checkpoint_argument
 @output_argument
-@click.option("--seed", type=int, default=0, show_default=True)
+@seed_option
 def main(checkpoint: Path, output: Path, seed: int) -> None:
     """
     Give the pre-trained encoder in CHECKPOINT a span head and write it to OUTPUT.

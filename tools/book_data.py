@@ -34,7 +34,7 @@ from squadlite.cli.output import existing_path, progress_bar
 from squadlite.library.index import BookIndex
 from squadlite.library.passages import MAX_WORDS, split_passages
 from squadlite.library.search import Passage
-from tools.command import books_option, file_argument, questions_option, run
+from tools.command import books_option, file_argument, questions_option, run, seed_option
 from tools.evidence import find_place, fold, holds
 from tools.questions import Question, find_book, load_questions
 
@@ -134,7 +134,7 @@ def _draw(passages: list[str], number: int, generator: np.random.Generator) -> l
     type=existing_path,
     help="Model: search as `squadlite ask` does with it.  [default: by words alone]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option
 def main(
     output: Path,
     books: Path,

@@ -18,6 +18,14 @@ new_folder = click.Path(file_okay=False, path_type=Path)
 checkpoint_argument = click.argument("checkpoint", type=existing_folder)
 output_argument = click.argument("output", type=new_folder)
 file_argument = click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+seed_option = click.option(
+    "--seed",
+    # As much as JSON holds exactly: seeds are written into what they made.
+    type=click.IntRange(0, 2**53 - 1),
+    default=0,
+    show_default=True,
+    help="Of what is drawn at random.",
+)
 books_option = click.option("--books", type=existing_folder, required=True, help="Holds the books.")
 questions_option = click.option(
     "--questions", type=existing_folder, required=True, help="Holds NAME.jsonl for each book NAME."

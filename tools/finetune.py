@@ -30,6 +30,7 @@ from tools.command import (
     new_folder,
     output_argument,
     run,
+    seed_option,
 )
 from tools.contrast import ContrastSettings
 from tools.distill import DistillationSettings
@@ -96,7 +97,7 @@ from tools.teacher_training import finetune_teacher
     help="CHECKPOINT is a teacher that transformers loads: train it on the windows of this "
     "student, to be asked about them later.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option
 @click.option(
     "--precision",
     type=click.Choice(["auto", "f32", "bf16"]),

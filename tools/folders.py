@@ -61,9 +61,10 @@ def is_ours(folder: Path) -> bool:
         config = json.loads((folder / CONFIG_FILE).read_bytes())
     except (OSError, ValueError, RecursionError):
         return True
-    if not isinstance(config, dict) or config.get("model_type") is None:
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if not isinstance(model_type, str):
         return True
-    if config["model_type"] not in FAMILIES:
+    if model_type not in FAMILIES:
         return False
     try:
         TokenizerSpec.from_folder(folder)
@@ -217,7 +218,9 @@ def digest_values(values: Any) -> str:
 
 def write_json(path: Path, values: Any) -> None:
     """Write readable JSON. Not atomic: for folders that are."""
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    # Half a surrogate pair, which UTF-8 can't hold, is escaped as JSON does it.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _replaced(path: Path) -> Path:

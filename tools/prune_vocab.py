@@ -23,6 +23,7 @@ from squadlite.answering.tokenizer_spec import (
     WordPieceSpec,
 )
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
+from squadlite.errors import CheckpointError
 from squadlite.source import digest_of, keep_rows
 from tools.command import checkpoint_argument, existing_file, output_argument, run
 from tools.folders import load_input, write_json, write_output
@@ -73,6 +74,9 @@ def write_pruned_tokenizer(folder: Path, spec: TokenizerSpec, kept: Sequence[int
         folder: holds the files of the tokenizer as it was.
         spec: that tokenizer.
         kept: its ids that stay, ascending.
+
+    Raises:
+        CheckpointError: a part that the spec has nothing of can't be renumbered.
     """
     pruned = spec.keep(kept)
     write_json(folder / "kept_ids.json", pruned.kept_ids)
@@ -89,7 +93,11 @@ def write_pruned_tokenizer(folder: Path, spec: TokenizerSpec, kept: Sequence[int
         path = folder / name
         if path.is_file():
             content = json.loads(path.read_bytes())
-            renumber(content, ids)
+            try:
+                renumber(content, ids)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                # In what only decodes or pads, which reading the tokenizer doesn't look at.
+                raise CheckpointError(f"{path}: can't be renumbered ({error!r:.80})") from error
             write_json(path, content)
 
 

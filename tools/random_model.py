@@ -19,7 +19,7 @@ from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, WordPieceSpec
 from squadlite.answering.vocabulary import read_corpus
 from squadlite.model import Checkpoint, ModelConfig, QuestionAnsweringModel
 from squadlite.source import digest_of
-from tools.command import existing_file, output_argument, run
+from tools.command import existing_file, output_argument, run, seed_option
 from tools.folders import write_output
 
 INITIAL_STD = 0.02
@@ -76,7 +76,7 @@ def make_vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
 @click.option("--num-heads", type=int, default=4, show_default=True)
 @click.option("--intermediate-size", type=int, default=64, show_default=True)
 @click.option("--max-position-embeddings", type=int, default=128, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@seed_option
 def main(output: Path, corpus: Path, vocab_size: int, seed: int, **sizes: Any) -> None:
     """
     Write a random model, and a vocabulary made from a corpus, to OUTPUT.

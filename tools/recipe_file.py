@@ -170,6 +170,9 @@ def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False)
     if compute not in COMPUTES:
         expected = f"one of {', '.join(COMPUTES)}"
         raise RecipeError(f"{where}: compute: found {compute!r}, expected {expected}")
+    limit = evaluation.get("limit")
+    if limit is not None and limit < 1:
+        raise RecipeError(f"{where}: limit: found {limit}, expected 1 or more")
     if "evaluation" in values and "data" not in evaluation:
         raise RecipeError(f"{where}: data is missing, expected a SQuAD file")
     folder = output or path.parent / values["output"]
@@ -183,7 +186,7 @@ def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False)
             if not _is_left_out(stage, on_cpu, f"{path}: stages[{number}]")
         ),
         evaluation=reader.find_file(evaluation["data"], where) if evaluation else None,
-        evaluation_limit=evaluation.get("limit"),
+        evaluation_limit=limit,
         evaluation_compute=compute,
     )
 
@@ -268,15 +271,24 @@ class _StageReader:
             if name not in known:
                 expected = ", ".join(known)
                 raise RecipeError(f"{where}: found option {name!r}, expected one of {expected}")
-            kind = known[name]
+            kind, items = known[name], value if isinstance(value, list) else [value]
             if not isinstance(kind, click.Path):
+                _check_words(items, f"{where}: {name}")
                 options[name] = value
             elif kind.exists:
-                paths = value if isinstance(value, list) else [value]
-                reads[name] = tuple(self._find(path, f"{where}: {name}") for path in paths)
+                reads[name] = tuple(self._find(path, f"{where}: {name}") for path in items)
+            elif isinstance(value, str):
+                keeps[name] = self.output / value
             else:
-                keeps[name] = self.output / str(value)
+                raise RecipeError(f"{where}: {name}: found {value!r}, expected a path")
         return options, reads, keeps
+
+
+def _check_words(items: list[Any], where: str) -> None:
+    # TOML has dates and tables too.
+    for item in items:
+        if not isinstance(item, str | int | float):
+            raise RecipeError(f"{where}: found {item!r}, expected text, numbers, true or false")
 
 
 def _is_left_out(stage: Any, on_cpu: bool, where: str) -> bool:

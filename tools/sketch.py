@@ -32,7 +32,7 @@ from squadlite.container import seeded_signs, sketch_matrix
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, model_from_checkpoint, tensor_shapes
 from squadlite.source import SKETCH_SEEDS_FILE, digest_of, load_sketch_seeds
-from tools.command import checkpoint_argument, existing_file, output_argument, run
+from tools.command import checkpoint_argument, existing_file, output_argument, run, seed_option
 from tools.data import TrainingBatch, alone, epoch_batches, group_passes, make_features
 from tools.folders import StageInput, load_input, write_json, write_output
 from tools.moments import InputMoments, input_moments
@@ -184,7 +184,7 @@ class _RatioType(click.ParamType[tuple[str, Fraction]]):
 @click.option(
     "--windows", type=click.IntRange(min=1), default=512, show_default=True, help="To fit to."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option
 def main(
     checkpoint: Path,
     output: Path,

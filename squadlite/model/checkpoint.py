@@ -78,6 +78,19 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     return Checkpoint(config, tensors)
 
 
+def load_config(folder: str | Path) -> ModelConfig:
+    """
+    Read the configuration of the model in a checkpoint folder, whatever its head.
+
+    Raises:
+        CheckpointError: config.json is missing or unreadable, or describes a model that we don't
+            have.
+    """
+    folder = Path(folder)
+    values = _read_config(folder)
+    return _make_config(folder, _find_family(folder, values), values)
+
+
 def find_family(folder: str | Path) -> Family:
     """
     The family that a checkpoint folder says its model is of.
@@ -211,9 +224,14 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
     except _PICKLE_ERRORS as error:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{path}: can't be read as tensors ({reason})") from error
-    if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
+    if not isinstance(tensors, dict) or not all(map(_is_named_tensor, tensors.items())):
         raise CheckpointError(f"{path}: found {type(tensors).__name__}, expected named tensors")
     return tensors
+
+
+def _is_named_tensor(entry: tuple[object, object]) -> bool:
+    name, tensor = entry
+    return isinstance(name, str) and isinstance(tensor, torch.Tensor)
 
 
 def _rename(
@@ -237,11 +255,12 @@ def _rename(
     return tensors
 
 
-def _checked(folder: Path, name: str, tensor: object, shape: tuple[int, ...]) -> torch.Tensor:
-    if not isinstance(tensor, torch.Tensor) or tensor.dtype not in _DTYPES:
-        kind = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
+def _checked(folder: Path, name: str, tensor: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    if tensor.dtype not in _DTYPES:
         expected = ", ".join(map(str, _DTYPES))
-        raise CheckpointError(f"{folder}: tensor '{name}': found {kind}, expected {expected}")
+        raise CheckpointError(
+            f"{folder}: tensor '{name}': found {tensor.dtype}, expected {expected}"
+        )
     if tensor.shape != shape:
         found = tuple(tensor.shape)
         raise CheckpointError(f"{folder}: tensor '{name}': found shape {found}, expected {shape}")

@@ -117,9 +117,17 @@ def _parse_json(path: Path) -> Any:
 # Parts of tokenizer.json
 
 
-def kind_of(section: object) -> object:
-    """The type that a section says it is of; what stands there instead of a section."""
-    return section.get("type") if isinstance(section, dict) else section
+def kind_of(section: Any, name: str, path: Path) -> str:
+    """
+    The type that a section says it is of; `name` is the section's.
+
+    Raises:
+        CheckpointError: no object stands there, or it names no type.
+    """
+    if not isinstance(section, dict):
+        refuse(path, name, section, "an object")
+    kind: str = value_of(section, name, "type", str, path)
+    return kind
 
 
 def section_of(whole: dict[str, Any], name: str, kind: str, path: Path) -> dict[str, Any]:
@@ -129,9 +137,10 @@ def section_of(whole: dict[str, Any], name: str, kind: str, path: Path) -> dict[
     Raises:
         CheckpointError: it isn't.
     """
-    section = whole.get(name)
-    if not isinstance(section, dict) or section.get("type") != kind:
-        refuse(path, name, kind_of(section), f"a {kind} one")
+    found = kind_of(whole.get(name), name, path)
+    if found != kind:
+        refuse(path, name, found, f"a {kind} one")
+    section: dict[str, Any] = whole[name]
     return section
 
 
@@ -164,10 +173,12 @@ def with_added_tokens(vocab: object, whole: dict[str, Any], path: Path) -> objec
     Add the special tokens that stand beside the model's vocabulary instead of in it.
 
     Raises:
-        CheckpointError: an added token that isn't special, or has another one's id.
+        CheckpointError: no list of added tokens, or one that isn't special or has another one's id.
     """
     added = whole.get("added_tokens") or []
-    if not isinstance(vocab, dict) or not isinstance(added, list):
+    if not isinstance(added, list):
+        refuse(path, "added_tokens", added, "a list")
+    if not isinstance(vocab, dict):
         return vocab
     vocab = dict(vocab)
     for token in added:

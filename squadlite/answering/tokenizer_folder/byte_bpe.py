@@ -45,7 +45,8 @@ def _read_whole(whole: dict[str, Any], path: Path) -> dict[str, Any]:
         if model.get(name):
             refuse(path, f"model's {name}", model[name], "none, as byte-level BPE has it")
     if whole.get("normalizer") is not None:
-        refuse(path, "normalizer", kind_of(whole["normalizer"]), "none, as RoBERTa has it")
+        kind = kind_of(whole["normalizer"], "normalizer", path)
+        refuse(path, "normalizer", kind, "none, as RoBERTa has it")
     splitter = section_of(whole, "pre_tokenizer", "ByteLevel", path)
     if splitter.get("use_regex", True) is not True:
         refuse(path, "pre_tokenizer's use_regex", splitter["use_regex"], "True")
@@ -76,7 +77,7 @@ def _read_two_files(folder: Path) -> dict[str, Any]:
 def _merge_ids(merges: object, vocab: tuple[str, ...], path: Path) -> tuple[tuple[int, int], ...]:
     # A merge is a pair of pieces, in older files with a space between.
     if not isinstance(merges, list):
-        refuse(path, "merges", kind_of(merges), "a list")
+        refuse(path, "merges", merges, "a list")
     ids = {piece: piece_id for piece_id, piece in enumerate(vocab)}
     pairs = []
     for rank, merge in enumerate(merges):

@@ -9,6 +9,7 @@ from squadlite.answering.tokenizer_folder.base import (
     TOKENIZER_JSON,
     VOCAB_JSON,
     VOCAB_TXT,
+    kind_of,
     read_json,
     read_kept_ids,
     read_special_tokens,
@@ -71,12 +72,10 @@ def _find_type(whole: dict[str, Any], folder: Path) -> str:
     if (folder / VOCAB_TXT).is_file():
         return "wordpiece"
     if whole:
-        model = whole.get("model")
-        kind = model.get("type") if isinstance(model, dict) else None
-        if kind is None:
-            return "wordpiece"
-        if kind not in list(_TYPES):
-            refuse(folder / TOKENIZER_JSON, "model", kind, "WordPiece, BPE or Unigram")
+        path = folder / TOKENIZER_JSON
+        kind = kind_of(whole.get("model"), "model", path)
+        if kind not in _TYPES:
+            refuse(path, "model", kind, "WordPiece, BPE or Unigram")
         return _TYPES[kind]
     if (folder / VOCAB_JSON).is_file() and (folder / MERGES_TXT).is_file():
         return "byte_bpe"

@@ -8,6 +8,7 @@ from squadlite.answering.tokenizer_folder.base import (
     CONFIG_JSON,
     MERGES_TXT,
     TOKENIZER_JSON,
+    check_types,
     kind_of,
     read_json,
     refuse,
@@ -53,10 +54,10 @@ def read_template(whole: dict[str, Any], folder: Path) -> FolderTemplate:
     processor = whole.get("post_processor")
     if processor is None:
         return FolderTemplate(_usual_template(whole, folder))
-    kind = kind_of(processor)
+    kind = kind_of(processor, "post_processor", path)
     if kind == "TemplateProcessing":
         return _read_pair(processor, path)
-    if kind not in list(_PROCESSORS):
+    if kind not in _PROCESSORS:
         refuse(path, "post_processor", kind, "BERT's, RoBERTa's or a TemplateProcessing")
     around = {
         name: processor[role][0]
@@ -67,9 +68,11 @@ def read_template(whole: dict[str, Any], folder: Path) -> FolderTemplate:
 
 
 def _usual_template(whole: dict[str, Any], folder: Path) -> str:
-    is_roberta = read_json(folder / CONFIG_JSON).get("tokenizer_class") in _ROBERTAS
+    path = folder / CONFIG_JSON
+    name = read_json(path).get("tokenizer_class")
+    check_types({"tokenizer_class": name}, {"tokenizer_class": str | None}, path)
     is_old_bpe = not whole and (folder / MERGES_TXT).is_file()
-    return "roberta" if is_roberta or is_old_bpe else "bert"
+    return "roberta" if name in _ROBERTAS or is_old_bpe else "bert"
 
 
 def _read_pair(processor: dict[str, Any], path: Path) -> FolderTemplate:

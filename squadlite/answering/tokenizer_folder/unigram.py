@@ -74,7 +74,7 @@ def read_unigram(whole: dict[str, Any], folder: Path, template: FolderTemplate) 
 def _read_scores(entries: object, path: Path) -> dict[str, float]:
     """The score of each piece, by their ids."""
     if not isinstance(entries, list):
-        refuse(path, "model's vocab", kind_of(entries), "a list of pieces and scores")
+        refuse(path, "model's vocab", entries, "a list of pieces and scores")
     scores: dict[str, float] = {}
     for entry in entries:
         if not _is_scored_piece(entry):
@@ -82,7 +82,10 @@ def _read_scores(entries: object, path: Path) -> dict[str, float]:
         piece, score = entry
         if piece in scores:
             refuse(path, "an entry of model's vocab", entry, "each piece once")
-        scores[piece] = float(score)
+        try:
+            scores[piece] = float(score)
+        except OverflowError:  # of a whole number with hundreds of digits
+            refuse(path, "an entry of model's vocab", entry, "a piece and its score")
     return scores
 
 
@@ -105,10 +108,10 @@ def _read_steps(normalizer: Any, path: Path) -> tuple[list[tuple[str, ...]], Cha
     waiting = [] if normalizer is None else [normalizer]
     while waiting:
         part = waiting.pop(0)
-        kind = kind_of(part)
-        if kind == "Sequence" and isinstance(part.get("normalizers"), list):
-            waiting = part["normalizers"] + waiting
-        elif kind in list(_PLAIN_STEPS):
+        kind = kind_of(part, "normalizer", path)
+        if kind == "Sequence":
+            waiting = value_of(part, "normalizer", "normalizers", list, path) + waiting
+        elif kind in _PLAIN_STEPS:
             steps.append((_PLAIN_STEPS[kind],))
         elif kind == "Strip":
             steps += [(f"strip_{side}",) for side in ("left", "right") if part.get(f"strip_{side}")]
@@ -147,9 +150,9 @@ def _read_precompiled(encoded: object, path: Path) -> Charsmap:
 def _read_metaspace(splitter: Any, path: Path) -> dict[str, Any]:
     # WhitespaceSplit and Metaspace, or Metaspace alone.
     parts = [splitter]
-    if kind_of(splitter) == "Sequence":
-        parts = splitter.get("pretokenizers")
-    kinds = [kind_of(part) for part in parts] if isinstance(parts, list) else parts
+    if kind_of(splitter, "pre_tokenizer", path) == "Sequence":
+        parts = value_of(splitter, "pre_tokenizer", "pretokenizers", list, path)
+    kinds = [kind_of(part, "pre_tokenizer", path) for part in parts]
     if kinds not in (["WhitespaceSplit", "Metaspace"], ["Metaspace"]):
         refuse(path, "pre_tokenizer", kinds, "a Metaspace, WhitespaceSplit before it or not")
     metaspace = parts[-1]

@@ -34,6 +34,8 @@ MAX_VALUES = {
     CHARSMAP_TENSOR: 2**23,
 }
 
+MAX_KEPT_ID = 2**32 - 1  # a .sqz file stores them in 32 bits
+
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -309,9 +311,10 @@ def check_sizes(vocab: Sequence[str]) -> None:
 def _check_kept_ids(kept_ids: Sequence[int], n_pieces: int) -> None:
     if len(kept_ids) != n_pieces:
         raise TokenizerError(f"kept_ids has {len(kept_ids)} ids, the vocabulary {n_pieces} pieces")
+    for kept_id in (min(kept_ids, default=0), max(kept_ids, default=0)):
+        if not 0 <= kept_id <= MAX_KEPT_ID:
+            raise TokenizerError(f"kept_ids: found {kept_id}, expected ids from 0 to {MAX_KEPT_ID}")
     ids = np.asarray(kept_ids, dtype=np.int64)
-    if ids.size and ids[0] < 0:
-        raise TokenizerError(f"kept_ids begins with {ids[0]}, expected no negative id")
     falls = np.flatnonzero(np.diff(ids) <= 0)
     if falls.size:
         place = int(falls[0])
