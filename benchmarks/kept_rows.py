@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from squadlite.atomic import atomic_write
-from squadlite.source import digest_of
+from squadlite.digests import digest_of
 
 
 def keep_rows(

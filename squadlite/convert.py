@@ -14,6 +14,7 @@ from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
 from squadlite.config import ModelConfig
 from squadlite.container import Codec, Rademacher, Raw, TensorInfo, write_sqz
+from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError, CodecError, QuantizationError, TokenizerError
 from squadlite.model import Checkpoint
 from squadlite.quantization import (
@@ -24,7 +25,7 @@ from squadlite.quantization import (
     SameAs,
     coded_bytes,
 )
-from squadlite.source import OWN_METADATA, Source, digest_of, keep_rows, load_source
+from squadlite.source import OWN_METADATA, Source, keep_rows, load_source
 from squadlite.tensors import Part, count_parts, part_name
 
 Progress = Callable[[int, int], None]

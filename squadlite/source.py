@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import Rademacher, SqzFile, open_sqz
+from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError
 from squadlite.families import FAMILIES, model_type_of
 from squadlite.model import Checkpoint, checkpoint_from_sqz, load_checkpoint
@@ -145,9 +145,3 @@ def keep_rows(checkpoint: Checkpoint, kept_ids: list[int]) -> Checkpoint:
     words = checkpoint.tensors[WORD_EMBEDDINGS][kept_ids]
     config = replace(checkpoint.config, vocab_size=len(kept_ids))
     return Checkpoint(config, checkpoint.tensors | {WORD_EMBEDDINGS: words})
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()

@@ -102,7 +102,7 @@ def test_unchanged_books_are_not_read_again(
     library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library.add([folder])
-    forbid(monkeypatch, "file_digest")
+    forbid(monkeypatch, "digest_of")
     reports = library.add([folder, folder / "Anna.md"])
     assert list(changes(reports).values()) == [Change.UNCHANGED] * 3
 
@@ -164,7 +164,7 @@ def test_a_touched_book_is_not_indexed_again(
     os.utime(folder / "Anna.md", (1, 1))
     forbid(monkeypatch, "open_book")
     assert changes(library.add([folder]))["Anna.md"] is Change.UNCHANGED
-    forbid(monkeypatch, "file_digest")
+    forbid(monkeypatch, "digest_of")
     library.add([folder])
 
 

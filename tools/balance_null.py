@@ -24,8 +24,8 @@ from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import progress_bar
+from squadlite.digests import digest_of
 from squadlite.model import Checkpoint, QuestionAnsweringModel, model_from_checkpoint
-from squadlite.source import digest_of
 from tools.command import TitleShare, checkpoint_argument, existing_file, output_argument, run
 from tools.data import TrainingBatch, make_features, passes, take_share
 from tools.evaluation import evaluate_model

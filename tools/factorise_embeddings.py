@@ -20,9 +20,9 @@ import torch
 
 from squadlite.answering.vocabulary import count_pieces, read_corpus
 from squadlite.config import tensor_shapes
+from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint
-from squadlite.source import digest_of
 from tools.command import checkpoint_argument, existing_file, output_argument, run
 from tools.folders import load_input, write_output
 

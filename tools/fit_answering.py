@@ -29,8 +29,8 @@ from squadlite.answering.confidence import METADATA_MEMBER, ChoiceModel
 from squadlite.answering.reader import Reader
 from squadlite.cli.output import print_table, progress_bar
 from squadlite.container import copy_sqz, open_sqz
+from squadlite.digests import digest_of
 from squadlite.errors import DatasetError
-from squadlite.source import digest_of
 from tools.book_questions import Findings, ask_all, load_findings, save_findings
 from tools.command import books_option, existing_file, file_argument, questions_option, run
 from tools.conditional_logit import Choices, fit_weights

@@ -14,11 +14,12 @@ from typing import Any
 from squadlite.answering.metadata import METADATA_FILE
 from squadlite.answering.tokenizer_folder import TOKENIZER_FILES
 from squadlite.answering.tokenizer_spec import TokenizerSpec
+from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError
 from squadlite.families import FAMILIES
 from squadlite.model import Checkpoint, load_checkpoint, save_checkpoint
 from squadlite.model.checkpoint import CONFIG_FILE, find_weights
-from squadlite.source import SKETCH_SEEDS_FILE, digest_of, fit_to_vocab
+from squadlite.source import SKETCH_SEEDS_FILE, fit_to_vocab
 
 # A stage hands these on as they are, unless it changes something in them.
 HANDED_ON = (*TOKENIZER_FILES, SKETCH_SEEDS_FILE, METADATA_FILE)

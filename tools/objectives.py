@@ -10,8 +10,8 @@ from typing import Any, cast
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.answering.tokenizer import Tokenizer
+from squadlite.digests import digest_of
 from squadlite.model import QuestionAnsweringModel
-from squadlite.source import digest_of
 from tools.contrast import Contrast
 from tools.data import (
     Feature,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from squadlite.answering.reader import ReaderSettings
+from squadlite.digests import digest_of
 from squadlite.quantization import Quantization, SameAs
-from squadlite.source import digest_of
 from tools.contrast import ContrastSettings
 from tools.distill import DistillationSettings
 from tools.folders import digest_folder

@@ -23,8 +23,9 @@ from squadlite.answering.tokenizer_spec import (
     WordPieceSpec,
 )
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
+from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError
-from squadlite.source import digest_of, keep_rows
+from squadlite.source import keep_rows
 from tools.command import checkpoint_argument, existing_file, output_argument, run
 from tools.folders import load_input, write_json, write_output
 

@@ -17,8 +17,8 @@ from torch import nn
 
 from squadlite.answering.tokenizer_spec import SPECIAL_FIELDS, WordPieceSpec
 from squadlite.answering.vocabulary import read_corpus
+from squadlite.digests import digest_of
 from squadlite.model import Checkpoint, ModelConfig, QuestionAnsweringModel
-from squadlite.source import digest_of
 from tools.command import existing_file, output_argument, run, seed_option
 from tools.folders import write_output
 

@@ -42,7 +42,7 @@ import torch
 from squadlite import __version__
 from squadlite.answering.squad import load_squad
 from squadlite.atomic import atomic_write
-from squadlite.source import digest_of
+from squadlite.digests import digest_of
 from tools.command import existing_file, new_folder, run
 from tools.errors import RecipeError
 from tools.evaluation import score_path

@@ -29,9 +29,10 @@ from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import Progress, progress_bar
 from squadlite.container import seeded_signs, sketch_matrix
+from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, model_from_checkpoint, tensor_shapes
-from squadlite.source import SKETCH_SEEDS_FILE, digest_of, load_sketch_seeds
+from squadlite.source import SKETCH_SEEDS_FILE, load_sketch_seeds
 from tools.command import checkpoint_argument, existing_file, output_argument, run, seed_option
 from tools.data import TrainingBatch, alone, epoch_batches, group_passes, make_features
 from tools.folders import StageInput, load_input, write_json, write_output

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import batches_by_length
 from squadlite.answering.workers import workers
 from squadlite.cores import default_threads
+from squadlite.digests import digest_of
 from squadlite.errors import SquadliteError
 
 MAX_TOKENS = 384  # of a text, its special tokens included; passages are shorter
@@ -184,9 +185,6 @@ def _folder_digest(folder: Path) -> str:
     from squadlite.answering.tokenizer_folder import TOKENIZER_FILES  # noqa: PLC0415
     from squadlite.model.checkpoint import CONFIG_FILE, find_weights  # noqa: PLC0415
 
-    digests = {}
-    for name in (CONFIG_FILE, find_weights(folder).name, *TOKENIZER_FILES):
-        if (folder / name).is_file():
-            with (folder / name).open("rb") as file:
-                digests[name] = file_digest(file, "sha256").hexdigest()
+    names = (CONFIG_FILE, find_weights(folder).name, *TOKENIZER_FILES)
+    digests = {name: digest_of(folder / name) for name in names if (folder / name).is_file()}
     return sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from squadlite.digests import digest_of
 from squadlite.engines import Engine
 from squadlite.errors import BookError
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.database import Database
-from squadlite.library.index import INDEX_VERSION, BookIndex, file_digest
+from squadlite.library.index import INDEX_VERSION, BookIndex
 from squadlite.library.shelf_files import find_books
 from squadlite.library.stored import Content, delete_book, write_book
 from squadlite.portable import PortablePath
@@ -102,7 +103,7 @@ def _look_at(path: Path) -> "_BookFile | BookError":
     try:
         check_book_file(path)
         # Before the content, so that a file which changes meanwhile is read again next time.
-        return _BookFile(path, _stamp(path), file_digest(path))
+        return _BookFile(path, _stamp(path), digest_of(path))
     except BookError as error:
         return error
     except OSError as error:

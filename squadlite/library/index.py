@@ -1,6 +1,5 @@
 """A book's index: its chapters, passages and words in one SQLite file in the user's cache."""
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from squadlite.cache import default_cache_dir
 from squadlite.closing import Closing
+from squadlite.digests import digest_of
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.concordance import Concordance
@@ -149,7 +149,7 @@ class BookIndex(Closing):
         """
         path = check_book_file(path)
         folder = Path(cache_dir) if cache_dir is not None else default_cache_dir()
-        cached = folder / f"{file_digest(path)}-{INDEX_VERSION}.db"
+        cached = folder / f"{digest_of(path)}-{INDEX_VERSION}.db"
         connection = load(cached)
         if connection is None:
             connection = _build(open_book(path), progress)
@@ -352,17 +352,6 @@ class BookIndex(Closing):
     def close(self) -> None:
         """Close the index file."""
         self._connection.close()
-
-
-def file_digest(path: Path) -> str:
-    """
-    The SHA-256 of a file's content, in hex.
-
-    Raises:
-        OSError: it can't be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _build(book: Book, progress: Progress | None) -> sqlite3.Connection:
