@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squadlite.errors import BoundError
-from squadlite.library import index as index_module
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex
 from squadlite.library.structure import Book, Chapter, PageStart
@@ -20,7 +19,7 @@ from squadlite.library.structure import Book, Chapter, PageStart
 
 @contextmanager
 def indexed(book: Book) -> Iterator[BookIndex]:
-    with BookIndex(index_module._build(book, None)) as index:
+    with BookIndex.build(book) as index:
         yield index
 
 

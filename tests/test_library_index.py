@@ -203,7 +203,7 @@ def test_an_open_index_lives_on_when_its_file_is_replaced(tmp_path: Path) -> Non
 def test_chapters_and_passages_keep_every_character(chapters: list[str]) -> None:
     texts = [text.replace("b", "salt road ") for text in chapters]
     book = Book("", "", "", tuple(Chapter(n, "", "", text) for n, text in enumerate(texts)))
-    with BookIndex(index_module._build(book, None)) as index:
+    with BookIndex.build(book) as index:
         assert [index.chapter(number).text for number in range(len(texts))] == [
             text if text.strip() else "" for text in texts
         ]

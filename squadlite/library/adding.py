@@ -11,7 +11,8 @@ from squadlite.engines import Engine
 from squadlite.errors import BookError
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.database import Database
-from squadlite.library.index import INDEX_VERSION, BookIndex
+from squadlite.library.index import BookIndex
+from squadlite.library.index_building import INDEX_VERSION
 from squadlite.library.shelf_files import find_books
 from squadlite.library.stored import Content, delete_book, write_book
 from squadlite.portable import PortablePath

@@ -1,26 +1,25 @@
 """A book's index: its chapters, passages and words in one SQLite file in the user's cache."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from squadlite.cache import default_cache_dir
 from squadlite.closing import Closing
 from squadlite.digests import digest_of
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.cache import load, store, take_into_memory
-from squadlite.library.concordance import Concordance
+from squadlite.library.index_building import INDEX_VERSION, NUMBER, Progress, build_index
 from squadlite.library.known import KnownBook, KnownPassages
 from squadlite.library.ranking import PassageTable
 from squadlite.library.search import Passage, search_books
 from squadlite.library.structure import Book, Chapter, PageStart
 from squadlite.library.vectors import (
-    VECTORS_TABLE,
     PassageVectors,
     TextEmbedder,
     read_vectors,
@@ -29,27 +28,6 @@ from squadlite.library.vectors import (
 
 if TYPE_CHECKING:
     from squadlite.library.bound import Bound
-
-Progress = Callable[[int, int], None]
-
-# Raise it whenever the same book would give another index.
-INDEX_VERSION = 4
-_APPLICATION_ID = 0x53515A49  # "SQZI", so that another program's database is told apart
-# A chapter's text stands in its passages', each up to where the next begins, so that what overlaps
-# is kept once. Numbers of all passages are arrays of _NUMBER, read at once.
-_SCHEMA = f"""
-    PRAGMA application_id = {_APPLICATION_ID};
-    PRAGMA user_version = {INDEX_VERSION};
-    CREATE TABLE book (title TEXT, author TEXT, language TEXT);
-    CREATE TABLE chapters (id INTEGER PRIMARY KEY, title TEXT, href TEXT);
-    CREATE TABLE pages (chapter INTEGER, start INTEGER, label TEXT, PRIMARY KEY (chapter, start))
-        WITHOUT ROWID;
-    CREATE TABLE passages (id INTEGER PRIMARY KEY, text TEXT);
-    CREATE TABLE arrays (chapters BLOB, starts BLOB, ends BLOB, words BLOB, places BLOB);
-    CREATE TABLE terms (term TEXT PRIMARY KEY, passages INTEGER, places BLOB) WITHOUT ROWID;
-    {VECTORS_TABLE};
-"""
-_NUMBER = np.dtype("<u4")
 
 
 @dataclass(frozen=True)
@@ -117,7 +95,7 @@ class BookIndex(Closing):
         arrays = connection.execute(
             "SELECT chapters, starts, ends, words, places FROM arrays"
         ).fetchone()
-        chapters, starts, ends, words, places = (np.frombuffer(array, _NUMBER) for array in arrays)
+        chapters, starts, ends, words, places = (np.frombuffer(array, NUMBER) for array in arrays)
         self.passages = KnownPassages.of_book(PassageTable(chapters, words, places), starts, ends)
         # What the last bound leaves, since the next question comes with the same, as a rule.
         self._bound: Bound | None = None
@@ -152,7 +130,7 @@ class BookIndex(Closing):
         cached = folder / f"{digest_of(path)}-{INDEX_VERSION}.db"
         connection = load(cached)
         if connection is None:
-            connection = _build(open_book(path), progress)
+            connection = build_index(open_book(path), progress)
             store(connection, cached)
         return cls(connection, cached)
 
@@ -164,7 +142,7 @@ class BookIndex(Closing):
         Raises:
             BookIndexError: this Python's SQLite can't.
         """
-        return cls(_build(book, None))
+        return cls(build_index(book))
 
     @classmethod
     def load(cls, image: bytes, vectors: PassageVectors | None = None) -> Self:
@@ -310,7 +288,7 @@ class BookIndex(Closing):
         row = self._connection.execute(
             "SELECT places FROM terms WHERE term = ?", (term,)
         ).fetchone()
-        return np.frombuffer(row[0] if row else b"", _NUMBER)
+        return np.frombuffer(row[0] if row else b"", NUMBER)
 
     def text(self, passage: int) -> str:
         """The text of a passage."""
@@ -352,77 +330,3 @@ class BookIndex(Closing):
     def close(self) -> None:
         """Close the index file."""
         self._connection.close()
-
-
-def _build(book: Book, progress: Progress | None) -> sqlite3.Connection:
-    """The index of a book, in memory."""
-    connection = sqlite3.connect(":memory:")
-    connection.executescript(_SCHEMA)
-    connection.execute(
-        "INSERT INTO book VALUES (?, ?, ?)", (book.title, book.author, book.language)
-    )
-    passages = _Passages()
-    total = sum(len(chapter.text) for chapter in book.chapters)
-    done = 0
-    for chapter in book.chapters:
-        connection.execute(
-            "INSERT INTO chapters VALUES (?, ?, ?)", (chapter.index, chapter.title, chapter.href)
-        )
-        connection.executemany(
-            "INSERT INTO pages VALUES (?, ?, ?)",
-            ((chapter.index, page.start, page.label) for page in chapter.pages),
-        )
-        connection.executemany("INSERT INTO passages VALUES (?, ?)", passages.add(chapter))
-        done += len(chapter.text)
-        if progress is not None:
-            progress(done, total)
-    places, entries = passages.concordance.entries()
-    connection.execute(
-        "INSERT INTO arrays VALUES (?, ?, ?, ?, ?)",
-        (
-            _bytes(passages.chapters),
-            _bytes(passages.starts),
-            _bytes(passages.ends),
-            _bytes(passages.words),
-            _bytes(places),
-        ),
-    )
-    connection.executemany(
-        "INSERT INTO terms VALUES (?, ?, ?)",
-        ((entry.term, entry.passages, _bytes(entry.places)) for entry in entries),
-    )
-    connection.commit()
-    return connection
-
-
-def _bytes(numbers: ArrayLike) -> bytes:
-    return np.asarray(numbers, _NUMBER).tobytes()
-
-
-class _Passages:
-    """What is said of the passages of a book while its chapters are gone through."""
-
-    def __init__(self) -> None:
-        self.chapters: list[int] = []
-        self.starts: list[int] = []
-        self.ends: list[int] = []
-        self.words: list[int] = []
-        self.concordance = Concordance()
-
-    def add(self, chapter: Chapter) -> Iterator[tuple[int, str]]:
-        """Take the passages of the next chapter; yield the number of each and its kept text."""
-        # An index that is there is opened without it.
-        from squadlite.library.passages import split_passages  # noqa: PLC0415
-
-        text = chapter.text
-        places = split_passages(text)
-        cuts = [start for start, _ in places[1:]]
-        # Not strict: a chapter of whitespace has no passage.
-        for (start, end), first, last in zip(places, [0, *cuts], [*cuts, len(text)], strict=False):
-            words = text[start:end].split()
-            self.chapters.append(chapter.index)
-            self.starts.append(start)
-            self.ends.append(end)
-            self.words.append(len(words))
-            self.concordance.add(words)
-            yield len(self.words) - 1, text[first:last]

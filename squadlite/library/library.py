@@ -12,7 +12,8 @@ from squadlite.errors import LibraryError
 from squadlite.library.adding import FileReport, add_books
 from squadlite.library.bound import Bound
 from squadlite.library.database import Database
-from squadlite.library.index import INDEX_VERSION, BookIndex
+from squadlite.library.index import BookIndex
+from squadlite.library.index_building import INDEX_VERSION
 from squadlite.library.shelf import Shelf, ShelvedBook
 from squadlite.library.stored import (
     add_vectors,

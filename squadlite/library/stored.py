@@ -9,7 +9,8 @@ import numpy as np
 from squadlite.engines import LOCAL, Engine
 from squadlite.library.bound import Bound
 from squadlite.library.database import Database
-from squadlite.library.index import INDEX_VERSION, BookIndex
+from squadlite.library.index import BookIndex
+from squadlite.library.index_building import INDEX_VERSION
 from squadlite.library.structure import Book, Cover
 from squadlite.library.vectors import SCALE, PassageVectors, TextEmbedder
 
