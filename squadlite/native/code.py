@@ -61,46 +61,44 @@ class Value:
         constant = [number] * self.lanes if isinstance(self.type, ir.VectorType) else number
         return self.new(ir.Constant(self.type, constant))
 
-    def _two(self, whole: str, real: str, other: "Value | Number") -> "Value":
-        operation = getattr(self.builder, real if self._is_float else whole)
+    def _with(self, operation: Callable[[Any, Any], Any], other: "Value | Number") -> "Value":
         return self.new(operation(self.ir, self.like(other).ir))
 
     def __add__(self, other: "Value | Number") -> "Value":
         if isinstance(self.type, ir.PointerType):
             step = other.ir if isinstance(other, Value) else ir.Constant(INDEX, other)
             return self.new(self.builder.gep(self.ir, [step], source_etype=BYTE))
-        return self._two("add", "fadd", other)
+        return self._with(self.builder.fadd if self._is_float else self.builder.add, other)
 
     def __sub__(self, other: "Value | Number") -> "Value":
-        return self._two("sub", "fsub", other)
+        return self._with(self.builder.fsub if self._is_float else self.builder.sub, other)
 
     def __mul__(self, other: "Value | Number") -> "Value":
-        return self._two("mul", "fmul", other)
+        return self._with(self.builder.fmul if self._is_float else self.builder.mul, other)
 
     def __truediv__(self, other: "Value | Number") -> "Value":
-        return self.new(self.builder.fdiv(self.ir, self.like(other).ir))
+        return self._with(self.builder.fdiv, other)
 
     def __floordiv__(self, other: "Value | Number") -> "Value":
-        return self.new(self.builder.udiv(self.ir, self.like(other).ir))
+        return self._with(self.builder.udiv, other)
 
     def __mod__(self, other: "Value | Number") -> "Value":
-        return self.new(self.builder.urem(self.ir, self.like(other).ir))
+        return self._with(self.builder.urem, other)
 
     def __lshift__(self, other: "Value | Number") -> "Value":
-        return self.new(self.builder.shl(self.ir, self.like(other).ir))
+        return self._with(self.builder.shl, other)
 
     def __rshift__(self, other: "Value | Number") -> "Value":
-        return self.new(self.builder.lshr(self.ir, self.like(other).ir))
+        return self._with(self.builder.lshr, other)
 
     def __or__(self, other: "Value | Number") -> "Value":
-        return self.new(self.builder.or_(self.ir, self.like(other).ir))
+        return self._with(self.builder.or_, other)
 
     def __and__(self, other: "Value | Number") -> "Value":
-        return self.new(self.builder.and_(self.ir, self.like(other).ir))
+        return self._with(self.builder.and_, other)
 
     def __lt__(self, other: "Value | Number") -> "Value":
-        operation = self.builder.fcmp_ordered if self._is_float else self.builder.icmp_signed
-        return self.new(operation("<", self.ir, self.like(other).ir))
+        return self._compare("<", self.like(other))
 
     def fma(self, factor: "Value | Number", addend: "Value | Number") -> "Value":
         """self * factor + addend, rounded once."""
@@ -115,9 +113,12 @@ class Value:
         return self._choose("<", other)
 
     def _choose(self, comparison: str, other: "Value | Number") -> "Value":
-        second = self.like(other).ir
+        second = self.like(other)
+        return self._compare(comparison, second).choose(self, second)
+
+    def _compare(self, comparison: str, other: "Value") -> "Value":
         compare = self.builder.fcmp_ordered if self._is_float else self.builder.icmp_signed
-        return self.new(self.builder.select(compare(comparison, self.ir, second), self.ir, second))
+        return self.new(compare(comparison, self.ir, other.ir))
 
     def choose(self, yes: "Value", no: "Value | Number") -> "Value":
         """`yes` where this is true, else `no`."""
@@ -136,8 +137,7 @@ class Value:
         width = element.width if isinstance(element, ir.IntType) else 32
         own = self._element.width if isinstance(self._element, ir.IntType) else 32
         count = self.lanes * own // width
-        target = element if count == 1 else ir.VectorType(element, count)
-        return self.new(self.builder.bitcast(self.ir, target))
+        return self.new(self.builder.bitcast(self.ir, _vector(element, count)))
 
     def to_float(self) -> "Value":
         """Signed whole numbers as floats."""
@@ -156,12 +156,12 @@ class Value:
         return self.new(self.builder.sext(self.ir, self._shaped(element)))
 
     def _shaped(self, element: Type) -> Type:
-        return element if self.lanes == 1 else ir.VectorType(element, self.lanes)
+        return _vector(element, self.lanes)
 
     def spread(self, lanes: int) -> "Value":
         """A vector of `lanes` times this number."""
-        one = ir.Constant(ir.VectorType(self.type, lanes), ir.Undefined)
-        first = self.builder.insert_element(one, self.ir, ir.Constant(INT, 0))
+        empty = ir.Constant(ir.VectorType(self.type, lanes), ir.Undefined)
+        first = self.builder.insert_element(empty, self.ir, ir.Constant(INT, 0))
         return self.new(first).shuffle([0] * lanes)
 
     def shuffle(self, lanes: Sequence[int], other: "Value | None" = None) -> "Value":
@@ -193,12 +193,8 @@ class Value:
         return value
 
     def intrinsic(self, name: str, *others: "Value", result: Type = None) -> "Value":
-        """Call one of LLVM's own functions with this and others; None: it gives this type."""
-        arguments = [self.ir, *(other.ir for other in others)]
-        module = self.builder.module
-        kind = ir.FunctionType(result or self.type, [argument.type for argument in arguments])
-        function = module.globals.get(name) or ir.Function(module, kind, name)
-        return self.new(self.builder.call(function, arguments))
+        """Call one of LLVM's own functions with this and others; it gives this type or `result`."""
+        return self.new(_call(self.builder, name, result or self.type, (self, *others)))
 
     def _of_floats(self, name: str, *others: "Value") -> "Value":
         suffix = "f32" if self.lanes == 1 else f"v{self.lanes}f32"
@@ -297,7 +293,7 @@ class Code:
 
     def load(self, address: Value, element: Type, lanes: int = 1) -> Value:
         """Read one number, or a vector of them, wherever it is aligned."""
-        kind = element if lanes == 1 else ir.VectorType(element, lanes)
+        kind = _vector(element, lanes)
         align = 1 if lanes > 1 else _size(element)
         return self.wrap(self.builder.load(address.ir, typ=kind, align=align))
 
@@ -325,9 +321,7 @@ class Code:
 
     def do(self, name: str, *arguments: Value) -> None:
         """Call one of LLVM's own functions that returns nothing."""
-        kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
-        function = self.module.globals.get(name) or ir.Function(self.module, kind, name)
-        self.builder.call(function, [argument.ir for argument in arguments])
+        _call(self.builder, name, ir.VoidType(), arguments)
 
     def constant(self, name: str, content: bytes) -> Value:
         """The address of bytes that the module holds."""
@@ -354,10 +348,7 @@ class Code:
     def give_way(self) -> None:
         """Let another thread run."""
         name = "SwitchToThread" if "windows" in self.cpu.triple else "sched_yield"
-        function = self.module.globals.get(name) or ir.Function(
-            self.module, ir.FunctionType(INT, []), name
-        )
-        self.builder.call(function, [])
+        _call(self.builder, name, INT, ())
 
     def add_atomically(self, address: Value, number: int) -> Value:
         """Add to a number that other threads look at; returns what it was."""
@@ -406,6 +397,17 @@ class Code:
         self.builder.position_at_end(self._entry)
         yield
         self.builder.position_at_end(block)
+
+
+def _call(builder: ir.IRBuilder, name: str, result: Type, arguments: Sequence[Value]) -> Any:
+    """Call a function from outside of the module, which is declared where it is called first."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    return builder.call(function, [argument.ir for argument in arguments])
+
+
+def _vector(element: Type, lanes: int) -> Type:
+    return element if lanes == 1 else ir.VectorType(element, lanes)
 
 
 def _size(element: Type) -> int:
