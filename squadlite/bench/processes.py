@@ -9,9 +9,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import IO, Any, Self, TextIO, cast
+from typing import IO, Any, TextIO, cast
 
+from squadlite.closing import Closing
 from squadlite.errors import BenchError
 
 COMMAND = (sys.executable, "-m", "squadlite.bench.worker")
@@ -27,7 +27,7 @@ _THREAD_VARIABLES = (
 )
 
 
-class Worker:
+class Worker(Closing):
     """
     A process of `squadlite.bench.worker`; a context manager that ends it.
 
@@ -95,14 +95,3 @@ class Worker:
         said = self._errors.read().decode("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(said) if line.strip()), "nothing")
         return f"its process ended with {how}; it said last: {last}"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
