@@ -1,6 +1,6 @@
 """A model becomes a .sqz file: quantized, and with a smaller vocabulary if asked."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from squadlite.container import Codec, Rademacher, Raw, TensorInfo, write_sqz
 from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError, CodecError, QuantizationError, TokenizerError
 from squadlite.model import Checkpoint
+from squadlite.progress import Progress
 from squadlite.quantization import (
     MeasuredModel,
     Quantization,
@@ -28,7 +29,6 @@ from squadlite.quantization import (
 from squadlite.source import OWN_METADATA, Source, keep_rows, load_source
 from squadlite.tensors import Part, count_parts, part_name
 
-Progress = Callable[[int, int], None]
 Calibration = MeasuredModel | Sequence[str | Path] | str | Path
 
 _DEFAULT_BITS = 10

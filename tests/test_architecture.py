@@ -13,7 +13,7 @@ from squadlite.native import cpu_with_kernels
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "squadlite"
 
-# Which rooms of squadlite a room may import; atomic, closing, digests and errors are open to all.
+# Which rooms of squadlite a room may import, beside those that are open to all.
 MAY_IMPORT = {
     "cache": set(),
     "config": set(),
@@ -49,7 +49,7 @@ MAY_IMPORT = {
         "engines", "export", "library", "model", "models", "server",
     },
 }  # fmt: skip
-OPEN_TO_ALL = {"atomic", "closing", "digests", "errors"}
+OPEN_TO_ALL = {"atomic", "closing", "digests", "errors", "progress"}
 ROOMS_WITH_TORCH = {"bench", "model", "quantization"}
 
 

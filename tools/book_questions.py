@@ -13,10 +13,10 @@ from squadlite.answering.candidates import FEATURES, describe, number_answers
 from squadlite.answering.reader import Reader
 from squadlite.asking import DEFAULT_PASSAGES, find_candidates, read_passages, retrieve
 from squadlite.atomic import atomic_write
-from squadlite.cli.output import Progress
 from squadlite.errors import DatasetError
 from squadlite.library.index import BookIndex
 from squadlite.library.query import query_words
+from squadlite.progress import Progress
 from tools.measures import best_f1
 from tools.questions import load_question_file
 

@@ -15,6 +15,7 @@ from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.cli.output import progress_bar
 from squadlite.config import Compute
 from squadlite.model import QuestionAnsweringModel, TorchScorer, load_model
+from squadlite.progress import Progress
 
 # Big batches keep a GPU busy; a CPU's caches like those of the reader's own settings.
 _GPU_BATCH_TOKENS = 65_536
@@ -63,7 +64,7 @@ def evaluate_model(
     *,
     limit: int | None = None,
     settings: ReaderSettings | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """
     Score a model on SQuAD examples, on the device where it is.

@@ -27,11 +27,12 @@ from squadlite.answering.evaluate import spread
 from squadlite.answering.reader import ReaderSettings
 from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
-from squadlite.cli.output import Progress, progress_bar
+from squadlite.cli.output import progress_bar
 from squadlite.container import seeded_signs, sketch_matrix
 from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError
 from squadlite.model import Checkpoint, model_from_checkpoint, tensor_shapes
+from squadlite.progress import Progress
 from squadlite.source import SKETCH_SEEDS_FILE, load_sketch_seeds
 from tools.command import checkpoint_argument, existing_file, output_argument, run, seed_option
 from tools.data import TrainingBatch, alone, epoch_batches, group_passes, make_features

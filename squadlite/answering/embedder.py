@@ -1,7 +1,7 @@
 """The embedder: texts in, vectors out whose cosine says how much the texts are about the same."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from squadlite.answering.workers import workers
 from squadlite.cores import default_threads
 from squadlite.digests import digest_of
 from squadlite.errors import SquadliteError
+from squadlite.progress import Progress
 
 MAX_TOKENS = 384  # of a text, its special tokens included; passages are shorter
 MAX_BATCH_TOKENS = 1024  # padding included; a thousand fit a core's cache well
@@ -64,7 +65,7 @@ class Embedder:
             raise ValueError(f"threads is {threads}, expected at least 1")
 
     def embed(
-        self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
+        self, texts: Sequence[str], *, progress: Progress | None = None
     ) -> NDArray[np.float32]:
         """
         Embed texts in batches of like length.

@@ -1,11 +1,12 @@
 """A reader over a SQuAD dataset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from squadlite.answering.metrics import squad_scores
 from squadlite.answering.squad import SquadExample
+from squadlite.progress import Progress
 
 if TYPE_CHECKING:
     from squadlite.answering.reader import Reader
@@ -39,7 +40,7 @@ def evaluate(
     *,
     limit: int | None = None,
     threshold: float = 0.0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> EvaluationResult:
     """
     Let a reader answer a dataset's questions and score it.

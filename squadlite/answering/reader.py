@@ -1,6 +1,6 @@
 """The reader: a question and contexts in, answers with offsets and scores out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +36,7 @@ from squadlite.cores import default_threads
 from squadlite.errors import ConfigError, SquadliteError, TokenizerError
 from squadlite.models import DEFAULT_MODEL, find_model
 from squadlite.portable import PortablePath
+from squadlite.progress import Progress
 
 MIN_POSITIONS = 16
 
@@ -246,7 +247,7 @@ class Reader:
         pairs: Sequence[tuple[str, str]],
         *,
         n_best: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> list[Reading]:
         """
         Look for answers in many contexts, each with its own question, in batches over all of them.

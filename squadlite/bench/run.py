@@ -1,6 +1,6 @@
 """The benchmark itself: the machine and its limits, then model after model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from squadlite.bench.processes import Worker
 from squadlite.bench.settings import BenchSettings
 from squadlite.bench.subject import describe_model
 from squadlite.bench.trial import Trial
+from squadlite.progress import Progress
 
 
 def run_benchmark(
     models: Sequence[Path],
     settings: BenchSettings,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> dict[str, Any]:
     """
     Measure models with runtimes, on this machine.

@@ -15,8 +15,8 @@ import click
 from squadlite.config import COMPUTES
 from squadlite.errors import SquadliteError
 from squadlite.models import DEFAULT_MODEL, find_model
+from squadlite.progress import Progress
 
-Progress = Callable[[int, int], None]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # What goes wrong without a bug; a broken pipe, which is an OSError, is no error of ours.

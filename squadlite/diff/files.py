@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from squadlite.answering.reader import check_readable
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import SqzFile, TensorInfo, open_sqz
 from squadlite.errors import SquadliteError
+from squadlite.progress import Progress
 from squadlite.tensors import WORD_EMBEDDINGS, Part, StoredTensors, count_parts, read_config
 
 # Field -> its value in "a" and in "b", where it is there; of those alone that differ.
@@ -128,9 +129,7 @@ class FileDiff:
         return tuple(name for name, different in differs.items() if different)
 
 
-def diff_files(
-    a: str | Path, b: str | Path, *, progress: Callable[[int, int], None] | None = None
-) -> FileDiff:
+def diff_files(a: str | Path, b: str | Path, *, progress: Progress | None = None) -> FileDiff:
     """
     Compare two model files: every tensor is decoded, its digest checked.
 
@@ -210,9 +209,7 @@ def _diff_vocabularies(a: TokenizerSpec, b: TokenizerSpec) -> VocabularyDiff:
     )
 
 
-def _diff_tensors(
-    a: _Model, b: _Model, progress: Callable[[int, int], None] | None
-) -> Iterator[TensorDiff]:
+def _diff_tensors(a: _Model, b: _Model, progress: Progress | None) -> Iterator[TensorDiff]:
     names = list(dict.fromkeys([*a.infos, *b.infos]))
     for number, name in enumerate(names, start=1):
         info_a, info_b = a.infos.get(name), b.infos.get(name)

@@ -1,6 +1,6 @@
 """What two models answer to the same questions, side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from squadlite.answering.squad import SquadExample
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.config import Compute, ModelConfig
+from squadlite.progress import Progress
 
 # A window's token ids, as bytes -> its start and end logits, (2, T).
 WindowLogits = Mapping[bytes, NDArray[np.float32]]
@@ -60,7 +61,7 @@ def predict(
     limit: int | None = None,
     threads: int | None = None,
     compute: Compute = "f32",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Predictions:
     """
     Let a model answer a dataset's questions, at threshold 0.

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from squadlite.config import ModelConfig, tensor_shapes
 from squadlite.container import open_sqz
 from squadlite.errors import ExportError
 from squadlite.families import family_fields
+from squadlite.progress import Progress
 from squadlite.tensors import StoredTensors, read_config
-
-Progress = Callable[[int, int], None]
 
 SUFFIX = ".onnx"
 # Beside the model, under the names by which other programs look for them.

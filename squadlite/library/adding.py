@@ -1,7 +1,7 @@
 """Adding books to a library: which files are new, changed, moved or duplicates."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -16,6 +16,7 @@ from squadlite.library.index_building import INDEX_VERSION
 from squadlite.library.shelf_files import find_books
 from squadlite.library.stored import Content, delete_book, write_book
 from squadlite.portable import PortablePath
+from squadlite.progress import Progress
 
 
 class Change(Enum):
@@ -52,7 +53,7 @@ def add_books(
     paths: Iterable[str | Path],
     *,
     engine: Engine,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[FileReport]:
     """Add books to a library's file; see `Library.add`."""
     known = _known_files(database)

@@ -14,7 +14,7 @@ from squadlite.closing import Closing
 from squadlite.digests import digest_of
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.cache import load, store, take_into_memory
-from squadlite.library.index_building import INDEX_VERSION, NUMBER, Progress, build_index
+from squadlite.library.index_building import INDEX_VERSION, NUMBER, build_index
 from squadlite.library.known import KnownBook, KnownPassages
 from squadlite.library.ranking import PassageTable
 from squadlite.library.search import Passage, search_books
@@ -25,6 +25,7 @@ from squadlite.library.vectors import (
     read_vectors,
     write_vectors,
 )
+from squadlite.progress import Progress
 
 if TYPE_CHECKING:
     from squadlite.library.bound import Bound

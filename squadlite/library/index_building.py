@@ -1,7 +1,7 @@
 """A book becomes an index: what the SQLite file holds, and how it is filled."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 from squadlite.library.concordance import Concordance
 from squadlite.library.structure import Book, Chapter
 from squadlite.library.vectors import VECTORS_TABLE
-
-Progress = Callable[[int, int], None]
+from squadlite.progress import Progress
 
 # Raise it whenever the same book would give another index.
 INDEX_VERSION = 4

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,7 @@ from squadlite.library.stored import (
 )
 from squadlite.library.structure import Cover
 from squadlite.library.vectors import TextEmbedder
-
-Progress = Callable[[int, int], None]
+from squadlite.progress import Progress
 
 
 @dataclass(frozen=True)

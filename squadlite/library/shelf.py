@@ -1,7 +1,7 @@
 """A shelf: books of a library asked together, the right ones found first."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from squadlite.library.ranking import TERM_SATURATION
 from squadlite.library.search import Passage, search_books, term_weights
 from squadlite.library.stored import add_vectors, load_index
 from squadlite.library.vectors import TextEmbedder
+from squadlite.progress import Progress
 
 # The passages of so many books are ranked for a question. On a shelf of 56 novels the right one is
 # among 8, 16, 32 for 95, 98, 99 questions in a hundred; docs/library.md.
@@ -113,7 +114,7 @@ class Shelf(Closing):
         books: Mapping[int, ShelvedBook],
         *,
         engine: Engine = LOCAL,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.engine = engine
         self._database = database

@@ -1,6 +1,6 @@
 """What a library's file holds of one book: its entry, index, cover, terms and vectors."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from squadlite.library.index import BookIndex
 from squadlite.library.index_building import INDEX_VERSION
 from squadlite.library.structure import Book, Cover
 from squadlite.library.vectors import SCALE, PassageVectors, TextEmbedder
+from squadlite.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def add_vectors(
     embedder: TextEmbedder,
     *,
     engine: Engine = LOCAL,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """
     Make the vectors of books that have none of a model; each book's are kept at once.
@@ -111,7 +112,7 @@ def add_vectors(
 @dataclass(frozen=True)
 class _Embedding:
     embedder: TextEmbedder
-    progress: Callable[[int, int], None] | None = None
+    progress: Progress | None = None
 
     def __call__(self, index: BookIndex | None) -> PassageVectors | None:
         if index is None:

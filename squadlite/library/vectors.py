@@ -1,12 +1,14 @@
 """What each passage is about: a vector of one byte a number, compared by cosine."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from squadlite.progress import Progress
 
 Floats = NDArray[np.float32]
 
@@ -29,9 +31,7 @@ class TextEmbedder(Protocol):
     def weight(self) -> float:
         """What a cosine of 1 is worth in a search beside a bm25 score of 12."""
 
-    def embed(
-        self, texts: Sequence[str], *, progress: Callable[[int, int], None] | None = None
-    ) -> Floats:
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Floats:
         """
         Embed N texts.
 

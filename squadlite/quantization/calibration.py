@@ -23,9 +23,8 @@ from squadlite.answering.vocabulary import count_pieces
 from squadlite.answering.windows import Batch, Window, batches_by_length, pad_batch
 from squadlite.errors import DatasetError
 from squadlite.model import ModelConfig, QuestionAnsweringModel, SketchedLinear
+from squadlite.progress import Progress
 from squadlite.tensors import WORD_EMBEDDINGS
-
-Progress = Callable[[int, int], None]
 
 # Some fifty thousand tokens, for maps of one or two thousand inputs.
 NUM_WINDOWS = 256

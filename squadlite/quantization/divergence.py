@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from squadlite.answering.windows import Batch
 from squadlite.model import QuestionAnsweringModel
-from squadlite.quantization.calibration import Progress, fisher_direction, span_logits
+from squadlite.progress import Progress
+from squadlite.quantization.calibration import fisher_direction, span_logits
 
 
 class SpanDivergence:

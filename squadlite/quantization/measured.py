@@ -11,10 +11,10 @@ from squadlite.answering.reader import check_readable
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import Uniform
 from squadlite.model import Checkpoint, model_from_checkpoint
+from squadlite.progress import Progress
 from squadlite.quantization.allocation import Sensitivity, find_steps
 from squadlite.quantization.calibration import (
     NUM_WINDOWS,
-    Progress,
     read_calibration,
     weight_moments,
 )

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from squadlite.errors import SquadliteError
 from squadlite.library.library import Library, LibraryBook
 from squadlite.library.vectors import TextEmbedder
+from squadlite.progress import Progress
 from squadlite.server.events import Event
 from squadlite.server.replies import busy, failure, one_line
 
@@ -182,7 +183,7 @@ class UploadDesk:
         self._add_vectors(library, lambda done, total: None)
 
     def _add(self, upload: Upload, library: Library) -> Event:
-        def tell(what: str) -> Callable[[int, int], None]:
+        def tell(what: str) -> Progress:
             def progress(done: int, total: int) -> None:
                 upload.progress = Event("progress", {"done": done, "total": total, "what": what})
 
@@ -204,7 +205,7 @@ class UploadDesk:
         if all(upload.path.resolve() not in book.paths for book in library.books()):
             shutil.rmtree(upload.path.parent, ignore_errors=True)
 
-    def _add_vectors(self, library: Library, progress: Callable[[int, int], None]) -> None:
+    def _add_vectors(self, library: Library, progress: Progress) -> None:
         def advance(done: int, total: int) -> None:
             if self._is_closed:
                 raise _STOPPING
