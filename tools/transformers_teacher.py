@@ -1,9 +1,7 @@
 """Teachers that the library `transformers` loads: any extractive question-answering model."""
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 
 from squadlite.answering.tokenizer import encodable
 from squadlite.answering.windows import Template
 from tools.alignment import TeacherTokenizer
 from tools.errors import TrainingError
+from tools.mpnet_attention import fuse_attention
 
 
 class LoadedTeacher(NamedTuple):
@@ -66,7 +64,7 @@ def load_transformers_teacher(folder: Path) -> LoadedTeacher:
     template = _find_template(folder, pair, tokenizer.pad_token_id or 0)
     takes_types = "token_type_ids" in tokenizer.model_input_names
     if model.config.model_type == "mpnet":
-        _fuse_attention(model)
+        fuse_attention(model)
     return LoadedTeacher(
         SpanModel(folder, model.float(), takes_types=takes_types),
         TeacherTokenizer(Encoder(tokenizer.backend_tokenizer), template),
@@ -171,61 +169,6 @@ class SpanModel(nn.Module):
                     f"{type(self.model).__name__} returns"
                 )
         return logits
-
-
-def _fuse_attention(model: nn.Module) -> None:
-    # Of MPNet's attention, which adds a bias for distance, transformers has no fused form: it
-    # writes all weights out, in float32 under autocast.
-    biases = _Biases()
-    for module in model.modules():
-        if all(hasattr(module, part) for part in ("q", "k", "v", "o", "num_attention_heads")):
-            module.forward = partial(_attend, module, biases)
-
-
-class _Biases(threading.local):
-    # What is added to attention's products, the same for all layers of a pass.
-
-    def __init__(self) -> None:
-        self._of: tuple[torch.Tensor | None, torch.Tensor | None] = (None, None)
-        self._bias: torch.Tensor | None = None
-
-    def join(
-        self, position_bias: torch.Tensor, mask: torch.Tensor | None, dtype: torch.dtype
-    ) -> torch.Tensor:
-        # (B, heads, T, T) float32 and a mask for it, bool or to be added -> both in one.
-        if self._bias is None or self._of[0] is not position_bias or self._of[1] is not mask:
-            bias = position_bias[:1].to(dtype)  # the same for all windows
-            if mask is not None and mask.dtype == torch.bool:
-                bias = bias.masked_fill(~mask, torch.finfo(dtype).min)
-            elif mask is not None:
-                bias = bias + mask.to(dtype)
-            self._of, self._bias = (position_bias, mask), bias
-        return self._bias
-
-
-def _attend(
-    attention: Any,
-    biases: _Biases,
-    hidden: torch.Tensor,
-    attention_mask: torch.Tensor | None = None,
-    position_bias: torch.Tensor | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor]:
-    # (B, T, hidden) -> the same.
-    query, key, value = (
-        part(hidden).unflatten(-1, (attention.num_attention_heads, -1)).transpose(1, 2)
-        for part in (attention.q, attention.k, attention.v)
-    )
-    gathered = functional.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=attention_mask
-        if position_bias is None
-        else biases.join(position_bias, attention_mask, query.dtype),
-        dropout_p=attention.dropout.p if attention.training else 0.0,
-    )
-    return (attention.o(gathered.transpose(1, 2).flatten(2)),)
 
 
 def _find_template(folder: Path, pair: Any, pad_id: int) -> Template:

@@ -2,8 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from squadlite.cli.answers import load_questions, print_reply, question_options, reply_json
+from squadlite.cli.engines import check_engine, engine_options, open_engine
 from squadlite.cli.output import (
-    Command,
     compute_option,
     format_bytes,
     json_option,
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from squadlite.config import Compute
     from squadlite.engines import Engine
     from squadlite.library.adding import FileReport
-    from squadlite.library.library import LibraryBook
+    from squadlite.library.library import Library, LibraryBook
 
 library_option = click.option(
     "--library",
@@ -37,49 +35,6 @@ library_option = click.option(
     envvar="SQUADLITE_LIBRARY",
     help="The library's file.  [default: SQUADLITE_LIBRARY, or library.db among your data]",
 )
-
-
-def engine_options(command: Command) -> Command:
-    """The options that say where the work is done."""
-    for option in (
-        click.option(
-            "--address",
-            metavar="HOST:PORT",
-            help="The Ray cluster to use.  [default: one on this machine, as long as it takes]",
-        ),
-        click.option(
-            "--engine",
-            type=click.Choice(["local", "ray"]),
-            default="local",
-            show_default=True,
-            help="Where to do the work: in this process, or on a Ray cluster "
-            "(pip install 'squadlite[ray]').",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-@contextmanager
-def _opened(engine: str, address: str | None, threads: int | None) -> "Iterator[Engine]":
-    """The engine of `engine_options`, each of whose tasks uses as many CPUs as threads."""
-    from squadlite.engines import LOCAL, RayEngine
-
-    if engine == "local":
-        yield LOCAL
-        return
-    with progress_bar("Starting Ray"):
-        ray = RayEngine(address, cpus=threads or 1)
-    with ray:
-        yield ray
-
-
-def _check_engine(engine: str, address: str | None, threads: int | None) -> int | None:
-    """Refuse options that don't go together; return the threads that the engine computes with."""
-    if engine == "local" and address is not None:
-        raise click.UsageError("--address needs --engine ray.")
-    # A task of Ray's has one CPU unless it is given more.
-    return 1 if engine == "ray" and threads is None else threads
 
 
 @click.group()
@@ -128,8 +83,8 @@ def add(
     """
     from squadlite.library.library import Library
 
-    threads = _check_engine(engine, address, threads)
-    with Library(library_file) as books, _opened(engine, address, threads) as workers:
+    threads = check_engine(engine, address, threads)
+    with Library(library_file) as books, open_engine(engine, address, threads) as workers:
         with progress_bar("Indexing the books") as progress:
             reports = books.add(paths, engine=workers, progress=progress)
         for report in reports:
@@ -137,21 +92,28 @@ def add(
                 print_json(_report_json(report))
             else:
                 _print_report(report)
-        from squadlite.answering.embedder import model_digest
-
-        # Loading the model takes longer than finding out that all books are as they were.
-        if books.lacks_vectors(model_digest(model)):
-            from squadlite.answering.reader import Reader
-
-            show_notices()
-            embedder = Reader.load(model, threads=threads, compute=compute).embedder
-            if embedder is not None:
-                with progress_bar("Reading the books") as progress:
-                    books.add_vectors(embedder, engine=workers, progress=progress)
+        _add_vectors(books, workers, model, compute, threads)
         if not as_json:
             _print_summary(reports, len(books.books()))
     if any(report.book is None for report in reports):
         context.exit(1)
+
+
+def _add_vectors(
+    books: "Library", engine: "Engine", model: Path, compute: "Compute", threads: int | None
+) -> None:
+    from squadlite.answering.embedder import model_digest
+
+    # Loading the model takes longer than finding out that all books are as they were.
+    if not books.lacks_vectors(model_digest(model)):
+        return
+    from squadlite.answering.reader import Reader
+
+    show_notices()
+    embedder = Reader.load(model, threads=threads, compute=compute).embedder
+    if embedder is not None:
+        with progress_bar("Reading the books") as progress:
+            books.add_vectors(embedder, engine=engine, progress=progress)
 
 
 def _report_json(report: "FileReport") -> dict[str, Any]:
@@ -280,8 +242,8 @@ def ask(
 
     from squadlite.library.library import Library
 
-    threads = _check_engine(engine, address, threads)
-    with Library(library_file) as books, _opened(engine, address, threads) as workers:
+    threads = check_engine(engine, address, threads)
+    with Library(library_file) as books, open_engine(engine, address, threads) as workers:
         started = time.perf_counter()
         numbers = [books.find(name).id for name in names] or None
         with (
