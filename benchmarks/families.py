@@ -60,9 +60,9 @@ class Material:
     lines: Sequence[str]
 
     @classmethod
-    def load(cls, questions: Path, *, limit: int, num_lines: int = NUM_LINES) -> "Material":
+    def load(cls, questions: Path, *, limit: int) -> "Material":
         """Questions of a SQuAD file, spread over it, and lines of hard text."""
-        return cls(spread(load_squad(questions), limit), hard_lines(num_lines, seed=21))
+        return cls(spread(load_squad(questions), limit), hard_lines(NUM_LINES, seed=21))
 
 
 def measure(name: str, folder: Path, material: Material) -> dict[str, Any]:

@@ -45,6 +45,7 @@ from tools.command import run
 
 SEED = 7
 CLIENT_SECONDS = 120
+TURNS = 10  # of each question that is asked alone
 WORDS = ["salt", "mule", "bridge", "toll", "goat", "tarn", "powder", "sledge", "lamp", "keeper"]
 
 
@@ -181,12 +182,10 @@ def memory(process: int) -> float:
     return int(line.split()[1]) / 1000
 
 
-def alone(
-    address: tuple[str, int], library: Path, questions: Sequence[str], turns: int = 10
-) -> dict[str, float]:
+def alone(address: tuple[str, int], library: Path, questions: Sequence[str]) -> dict[str, float]:
     """Median seconds of one question at a time, asked of the server and in a terminal."""
     served, typed = Outcomes(), []
-    for _ in range(turns):
+    for _ in range(TURNS):
         for question in questions:
             Client(address, served).ask(question)
             began = time.perf_counter()

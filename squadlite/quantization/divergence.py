@@ -65,7 +65,6 @@ def expected_divergences(
     windows: Sequence[Batch],
     changes: Mapping[str, NDArray[np.float32]],
     *,
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, float]:
     """
@@ -78,7 +77,6 @@ def expected_divergences(
         model: in eval mode.
         windows: batches of one.
         changes: name -> values.
-        seed: of the directions in which gradients are taken.
         progress: called with (windows read, windows).
 
     Returns:
@@ -92,7 +90,8 @@ def expected_divergences(
         for values, parameter in zip(changes.values(), parameters, strict=True)
     ]
     sums = [0.0] * len(errors)
-    generator = torch.Generator().manual_seed(seed)
+    # The directions in which gradients are taken are the same each time.
+    generator = torch.Generator().manual_seed(0)
     before = [parameter.requires_grad for parameter in parameters]
     try:
         for parameter in parameters:

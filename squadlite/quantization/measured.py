@@ -14,7 +14,6 @@ from squadlite.model import Checkpoint, model_from_checkpoint
 from squadlite.progress import Progress
 from squadlite.quantization.allocation import Sensitivity, find_steps
 from squadlite.quantization.calibration import (
-    NUM_WINDOWS,
     read_calibration,
     weight_moments,
 )
@@ -79,7 +78,6 @@ class MeasuredModel:
         spec: TokenizerSpec,
         calibration: Sequence[Path],
         *,
-        num_windows: int = NUM_WINDOWS,
         progress: Progress | None = None,
     ) -> Self:
         """
@@ -89,7 +87,6 @@ class MeasuredModel:
             checkpoint: the model; its tensors may not change as long as this is used.
             spec: its tokenizer.
             calibration: SQuAD files; their answers are not looked at.
-            num_windows: of the text, to read at most.
             progress: called with (done, total): texts counted, windows read, and read again for
                 gradients.
 
@@ -100,9 +97,7 @@ class MeasuredModel:
         """
         check_readable(checkpoint.config, spec)
         model = model_from_checkpoint(checkpoint)
-        text = read_calibration(
-            calibration, spec, checkpoint.config, num_windows=num_windows, progress=progress
-        )
+        text = read_calibration(calibration, spec, checkpoint.config, progress=progress)
         moments = weight_moments(model, text.batches, progress=progress)
         matrices = {matrix.name: matrix for matrix in matrices_of(checkpoint, text, moments)}
         rounded = {
