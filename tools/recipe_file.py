@@ -164,17 +164,7 @@ def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False)
         if needed not in values:
             raise RecipeError(f"{path}: {needed} is missing")
     where = f"{path}: evaluation"
-    evaluation = _on_device(values.get("evaluation", {}), on_cpu, where)
-    _check_fields(evaluation, _EVALUATION_FIELDS, where)
-    compute = evaluation.get("compute", "f32")
-    if compute not in COMPUTES:
-        expected = f"one of {', '.join(COMPUTES)}"
-        raise RecipeError(f"{where}: compute: found {compute!r}, expected {expected}")
-    limit = evaluation.get("limit")
-    if limit is not None and limit < 1:
-        raise RecipeError(f"{where}: limit: found {limit}, expected 1 or more")
-    if "evaluation" in values and "data" not in evaluation:
-        raise RecipeError(f"{where}: data is missing, expected a SQuAD file")
+    evaluation = _read_evaluation(values, on_cpu, where)
     folder = output or path.parent / values["output"]
     reader = _StageReader(path, folder, values.get("seed"), on_cpu=on_cpu)
     return Recipe(
@@ -186,9 +176,23 @@ def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False)
             if not _is_left_out(stage, on_cpu, f"{path}: stages[{number}]")
         ),
         evaluation=reader.find_file(evaluation["data"], where) if evaluation else None,
-        evaluation_limit=limit,
-        evaluation_compute=compute,
+        evaluation_limit=evaluation.get("limit"),
+        evaluation_compute=evaluation.get("compute", "f32"),
     )
+
+
+def _read_evaluation(values: dict[str, Any], on_cpu: bool, where: str) -> dict[str, Any]:
+    evaluation: dict[str, Any] = _on_device(values.get("evaluation", {}), on_cpu, where)
+    _check_fields(evaluation, _EVALUATION_FIELDS, where)
+    compute, limit = evaluation.get("compute", "f32"), evaluation.get("limit", 1)
+    if compute not in COMPUTES:
+        expected = f"one of {', '.join(COMPUTES)}"
+        raise RecipeError(f"{where}: compute: found {compute!r}, expected {expected}")
+    if limit < 1:
+        raise RecipeError(f"{where}: limit: found {limit}, expected 1 or more")
+    if "evaluation" in values and "data" not in evaluation:
+        raise RecipeError(f"{where}: data is missing, expected a SQuAD file")
+    return evaluation
 
 
 class _StageReader:
