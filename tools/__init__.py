@@ -35,6 +35,7 @@ What they are made of:
     contrast        the loss of questions' and passages' vectors
     distill         a teacher's part in them
     teacher         models that teach: ours, or of another kind (transformers_teacher)
+    mpnet_attention  the attention of transformers' MPNet, fused
     alignment       where a teacher's answers lie in its student's windows
     soft_targets    what matters of a teacher's answers
     teacher_cache   kept on disk
