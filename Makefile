@@ -40,7 +40,8 @@ bench: $(VENV)/bench
 		$(DATA)/book-questions-valid --plot docs/risk_coverage.png \
 		| tee /dev/stderr | tail -n 1 > $(RESULTS)/books.json
 	$(BIN)/python -m benchmarks.start_to_answer ../shared/books/silas-marner.epub \
-		"Who is the father of Eppie?" "What is the name of the inn in Raveloe?" \
+		"How old is Eppie when she is found?" "Who is the father of Eppie?" \
+		"What is the name of the inn in Raveloe?" \
 		| tee /dev/stderr | tail -n 1 > $(RESULTS)/start_to_answer.json
 	mkdir -p build && git show 085b062:squadlite/models/default.sqz > $(TRAINED)
 	$(BIN)/python -m benchmarks.frontier $(TRAINED) \
