@@ -25,8 +25,8 @@ from squadlite.errors import CheckpointError, HeaderError
 
 METADATA_MEMBER = "answering"
 
-# docs/answers.md, "Reading no further": of 430 answers that were as sure after four passages, and of
-# 520 after eight, one each was another one after 30.
+# docs/answers.md, "Reading no further": of 430 answers as sure as that after four passages one was
+# another one after 30, and of 520 after eight one.
 _FEW_PASSAGES = 5
 _SURE_OF_FEW, _SURE = 0.7, 0.6
 
