@@ -27,6 +27,7 @@ from squadlite.library import index as index_module
 from squadlite.library.book import open_book
 from squadlite.library.cache import load
 from squadlite.library.index import BookIndex
+from squadlite.library.ranking import BM25_UNIT
 from squadlite.library.structure import Book, Chapter
 
 BOOKS = Path(__file__).parent / "books"
@@ -305,7 +306,7 @@ def test_without_vectors_the_score_is_that_of_words(salt_road: BookIndex) -> Non
     assert [passage.bm25 for passage in joined] == [
         passage.bm25 for passage in salt_road.search("salt", 5)
     ]
-    assert joined[0].score == 1
+    assert joined[0].score == joined[0].bm25 / BM25_UNIT
 
 
 def test_where_the_cache_cannot_be_written_vectors_live_as_long_as_the_index(
