@@ -38,27 +38,16 @@ _ENDS = (
 
 
 @dataclass(frozen=True)
-class Line:
+class Line(Piece):
     """
-    A line of a column, whole. Places are in points, `baseline` grows downwards.
+    A line of a column, whole: its pieces as one.
 
     Attributes:
-        text: what it says.
-        left, right: where its characters begin and end.
-        baseline: the height that they stand on.
-        size: that of the font.
-        bold: whether all of it is.
         page: from 0.
         column: which of the page's, from the left; -1 for a line across several.
         column_left, column_right: where that column begins and ends.
     """
 
-    text: str
-    left: float
-    right: float
-    baseline: float
-    size: float
-    bold: bool
     page: int
     column: int
     column_left: float = 0.0

@@ -60,6 +60,8 @@ def ask(page: Any, question: str) -> None:
     field = page.locator("[name=question]").last
     field.fill(question)
     field.press("Enter")
+    # Until the page is that of this question it shows the last one's answers.
+    expect(page.locator("h1")).to_have_text(question)
     expect(page.locator(".answer.best:visible, .silence").first).to_be_visible()
     expect(page.locator(".working")).to_have_count(0)
 
