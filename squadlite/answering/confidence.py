@@ -51,7 +51,7 @@ class Confidence(Protocol):
 
     def sure(self, passages: int) -> float:
         """
-        0..1: above this an answer stays the first one, whatever else is read.
+        0..1: above this an answer all but always stays the first one, whatever else is read.
 
         Args:
             passages: how many have been read.
