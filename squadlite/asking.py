@@ -18,7 +18,6 @@ from squadlite.library.search import Passage
 from squadlite.library.vectors import TextEmbedder
 
 if TYPE_CHECKING:
-    from squadlite.library.bound import Bound
     from squadlite.library.shelf import Selection, Shelf
 
 # benchmarks/books.py: 30 passages hold the evidence for nine questions in ten; reading more takes
@@ -34,7 +33,7 @@ SPANS_PER_PASSAGE = 5
 
 
 class Searchable(Protocol):
-    """What is asked: a book's index, or the books of a library."""
+    """What is asked: a book's index, what is known of a book, or the books of a library."""
 
     def search(
         self,
@@ -43,7 +42,6 @@ class Searchable(Protocol):
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
-        until: "Bound | None" = None,
     ) -> list[Passage]:
         """Find passages as `BookIndex.search` does."""
 
@@ -150,23 +148,20 @@ def ask(
     top_k: int = 5,
     passages: int = DEFAULT_PASSAGES,
     min_score: float | None = None,
-    until: "Bound | None" = None,
 ) -> Reply:
     """
     Answer a question from an indexed book, or from many.
 
-    With a bound, the reply is that of a book that ends there, its scores included. No more passages
-    are read than it takes to be sure (`Confidence.sure`).
+    No more passages are read than it takes to be sure (`Confidence.sure`).
 
     Args:
         question: in plain language; any text is accepted.
-        index: the book's index, or a library's shelf.
+        index: the book's index, or `BookIndex.known` of it, or a library's shelf.
         reader: the model that reads passages.
         top_k: how many answers to give at most.
         passages: how many passages to read at most, the most promising ones.
         min_score: 0..1: an answer must have a higher score, else the book doesn't say; None: as
             the model says.
-        until: how far the book is known to who asks; None: to its end.
     """
     *_, last = ask_in_steps(
         question,
@@ -175,7 +170,6 @@ def ask(
         top_k=top_k,
         passages=passages,
         min_score=min_score,
-        until=until,
     )
     return last.reply
 
@@ -188,20 +182,19 @@ def ask_in_steps(
     top_k: int = 5,
     passages: int = DEFAULT_PASSAGES,
     min_score: float | None = None,
-    until: "Bound | None" = None,
 ) -> Iterator[Step]:
     """
     Answer a question as `ask` does, and say meanwhile how far it has come.
 
     Args:
-        question, index, reader, top_k, passages, min_score, until: as for `ask`.
+        question, index, reader, top_k, passages, min_score: as for `ask`.
 
     Yields:
         A step when the passages are found, and one after each of the PORTIONS that it takes. The
         last one's reply is `ask`'s.
     """
     started = time.perf_counter()
-    found = retrieve(question, index, reader, passages, until=until)
+    found = retrieve(question, index, reader, passages)
     retrieved = time.perf_counter()
     threshold = reader.confidence.threshold if min_score is None else min_score
 
@@ -285,9 +278,7 @@ def _ask_selection(
     return replace(reply, retrieve_ms=select_ms + reply.retrieve_ms)
 
 
-def retrieve(
-    question: str, index: Searchable, reader: Reader, limit: int, *, until: "Bound | None" = None
-) -> list[Passage]:
+def retrieve(question: str, index: Searchable, reader: Reader, limit: int) -> list[Passage]:
     """
     Find the passages most likely to answer a question, best first.
 
@@ -299,10 +290,9 @@ def retrieve(
         question: any text.
         index, reader: as for `ask`.
         limit: how many to return at most, at least 1.
-        until: as for `ask`.
     """
     related = reader.related_words.of(query_words(question))
-    return index.search(question, limit, related=related, embedder=reader.embedder, until=until)
+    return index.search(question, limit, related=related, embedder=reader.embedder)
 
 
 def read_passages(question: str, found: Sequence[Passage], reader: Reader) -> list[Reading]:

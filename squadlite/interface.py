@@ -99,12 +99,11 @@ class Book(Closing):
         """
         return ask_index(
             question,
-            self._index,
+            self._index.known(self._bound(until)),
             self._reader,
             top_k=top_k,
             passages=passages,
             min_score=min_score,
-            until=self._bound(until),
         )
 
     def people(self, until: str | Bound | None = None) -> tuple[Person, ...]:

@@ -14,7 +14,6 @@ from squadlite.answering.confidence import RELEVANCE_WEIGHT, ChoiceModel, Confid
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
 from squadlite.asking import PORTIONS, SPANS_PER_PASSAGE, Reply, ask, ask_in_steps
-from squadlite.library.bound import Bound
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.search import Passage
 from squadlite.library.structure import PageStart
@@ -35,7 +34,6 @@ class FakeIndex:
     )
     related: Mapping[str, float] = field(default_factory=dict)
     embedder: object = None
-    until: Bound | None = None
 
     def search(
         self,
@@ -44,9 +42,8 @@ class FakeIndex:
         *,
         related: Mapping[str, float] | None = None,
         embedder: object = None,
-        until: Bound | None = None,
     ) -> list[Passage]:
-        self.related, self.embedder, self.until = related or {}, embedder, until
+        self.related, self.embedder = related or {}, embedder
         return self.passages[:limit]
 
     def cite(self, passage: Passage) -> Citation:
@@ -230,12 +227,6 @@ def test_the_search_is_given_the_model_that_embeds() -> None:
     index, reader = FakeIndex([]), FakeReader([], embedder=object())
     ask("Who?", index, cast(Reader, reader))
     assert index.embedder is reader.embedder
-
-
-def test_the_search_is_told_how_far_the_book_is_known() -> None:
-    index = FakeIndex([])
-    ask("Who?", index, cast(Reader, FakeReader([])), until=Bound(1, 7))
-    assert index.until == Bound(1, 7)
 
 
 def test_equal_answers_become_one_with_all_its_places_the_best_first() -> None:

@@ -114,11 +114,6 @@ def test_a_book_that_is_removed_meanwhile_is_passed_over(tmp_path: Path) -> None
             assert shelf.search("salt", 5, embedder=FakeEmbedder()) == []
 
 
-def test_a_bound_for_all_books_is_refused(library: Library) -> None:
-    with library.shelf() as shelf, pytest.raises(ValueError, match="bound of its own"):
-        shelf.search("salt", 5, until=Bound(0, 1))
-
-
 def test_a_book_of_which_nothing_is_known_says_nothing(tmp_path: Path) -> None:
     with Library(tmp_path / "library.db") as library:
         library.add([SALT_ROAD])

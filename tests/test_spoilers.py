@@ -67,7 +67,7 @@ def test_a_reply_with_a_bound_is_that_of_a_book_that_ends_there(
 ) -> None:
     book, bound = book_and_bound
     with indexed(book) as whole, indexed(known_book(book, bound)) as known:
-        reply = ask(question, whole, reader, top_k=99, passages=3, until=bound)
+        reply = ask(question, whole.known(bound), reader, top_k=99, passages=3)
         assert untimed(reply) == untimed(ask(question, known, reader, top_k=99, passages=3))
         check_that_nothing_leaks(reply, book, bound)
 
@@ -100,14 +100,12 @@ def check_random_pairs(
         for bound in random_bounds(book, bounds, random):
             EMBEDDER.embedded.clear()  # a gigabyte of texts after some thousand bounds
             asked = [random_question(book, random) for _ in range(questions)]
-            replies = [
-                ask(question, whole, reader, top_k=99, passages=2, until=bound)
-                for question in asked
-            ]
+            known = whole.known(bound)
+            replies = [ask(question, known, reader, top_k=99, passages=2) for question in asked]
             for reply in replies:
                 check_that_nothing_leaks(reply, book, bound)
-            with indexed(known_book(book, bound)) as known:
-                expected = ask(asked[0], known, reader, top_k=99, passages=2)
+            with indexed(known_book(book, bound)) as ended:
+                expected = ask(asked[0], ended, reader, top_k=99, passages=2)
                 assert untimed(replies[0]) == untimed(expected)
 
 
@@ -132,7 +130,7 @@ def test_the_default_model_answers_as_from_a_book_that_ends_there() -> None:
     with BookIndex.open(SALT_ROAD) as whole:
         for bound in bounds:
             question = "What did Rusk ask for instead of the toll?"
-            reply = ask(question, whole, reader, top_k=99, until=bound)
+            reply = ask(question, whole.known(bound), reader, top_k=99)
             with indexed(known_book(book, bound)) as known:
                 expected = ask(question, known, reader, top_k=99)
             check_that_nothing_leaks(reply, book, bound)

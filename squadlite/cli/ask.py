@@ -87,16 +87,16 @@ def ask(
             with progress_bar("Reading the book") as progress:
                 index.add_vectors(reader.embedder, progress=progress)
         index_s = indexed - started + time.perf_counter() - loaded
+        known = index.known(bound)
         costs = {"load_ms": (loaded - indexed) * 1000, "index_ms": index_s * 1000}
         for item in asked:
             reply = ask_book(
                 item.text,
-                index,
+                known,
                 reader,
                 top_k=top_k,
                 passages=passages or DEFAULT_PASSAGES,
                 min_score=min_score,
-                until=bound,
             )
             if as_json or questions is not None:
                 print_json(reply_json(item, reply, costs))

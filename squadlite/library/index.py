@@ -17,7 +17,7 @@ from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.index_building import INDEX_VERSION, NUMBER, build_index
 from squadlite.library.known import KnownBook, KnownPassages
 from squadlite.library.ranking import PassageTable
-from squadlite.library.search import Passage, search_books
+from squadlite.library.search import Passage
 from squadlite.library.structure import Book, Chapter, PageStart
 from squadlite.library.vectors import (
     PassageVectors,
@@ -224,15 +224,9 @@ class BookIndex(Closing):
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
-        until: "Bound | None" = None,
     ) -> list[Passage]:
         """
         Find the passages that look most like they answer a question.
-
-        With a bound, passages and scores are those of a book that ends there: nothing that stands
-        behind has any part in them. Only the vectors of passages that the bound cuts are made here,
-        apart from the others; a model that rounds otherwise in other company may give them another
-        last digit.
 
         Args:
             question: any text.
@@ -241,7 +235,6 @@ class BookIndex(Closing):
                 with its weight in 0..1.
             embedder: a model by whose vectors passages are found too, whatever their words;
                 `add_vectors` makes those that the index doesn't hold. None: words alone count.
-            until: how far the book is known; None: to its end.
 
         Returns:
             Passages, best first; fewer than `limit` where the book has fewer or, without an
@@ -250,15 +243,14 @@ class BookIndex(Closing):
         Raises:
             ValueError: limit below 1.
         """
-        known = self.known(until)
-        return search_books({0: known}, question, limit, related=related, embedder=embedder)
+        return self.known(None).search(question, limit, related=related, embedder=embedder)
 
     def known(self, until: "Bound | None") -> KnownBook:
         """
-        What of the book may be searched.
+        What is known of the book, to be asked in its place.
 
         Args:
-            until: how far the book is known; None: to its end.
+            until: how far it is known; None: to its end.
         """
         if until != self._bound:
             passages = self.passages

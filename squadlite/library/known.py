@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from squadlite.library.concordance import Concordance, Places
 from squadlite.library.ranking import Integers, PassageTable
+from squadlite.library.search import Passage, search_books
 from squadlite.library.structure import PageStart
 from squadlite.library.vectors import PassageVectors, TextEmbedder
 
 if TYPE_CHECKING:
-    from squadlite.library.index import BookIndex
+    from squadlite.library.index import BookIndex, Citation
 
 _NOWHERE = np.empty(0, np.uint32)
 
@@ -107,7 +108,11 @@ def _replaced(numbers: Integers, first: int, others: list[int] | Places) -> Inte
 
 class KnownBook:
     """
-    What a search is told of a book: the known passages with their terms, vectors and texts.
+    What is known of a book: the known passages with their terms, vectors and texts.
+
+    Passages and scores are those of a book that ends there: nothing that stands behind has any part
+    in them. Only the vectors of passages that the bound cuts are made here, apart from the others;
+    a model that rounds otherwise in other company may give them another last digit.
 
     Args:
         index: the whole book's.
@@ -119,6 +124,21 @@ class KnownBook:
         self._passages = passages
         self._is_whole = passages is index.passages
         self._vectors: PassageVectors | None = None
+
+    def search(
+        self,
+        question: str,
+        limit: int,
+        *,
+        related: Mapping[str, float] | None = None,
+        embedder: TextEmbedder | None = None,
+    ) -> list[Passage]:
+        """Find passages as `BookIndex.search` does."""
+        return search_books({0: self}, question, limit, related=related, embedder=embedder)
+
+    def cite(self, passage: Passage) -> "Citation":
+        """Say what a passage that `search` found is from."""
+        return self._index.cite(passage)
 
     @property
     def table(self) -> PassageTable:

@@ -64,23 +64,19 @@ class Selection:
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
-        until: Bound | None = None,
     ) -> list[Passage]:
         """
         Find the passages of all these books that look most like they answer a question.
 
         Args:
             question, limit, related, embedder: as for `BookIndex.search`.
-            until: None; each book has a bound of its own.
 
         Returns:
             Passages, best first, ranked as if the books were one.
 
         Raises:
-            ValueError: limit below 1, or a bound.
+            ValueError: limit below 1.
         """
-        if until is not None:
-            raise ValueError(f"until: {until}, expected None: each book has a bound of its own")
         if not self._books:
             return []
         known = {
@@ -131,24 +127,22 @@ class Shelf(Closing):
         *,
         related: Mapping[str, float] | None = None,
         embedder: TextEmbedder | None = None,
-        until: Bound | None = None,
     ) -> list[Passage]:
         """
         Find the passages of all books that look most like they answer a question.
 
         Args:
             question, limit, related, embedder: as for `BookIndex.search`.
-            until: None; each book has a bound of its own.
 
         Returns:
             Passages, best first, of the books that `select` gives.
 
         Raises:
             LibraryError: the library's file can't be read.
-            ValueError: limit below 1, or a bound.
+            ValueError: limit below 1.
         """
         selection = self.select(question, embedder)
-        return selection.search(question, limit, related=related, embedder=embedder, until=until)
+        return selection.search(question, limit, related=related, embedder=embedder)
 
     def select(self, question: str, embedder: TextEmbedder | None = None) -> Selection:
         """
