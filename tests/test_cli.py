@@ -284,7 +284,6 @@ def test_a_broken_line_of_questions_is_named(
     "arguments",
     [
         ["ask"],
-        ["ask", "{book}"],
         ["ask", "{book}", "Who?", "--questions", "{book}"],
         ["ask", "no such book", "Who?"],
         ["ask", "{book}", "Who?", "--top-k", "0"],

@@ -1,110 +1,19 @@
-"""What the commands that ask share: their options, files of questions, replies printed."""
+"""Replies as the commands that ask print them."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from squadlite.cli.output import (
-    Command,
-    existing_file,
-    model_option,
-    shows_colours,
-    terminal_width,
-    wrapped,
-)
-from squadlite.errors import DatasetError
+from squadlite.cli.output import shows_colours, terminal_width, wrapped
+from squadlite.cli.questions import Question
 
 if TYPE_CHECKING:
     from squadlite.asking import Answer, Place, Reply
 
 _MARGIN = 4  # columns on either side of a passage
-
-_OPTIONS = (
-    click.option(
-        "--questions",
-        type=existing_file,
-        help="Ask every question of a JSON-lines file with `id` and `question`; implies --json.",
-    ),
-    model_option,
-    click.option(
-        "--top-k",
-        type=click.IntRange(min=1),
-        default=5,
-        show_default=True,
-        help="How many answers to give at most.",
-    ),
-    click.option(
-        "--passages",
-        type=click.IntRange(min=1),
-        help="How many passages of the book to read at most: more is slower and misses less.",
-    ),
-    click.option(
-        "--min-score",
-        type=click.FloatRange(0, 1),
-        help="Give an answer only if it is surer than this, 0 to 1; else the book doesn't say.  "
-        "[default: the model's own]",
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question as it is asked, and what the file it comes from calls it."""
-
-    id: str | None
-    text: str
-
-
-def question_options(command: Command) -> Command:
-    """The options that say what is asked, of which model, and how much of the replies is shown."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def load_questions(question: str | None, questions: Path | None) -> list[Question]:
-    """
-    Gather the questions of a command.
-
-    Args:
-        question: the one asked, or None.
-        questions: the file of --questions, or None.
-
-    Raises:
-        UsageError: both or neither.
-        DatasetError: a file that doesn't hold what it should.
-    """
-    if question is not None and questions is None:
-        return [Question(None, question)]
-    if questions is not None and question is None:
-        return list(_parse_questions(questions))
-    raise click.UsageError("Give either a QUESTION or --questions FILE.")
-
-
-def _parse_questions(path: Path) -> Iterator[Question]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path}: {error.reason} at byte {error.start}, expected UTF-8"
-        ) from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{path}: line {number}: {error}, expected a JSON object") from None
-        question = record.get("question") if isinstance(record, dict) else None
-        if not isinstance(question, str):
-            raise DatasetError(f"{path}: line {number}: no `question` text, expected one")
-        identifier = record.get("id")
-        yield Question(None if identifier is None else str(identifier), question)
 
 
 def reply_json(item: Question, reply: "Reply", costs: dict[str, float]) -> dict[str, Any]:

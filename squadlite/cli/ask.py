@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from squadlite.cli.answers import load_questions, print_reply, question_options, reply_json
+from squadlite.cli.answers import print_reply, reply_json
 from squadlite.cli.output import (
     compute_option,
     existing_path,
@@ -16,6 +16,7 @@ from squadlite.cli.output import (
     show_notices,
     threads_option,
 )
+from squadlite.cli.questions import load_questions, question_options, typed_questions
 
 if TYPE_CHECKING:
     from squadlite.config import Compute
@@ -52,7 +53,8 @@ def ask(
     Ask BOOK a QUESTION and cite the place that answers it.
 
     BOOK is an EPUB, PDF, MOBI, AZW3, FB2, DOCX, ODT, RTF, plain text, HTML or Markdown file. The
-    first question to a book builds its index in the cache directory; later ones reuse it.
+    first question to a book builds its index in the cache directory; later ones reuse it. Without
+    a QUESTION you are asked for one after another, or they are read from a pipe, one a line.
 
     Beside each answer stands how sure it is: of a hundred answers at 70%, about seventy are right.
     Where the best one isn't sure enough, the book doesn't say, and you see the nearest guesses;
@@ -61,6 +63,7 @@ def ask(
     \b
     Examples:
       squadlite ask book.epub "Who keeps the lighthouse?"
+      squadlite ask book.epub
       squadlite ask book.epub "Who keeps the lighthouse?" --min-score 0.7
       squadlite ask book.epub "Who keeps the lighthouse?" --until "Chapter 7"
       squadlite ask book.epub --questions questions.jsonl > answers.jsonl
@@ -89,7 +92,7 @@ def ask(
         index_s = indexed - started + time.perf_counter() - loaded
         known = index.known(bound)
         costs = {"load_ms": (loaded - indexed) * 1000, "index_ms": index_s * 1000}
-        for item in asked:
+        for item in typed_questions(index.title, as_json=as_json) if asked is None else asked:
             reply = ask_book(
                 item.text,
                 known,

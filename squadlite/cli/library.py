@@ -3,12 +3,13 @@
 import time
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from squadlite.cli.answers import load_questions, print_reply, question_options, reply_json
+from squadlite.cli.answers import print_reply, reply_json
 from squadlite.cli.engines import check_engine, engine_options, open_engine
 from squadlite.cli.output import (
     compute_option,
@@ -21,8 +22,15 @@ from squadlite.cli.output import (
     show_notices,
     threads_option,
 )
+from squadlite.cli.questions import (
+    Question,
+    load_questions,
+    question_options,
+    typed_questions,
+)
 
 if TYPE_CHECKING:
+    from squadlite.asking import Reply
     from squadlite.config import Compute
     from squadlite.engines import Engine
     from squadlite.library.adding import FileReport
@@ -230,7 +238,8 @@ def ask(
     Ask all books a QUESTION and cite the book and the place that answer it.
 
     The books that promise most are found first, and their most promising passages read. Answers
-    and their scores are as those of `squadlite ask`.
+    and their scores are as those of `squadlite ask`. Without a QUESTION you are asked for one after
+    another, or they are read from a pipe, one a line.
 
     \b
     Examples:
@@ -259,19 +268,29 @@ def ask(
             reader = Reader.load(model, threads=threads, compute=compute)
             load_ms = (time.perf_counter() - opened) * 1000
             costs = {"load_ms": load_ms, "index_ms": (opened - started) * 1000}
-            replies = ask_shelf(
-                [item.text for item in asked],
-                shelf,
-                reader,
+            ask_all = partial(
+                ask_shelf,
+                shelf=shelf,
+                reader=reader,
                 top_k=top_k,
                 passages=passages or DEFAULT_PASSAGES,
                 min_score=min_score,
             )
-            for done, (item, reply) in enumerate(zip(asked, replies, strict=True), start=1):
+
+            def show(item: Question, reply: "Reply") -> None:
                 if as_json or questions is not None:
                     print_json(reply_json(item, reply, costs))
                 else:
                     print_reply(reply, "The library")
+
+            if asked is None:
+                # Of many an engine works ahead, and would wait here for what isn't typed yet.
+                for item in typed_questions("The library", as_json=as_json):
+                    show(item, *ask_all([item.text]))
+                return
+            replies = ask_all([item.text for item in asked])
+            for done, (item, reply) in enumerate(zip(asked, replies, strict=True), start=1):
+                show(item, reply)
                 progress(done, len(asked))
 
 

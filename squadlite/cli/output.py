@@ -109,8 +109,8 @@ def progress_bar(title: str) -> Iterator[Progress]:
     Show a progress bar on stderr, where a person can see it.
 
     Yields:
-        A function `progress(done, total)`. The bar appears with its first call and goes away at
-        the end; where stderr isn't a terminal it does nothing.
+        A function `progress(done, total)`. The bar appears with its first call and goes away when
+        all is done; where stderr isn't a terminal it does nothing.
     """
     if not sys.stderr.isatty():
         yield lambda done, total: None
@@ -123,6 +123,9 @@ def progress_bar(title: str) -> Iterator[Progress]:
             if update is None:
                 update = shown.enter_context(_rich_bar(title))
             update(done, total)
+            if done == total:
+                shown.close()
+                update = None
 
         yield progress
 

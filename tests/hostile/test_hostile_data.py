@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squadlite.answering.squad import load_squad, mismatched_answers
-from squadlite.cli.answers import load_questions
+from squadlite.cli.questions import load_questions
 from squadlite.errors import DatasetError
 from tools.errors import RecipeError
 from tools.folders import digest_values
