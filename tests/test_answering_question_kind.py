@@ -11,6 +11,16 @@ from squadlite.answering.question_kind import QuestionKind, has_shape, question_
         ("Who keeps the lighthouse?", QuestionKind.PERSON),
         ("To whom was the letter sent?", QuestionKind.PERSON),
         ("Whose hat is it?", QuestionKind.PERSON),
+        ("Who is Mr. Filby?", QuestionKind.IDENTITY),
+        ("who was Jean de la Tour d’Auvergne", QuestionKind.IDENTITY),
+        ("Who's the Duchess?", QuestionKind.IDENTITY),
+        ("Who are Box and Cox?", QuestionKind.IDENTITY),
+        ("Who is Élise?", QuestionKind.IDENTITY),
+        ("Who is Eppie's father?", QuestionKind.PERSON),
+        ("Who is the father of Eppie?", QuestionKind.PERSON),
+        ("Who is late?", QuestionKind.PERSON),
+        ("Who is the?", QuestionKind.PERSON),
+        ("WHO IS IN THE HOUSE?", QuestionKind.PERSON),
         ("Where does Silas live?", QuestionKind.PLACE),
         ("In which town was he born?", QuestionKind.PLACE),
         ("When did the ship sail?", QuestionKind.TIME),
@@ -31,6 +41,11 @@ def test_a_questions_kind_is_told_by_its_words(question: str, kind: QuestionKind
     [
         (QuestionKind.PERSON, "old Mr. Lammeter", True),
         (QuestionKind.PERSON, "arrogant and conceited", False),
+        (QuestionKind.IDENTITY, "a linen-weaver", True),
+        (QuestionKind.IDENTITY, "the Squire", True),
+        (QuestionKind.IDENTITY, "Squire Cass", False),
+        (QuestionKind.IDENTITY, "Duke of York", False),
+        (QuestionKind.IDENTITY, "42", True),
         (QuestionKind.PLACE, "in a cottage", True),
         (QuestionKind.PLACE, "Raveloe", True),
         (QuestionKind.PLACE, "inside", True),
@@ -44,7 +59,7 @@ def test_a_questions_kind_is_told_by_its_words(question: str, kind: QuestionKind
         (QuestionKind.OTHER, "anything", None),
     ],
 )
-def test_a_shape_is_a_capital_a_preposition_or_a_number(
+def test_a_shape_is_a_name_or_none_a_preposition_or_a_number(
     kind: QuestionKind, answer: str, expected: bool | None
 ) -> None:
     assert has_shape(kind, answer) is expected

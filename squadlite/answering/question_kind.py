@@ -1,4 +1,4 @@
-"""What a question's words say of its answer's shape: a name, a place, a time, a number."""
+"""What a question's words say of its answer's shape: a name or none, a place, a time, a number."""
 
 import re
 from enum import Enum
@@ -8,6 +8,7 @@ class QuestionKind(Enum):
     """What is asked for."""
 
     PERSON = "person"
+    IDENTITY = "identity"  # of somebody whose name stands in the question: "Who is Mr. Filby?"
     PLACE = "place"
     TIME = "time"
     NUMBER = "number"
@@ -22,6 +23,12 @@ _KINDS = (
     (QuestionKind.TIME, r"\bwhen\b|\bwh(?:at|ich) (?:year|month|day|date|hour|time)\b"),
     (QuestionKind.PLACE, r"\bwhere\b|\bwh(?:at|ich) (?:town|city|country|village)\b"),
     (QuestionKind.PERSON, r"\bwho(?:m|se)?\b"),
+)
+_WHO_IS = r"\s*[Ww]ho(?:['’]s| is| was| are| were) (?:the )?"
+_WORD = r"(?:\b[dl]['’])?([^\W\d_][\w'’-]*)"
+# Small words of names. An article isn't one: "the Squire" says who somebody is, and "Cass" doesn't.
+_OF_NAMES = frozenset(
+    ("and", "da", "de", "della", "der", "di", "du", "la", "le", "of", "van", "von")
 )
 _NUMBER = (
     r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|"
@@ -43,6 +50,8 @@ _CAPITAL = r"\b[A-Z]"
 
 def question_kind(question: str) -> QuestionKind:
     """The kind of any text taken as a question in English; OTHER where nothing tells."""
+    if (begin := re.match(_WHO_IS, question)) and _is_name(question[begin.end() :]):
+        return QuestionKind.IDENTITY
     folded = question.lower()
     return next((kind for kind, sign in _KINDS if re.search(sign, folded)), QuestionKind.OTHER)
 
@@ -56,13 +65,16 @@ def has_shape(kind: QuestionKind, answer: str) -> bool | None:
         answer: as it stands in the text.
 
     Returns:
-        PERSON: something is capitalised. PLACE: so, or it begins with a preposition. TIME and
-        NUMBER: a digit or a word of that kind. None for OTHER, which asks for no shape.
+        PERSON: something is capitalised. IDENTITY: it isn't a name alone. PLACE: something is
+        capitalised, or it begins with a preposition. TIME and NUMBER: a digit or a word of that
+        kind. None for OTHER, which asks for no shape.
     """
     folded = answer.lower()
     match kind:
         case QuestionKind.PERSON:
             return bool(re.search(_CAPITAL, answer))
+        case QuestionKind.IDENTITY:
+            return not _is_name(answer)
         case QuestionKind.PLACE:
             return bool(re.search(_CAPITAL, answer) or re.match(_PREPOSITION, folded))
         case QuestionKind.TIME:
@@ -71,3 +83,10 @@ def has_shape(kind: QuestionKind, answer: str) -> bool | None:
             return bool(re.search(_NUMBER, folded))
         case QuestionKind.OTHER:
             return None
+
+
+def _is_name(text: str) -> bool:
+    words = re.findall(_WORD, text)
+    return any(word[0].isupper() for word in words) and all(
+        word[0].isupper() or word in _OF_NAMES for word in words
+    )
