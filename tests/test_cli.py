@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tiny_tokenizers import tiny_spec
 
 from squadlite.answering.reader import Reader
 from squadlite.cli import run, squadlite
+from squadlite.cli.answers import SURENESS
 from squadlite.errors import MissingModelError
 from squadlite.library.book import open_book
 from squadlite.model import Checkpoint, save_checkpoint
@@ -181,7 +184,7 @@ def test_ask_prints_the_place_for_a_person(
 ) -> None:
     assert run(["ask", str(book), QUESTION, "--model", str(model), "--top-k", "2"]) == 0
     output = capsys.readouterr().out
-    assert "doesn't say" in output or "% sure)" in output
+    assert "doesn't say" in output or re.search(r"\((a guess|.* sure), \d+%\)", output)
     assert "The Ivory Lever" in output or "The Dinner" in output
 
 
@@ -243,10 +246,18 @@ def test_every_answer_is_shown_with_how_sure_it_is_and_its_chapters(
     assert run([*arguments, "--json"]) == run(arguments) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     best, *others = json.loads(first)["answers"]
-    assert f"{best['chapter']['title']}  ({best['score']:.0%} sure)" in lines[1]
+    assert re.search(rf"{best['chapter']['title']}  \(.+, {best['score']:.0%}\)", lines[1])
     text = " ".join("\n".join(lines).split())
     for answer in others:
         assert f"{answer['score']:.0%} {' '.join(answer['text'].split())} (" in text
+
+
+def test_the_page_says_how_sure_an_answer_is_in_the_same_words() -> None:
+    script = files("squadlite.server").joinpath("static", "js", "answers.js").read_text("utf-8")
+    for least, words, _ in SURENESS:
+        assert (
+            f'{least} ? "{words.capitalize()}"' in script or f': "{words.capitalize()}"' in script
+        )
 
 
 def test_top_k_bounds_the_answers(

@@ -91,12 +91,13 @@ class Terminal:
         self._process = subprocess.Popen(command, close_fds=True, **streams)  # type: ignore[call-overload]
         os.close(other)
         self.seen = ""
+        self._known = 0
 
     def wait_for(self, text: str) -> None:
-        """Read what is printed until the text comes."""
-        start = len(self.seen)
-        while text not in self.seen[start:]:
+        """Read what is printed until the text comes, behind what was waited for before."""
+        while text not in self.seen[self._known :]:
             self.seen += next(self._printed())
+        self._known = self.seen.index(text, self._known) + len(text)
 
     def type(self, text: str) -> None:
         """Press keys."""

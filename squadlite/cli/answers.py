@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 _MARGIN = 4  # columns on either side of a passage
 
+# From which score on, how it is said and in which colour; the page has the same words.
+SURENESS = (
+    (0.85, "very sure", "green"),
+    (0.6, "fairly sure", "green"),
+    (0.35, "not very sure", "yellow"),
+    (0.0, "a guess", "yellow"),
+)
+
 
 def reply_json(item: Question, reply: "Reply", costs: dict[str, float]) -> dict[str, Any]:
     """
@@ -47,17 +55,18 @@ def print_reply(reply: "Reply", title: str, *, bounded: bool = False) -> None:
         title: of what was asked: a book's, or "The library".
         bounded: whether only a part of it was.
     """
-    colour = shows_colours()
     if reply.answer is None:
         where = " up to there" if bounded else ""
         _print(f"{title} doesn't say{where}.", bold=True)
         heading, others = "Nearest guesses:", reply.answers
     else:
         best = reply.answers[0]
-        _print(_one_line(best.text), bold=True, fg="green")
-        _print(f"{best.book}, {_chapters([best])}  ({best.score:.0%} sure)")
+        sureness, colour = next(said for least, *said in SURENESS if best.score >= least)
+        style = {"bold": True, "fg": colour}
+        _print(_one_line(best.text), **style)
+        _print(f"{best.book}, {_chapters([best])}  ({sureness}, {best.score:.0%})")
         click.echo()
-        _print_passage(best, colour=colour)
+        _print_passage(best, style if shows_colours() else None)
         click.echo()
         if len(best.places) > 1:
             _print(f"Also in {_chapters(best.places[1:])}.")
@@ -76,17 +85,18 @@ def _print(text: str, **style: Any) -> None:
         click.secho(text[start:end], **style)
 
 
-def _print_passage(answer: "Answer", *, colour: bool) -> None:
+def _print_passage(answer: "Answer", style: dict[str, Any] | None) -> None:
+    # Marks the answer by its style, or where there is none by asterisks.
     passage = answer.passage
     text, start, end = passage.text, answer.start - passage.start, answer.end - passage.start
-    if not colour:
+    if style is None:
         text = f"{text[:start]}**{text[start:end]}**{text[end:]}"
         start = end = 0
     margin = " " * _MARGIN
     for first, last in wrapped(text, terminal_width() - 2 * _MARGIN):
         # The part of the line that is the answer's.
         begin, stop = (min(max(place, first), last) for place in (start, end))
-        marked = click.style(text[begin:stop], bold=True, fg="green") if begin < stop else ""
+        marked = click.style(text[begin:stop], **style) if style and begin < stop else ""
         click.echo(f"{margin}{text[first:begin]}{marked}{text[stop:last]}".rstrip())
 
 
