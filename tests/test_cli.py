@@ -94,6 +94,7 @@ def test_every_command_has_help_with_an_example_and_json(name: str, command: cli
     assert command.help is not None
     assert "Example" in command.help
     assert f"squadlite {name}" in command.help
+    assert not command.get_short_help_str(65).endswith("...")  # beside it in the list of commands
     assert "--json" in {option for parameter in command.params for option in parameter.opts}
     assert all(getattr(p, "help", "") for p in command.params if isinstance(p, click.Option))
 

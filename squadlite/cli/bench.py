@@ -122,11 +122,11 @@ def bench(
     plot: Path | None,
 ) -> None:
     """
-    Measure each MODEL, a .sqz file or a checkpoint folder, on this machine.
+    Measure the size, speed and memory of each MODEL on this machine.
 
-    Runtimes take turns, each in a process of its own. Times are medians; ratios are to the least
-    time that this machine could take, from its measured limits. --peers runs the same weights with
-    other libraries (pip install 'squadlite[bench]').
+    MODEL is a .sqz file or a checkpoint folder. Runtimes take turns, each in a process of its own.
+    Times are medians; ratios are to the least time that this machine could take, from its measured
+    limits. --peers runs the same weights with other libraries (pip install 'squadlite[bench]').
 
     \b
     Examples:

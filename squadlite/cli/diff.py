@@ -62,9 +62,11 @@ def diff(
     as_json: bool,
 ) -> None:
     """
-    Compare the models in the .sqz files A and B: configuration, tokenizer, vocabulary, metadata,
-    tensors and sizes. A tensor's error is the root mean square of B - A over that of A; word
-    embeddings are compared piece by piece. With --data also what they answer, at threshold 0.
+    Compare the models in the .sqz files A and B.
+
+    Compared are configuration, tokenizer, vocabulary, metadata, tensors and sizes. A tensor's error
+    is the root mean square of B - A over that of A; word embeddings are compared piece by piece.
+    With --data also what they answer, at threshold 0.
 
     Exit codes: 0 where the models are the same in all that matters to their use, also where they
     are stored otherwise or say other things to people; 1 where they differ; 2 for errors.

@@ -54,7 +54,9 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """
-    Score MODEL, a .sqz file or a checkpoint folder, on DATA, a SQuAD 1.1 or 2.0 JSON file.
+    Score MODEL on the questions of DATA.
+
+    MODEL is a .sqz file or a checkpoint folder, DATA a SQuAD 1.1 or 2.0 JSON file.
 
     \b
     Example:

@@ -27,9 +27,11 @@ from squadlite.cli.output import (
 @json_option
 def export(model: Path, output: Path, as_json: bool) -> None:
     """
-    Write the MODEL of a .sqz file, decoded to float32, for other programs: FILE for ONNX Runtime,
-    beside it tokenizer.json for the tokenizers library, and config.json. Give them a folder of
-    their own. Needs onnx (pip install 'squadlite[onnx]').
+    Write the MODEL of a .sqz file for other programs.
+
+    Decoded to float32, FILE is for ONNX Runtime; beside it come tokenizer.json for the tokenizers
+    library, and config.json. Give them a folder of their own. Needs onnx (pip install
+    'squadlite[onnx]').
 
     The model takes input_ids, token_type_ids and attention_mask, each int64 of any batch and any
     length up to the model's own, and gives start_logits and end_logits. Its operators are those of

@@ -188,7 +188,9 @@ def _book_json(book: "LibraryBook") -> dict[str, Any]:
 @json_option
 def remove(books: tuple[str, ...], library_file: Path | None, as_json: bool) -> None:
     """
-    Remove each BOOK, named by its number, title or path; its files stay where they are.
+    Remove each BOOK from the library.
+
+    A BOOK is named by its number, title or path; its files stay where they are.
 
     \b
     Example:
@@ -235,7 +237,7 @@ def ask(
     as_json: bool,
 ) -> None:
     """
-    Ask all books a QUESTION and cite the book and the place that answer it.
+    Ask all books a QUESTION and cite the place that answers it.
 
     The books that promise most are found first, and their most promising passages read. Answers
     and their scores are as those of `squadlite ask`. Without a QUESTION you are asked for one after
@@ -340,7 +342,7 @@ def read(book: str, place: str | None, library_file: Path | None, as_json: bool)
 @json_option
 def status(library_file: Path | None, as_json: bool) -> None:
     """
-    Say where the library is, how large, and what is still to be done.
+    Say where the library is, how large, and what is left to do.
 
     \b
     Example:

@@ -107,10 +107,12 @@ def convert(
     as_json: bool,
 ) -> None:
     """
-    Convert CHECKPOINT, a Hugging Face folder of a question-answering model, to a .sqz file. What a
-    squadlite.json in the folder says of the model's use (format_spec.md) goes into the file's
-    metadata. CHECKPOINT may also be a .sqz file, whose values are rounded anew. What was found
-    there is said first: compare it with what you expect.
+    Convert the trained model in CHECKPOINT to a .sqz file.
+
+    CHECKPOINT is a Hugging Face folder of a question-answering model. What a squadlite.json there
+    says of the model's use (format_spec.md) goes into the file's metadata. It may also be a .sqz
+    file, whose values are rounded anew. What was found is said first: compare it with what you
+    expect.
 
     Families: BERT, DistilBERT, RoBERTa, MPNet, ELECTRA, ALBERT.
 
@@ -330,7 +332,9 @@ def _codec_name(info: "TensorInfo") -> str:
 @json_option
 def verify(file: Path, as_json: bool) -> None:
     """
-    Check every digest of the .sqz FILE; exit 1 where one doesn't match.
+    Check every digest of the .sqz FILE.
+
+    The exit code is 1 where one doesn't match.
 
     \b
     Example:

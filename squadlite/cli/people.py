@@ -25,9 +25,10 @@ _SHOWN_NAMES = 3
 @json_option
 def people(book: Path, until: str | None, as_json: bool) -> None:
     """
-    List the people and places that BOOK names: how often, and where first.
+    List the people and places that BOOK names.
 
-    They are told by the words around their names, in English above all; now and then wrongly.
+    And with each, how often it is named and where first. They are told by the words around their
+    names, in English above all; now and then wrongly.
 
     \b
     Examples:

@@ -70,9 +70,11 @@ def serve(
     as_json: bool,
 ) -> None:
     """
-    Show the library as a page, in a browser on this machine or, with --host, on a phone or an
-    e-reader in the same house. Its HTTP interface is described at /api. Needs starlette and uvicorn
-    (pip install 'squadlite[serve]'). Ctrl-C stops it.
+    Show the library as a page in a browser.
+
+    The browser may be on this machine or, with --host, on a phone or an e-reader in the same house.
+    The HTTP interface is described at /api. Needs starlette and uvicorn (pip install
+    'squadlite[serve]'). Ctrl-C stops it.
 
     \b
     Examples:

@@ -13,9 +13,10 @@ from squadlite.cli.output import existing_path, json_option, print_json
 @json_option
 def text(book: Path, as_json: bool) -> None:
     """
-    Print the chapters of BOOK as extracted: the text that answers' offsets count in.
+    Print the chapters of BOOK as they are read.
 
-    With --json, one object a chapter: index, title, href, text, pages (where each begins).
+    It is the text that answers' offsets count in. With --json, one object a chapter: index, title,
+    href, text, pages (where each begins).
 
     \b
     Example:
