@@ -72,7 +72,7 @@ bench-peers: $(VENV)/bench
 readme: $(VENV)/development
 	$(BIN)/python -m benchmarks.report
 
-# Trains a default model: an hour or so on two cores. Needs ../shared.
+# Trains a default model: an hour and a half on two cores. Needs ../shared.
 model: $(VENV)/development
 	$(BIN)/python -m tools.recipe recipes/books.toml
 	cp build/books/default.sqz squadlite/models/default.sqz
