@@ -99,9 +99,11 @@ def _finetuning(stage: Mapping[str, Any]) -> str:
     device = {"cpu": "CPU cores", "cuda": "a GPU"}[stage["device"]]
     quantization = stage.get("quantization")
     at = f", at the weights that {quantization['bits']} bits hold" if quantization else ""
+    # Files that were exported lately don't say.
+    took = f"{stage['seconds']:,.0f} s " if "seconds" in stage else ""
     return (
         f"{stage['steps']:,} steps over {stage['num_groups']:,} questions{taught}{at}; "
-        f"{stage['seconds']:,.0f} s on {device}"
+        f"{took}on {device}"
     )
 
 

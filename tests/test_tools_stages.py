@@ -189,6 +189,19 @@ def test_a_file_holds_seeds_in_place_of_signs(tmp_path: Path) -> None:
             np.testing.assert_array_equal(file.read(info.name), stored)
 
 
+def test_a_file_says_what_was_done_and_not_how_long_it_took(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in")
+    files = []
+    for seconds in (7.5, 8.5):
+        stage = {"stage": "finetune", "steps": 3, "seconds": seconds, "tokens_per_second": seconds}
+        (tmp_path / "in" / "stages.json").write_text(json.dumps([stage]), encoding="utf-8")
+        assert run_stage(export, tmp_path / "in", tmp_path / "model.sqz").exit_code == 0
+        files.append((tmp_path / "model.sqz").read_bytes())
+    assert files[0] == files[1]
+    with open_sqz(tmp_path / "model.sqz") as file:
+        assert file.metadata["stages"] == [{"stage": "finetune", "steps": 3}]
+
+
 def test_a_file_holds_signs_where_it_is_asked_to(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "in")
     run_stage(sketch_main, tmp_path / "in", tmp_path / "out")

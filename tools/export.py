@@ -18,6 +18,9 @@ from squadlite.convert import convert
 from tools.command import checkpoint_argument, existing_file, file_argument, run
 from tools.folders import load_stages
 
+# What a stage says of the machine's speed: without it the same work gives the same file.
+_OF_THE_MACHINE = ("seconds", "tokens_per_second")
+
 
 @click.command()
 @checkpoint_argument
@@ -55,7 +58,10 @@ def main(
     if settings["target_size"] is not None and not calibration:
         raise click.UsageError("--target-size needs --calibration.")
     facts = load_facts(metadata) if metadata is not None else {}
-    facts["stages"] = load_stages(checkpoint)
+    facts["stages"] = [
+        {name: value for name, value in stage.items() if name not in _OF_THE_MACHINE}
+        for stage in load_stages(checkpoint)
+    ]
     report = convert(
         checkpoint, output, metadata=facts, calibration=calibration or None, **settings
     )
