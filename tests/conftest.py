@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ hypothesis.settings.load_profile("untimed")
 # Before any test imports torch. Threads that wait for one another cost the tiny models of the tests
 # far more time than they save, most of all where other work runs on the same cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Who runs the tests in the background of a script has Ctrl-C ignored, and so would have what they
+# start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 
