@@ -68,6 +68,14 @@ def test_a_pipe_of_something_else_than_text_is_told_in_one_line(
     assert captured.err.count("\n") == 1
 
 
+def test_without_standard_input_a_question_must_be_given(
+    book: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]  # noqa: F811
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(["ask", str(book)]) == 2
+    assert "there is no standard input" in capsys.readouterr().err
+
+
 def test_a_library_is_asked_so_too(
     book: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]  # noqa: F811
 ) -> None:  # fmt: skip

@@ -69,14 +69,18 @@ def load_questions(question: str | None, questions: Path | None) -> list[Questio
         The questions; None where there are none, so that they will be typed.
 
     Raises:
-        UsageError: both.
+        UsageError: both; or neither, and no standard input to type them into.
         DatasetError: a file that doesn't hold what it should.
     """
     if question is not None and questions is not None:
         raise click.UsageError("Give either a QUESTION or --questions FILE, not both.")
     if question is not None:
         return [Question(None, question)]
-    return None if questions is None else list(_parse_questions(questions))
+    if questions is not None:
+        return list(_parse_questions(questions))
+    if sys.stdin is None:  # closed by who started the command
+        raise click.UsageError("Give a QUESTION or --questions FILE: there is no standard input.")
+    return None
 
 
 def _parse_questions(path: Path) -> Iterator[Question]:
