@@ -15,6 +15,7 @@ from servers import BOOK, client_of, connect, served, upload
 from test_cli import checkpoint, model  # noqa: F401
 
 from squadlite.cli import run
+from squadlite.library.library import Library
 from squadlite.server import app as app_module
 from squadlite.server import bodies as bodies_module
 from squadlite.server import run as run_module
@@ -171,6 +172,36 @@ def test_at_an_address_that_others_reach_the_link_has_a_token_and_a_picture(
         assert len(served_one.token) >= 32
         assert served_one.url.endswith(f"/?token={served_one.token}")
         assert "0.0.0.0" not in served_one.url
+
+
+def test_books_that_the_command_is_given_are_added_and_one_is_opened(
+    tmp_path: Path,
+    model: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    prepared: list[Served] = []
+    monkeypatch.setattr(run_module, "run", prepared.append)
+    ferry, other, broken = (tmp_path / name for name in ("ferry.md", "other.md", "broken.epub"))
+    ferry.write_text(BOOK)
+    other.write_text(BOOK.replace("Ferry", "Raft"))
+    broken.write_bytes(b"PK")
+    command = ["serve", "--model", str(model), "--port", "0", "--json"]
+    command += ["--library", str(tmp_path / "library.db")]
+    for paths, place in (
+        ([ferry], "#/books/1"),
+        ([ferry, broken], "#/books/1"),  # there already, and as it was
+        ([ferry, other], ""),
+        ([broken], ""),
+    ):
+        assert run([*command, *map(str, paths)]) == 0
+        printed = capsys.readouterr()
+        assert json.loads(printed.out)["url"] == prepared[-1].url + place
+        assert ("Not added:" in printed.err) == (broken in paths)
+        prepared[-1].app.state.desks.close()
+        prepared[-1].socket.close()
+    with Library(tmp_path / "library.db") as library:
+        assert [book.title for book in library.books()] == ["The Ferry", "The Raft"]
 
 
 @pytest.mark.parametrize(

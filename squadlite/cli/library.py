@@ -137,11 +137,16 @@ def _print_report(report: "FileReport") -> None:
     from squadlite.library.adding import Change
 
     if report.change is Change.FAILED:
-        click.echo(f"Not added: {' '.join(report.detail.split())}", err=True)
+        print_failure(report)
     elif report.change is Change.MOVED and report.detail:
         click.echo(f"Moved: {report.detail} -> {report.path}")
     elif report.change is Change.DUPLICATE:
         click.echo(f"Duplicate: {report.path} is {report.detail}")
+
+
+def print_failure(report: "FileReport") -> None:
+    """Say on stderr why a file isn't in the library."""
+    click.echo(f"Not added: {' '.join(report.detail.split())}", err=True)
 
 
 def _print_summary(reports: "list[FileReport]", n_books: int) -> None:

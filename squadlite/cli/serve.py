@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from squadlite.cli.library import library_option
+from squadlite.cli.library import library_option, print_failure
 from squadlite.cli.output import (
     compute_option,
     json_option,
     model_option,
     print_json,
+    progress_bar,
     show_notices,
     threads_option,
 )
 from squadlite.errors import ServerError
 
 if TYPE_CHECKING:
+    from squadlite.answering.reader import Reader
     from squadlite.config import Compute
 
 DEFAULT_PORT = 8642
@@ -33,6 +35,7 @@ def _check_token(
 
 
 @click.command()
+@click.argument("paths", metavar="[BOOK]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -59,6 +62,7 @@ def _check_token(
 @library_option
 @json_option
 def serve(
+    paths: tuple[Path, ...],
     host: str,
     port: int,
     open_page: bool,
@@ -72,13 +76,15 @@ def serve(
     """
     Show the library as a page in a browser.
 
-    The browser may be on this machine or, with --host, on a phone or an e-reader in the same house.
-    The HTTP interface is described at /api. Needs starlette and uvicorn (pip install
-    'squadlite[serve]'). Ctrl-C stops it.
+    Each BOOK, a file or a folder, is added to the library first; where it is one book, the page
+    opens at it. The browser may be on this machine or, with --host, on a phone or an e-reader in
+    the same house. The HTTP interface is described at /api. Needs starlette and uvicorn (pip
+    install 'squadlite[serve]'). Ctrl-C stops it.
 
     \b
     Examples:
       squadlite serve --open
+      squadlite serve --open novel.epub
       squadlite serve --host 0.0.0.0
     """
     try:
@@ -90,20 +96,39 @@ def serve(
     from squadlite.answering.reader import Reader
     from squadlite.library.library import default_library_file
 
+    file = library_file or default_library_file()
     show_notices()
     reader = Reader.load(model, threads=threads, compute=compute)
-    served = prepare(
-        library_file or default_library_file(), reader, host=host, port=port, token=token
-    )
+    added = _add_books(file, paths, reader)
+    served = prepare(file, reader, host=host, port=port, token=token)
+    url = served.url if len(added) != 1 else f"{served.url}#/books/{added.pop()}"
     if as_json:
-        print_json({"url": served.url, "token": served.token})
+        print_json({"url": url, "token": served.token})
     else:
-        click.echo(f"The library is at {served.url}\nCtrl-C stops it.")
+        click.echo(f"The library is at {url}\nCtrl-C stops it.")
         if served.token is not None:
-            _print_qr_code(served.url)
+            _print_qr_code(url)
     if open_page:
-        click.launch(served.url)
+        click.launch(url)
     run(served)
+
+
+def _add_books(library_file: Path, paths: tuple[Path, ...], reader: "Reader") -> set[int]:
+    """Add books, or find them in the library, as `squadlite library add` does; their numbers."""
+    from squadlite.library.library import Library
+
+    if not paths:
+        return set()
+    with Library(library_file) as books:
+        with progress_bar("Indexing the books") as progress:
+            reports = books.add(paths, progress=progress)
+        for report in reports:
+            if report.book is None:
+                print_failure(report)
+        if reader.embedder is not None:
+            with progress_bar("Reading the books") as progress:
+                books.add_vectors(reader.embedder, progress=progress)
+    return {report.book for report in reports if report.book is not None}
 
 
 def _print_qr_code(link: str) -> None:

@@ -32,7 +32,7 @@ export async function showBook({ book: id, signal }) {
       {},
       h("h1", { tabindex: "-1", lang: book.language || null }, book.title),
       h("p.author", {}, book.author),
-      book.indexed ? askForm(book) : h("p.bound-note", {}, "An earlier squadlite added this book. Add its file again to ask it."),
+      book.indexed ? askForm(book) : h("p.bound-note", {}, "squadlite is still reading this book. If it stays so, add its file again."),
       askedBefore(book) ?? "",
       people,
       contents(book),
