@@ -164,6 +164,26 @@ def test_a_special_tokens_name_in_a_text_is_plain_text(name: str) -> None:
     assert not special & set(TINY.encode(f"a {name} b{name}").ids.tolist())
 
 
+@pytest.mark.parametrize("prefix", ["##", "x"])
+def test_special_tokens_that_are_words_are_plain_text_too(prefix: str) -> None:
+    names = ("none", "start", f"{prefix}end", ".", "x")
+    letters = "adenorst"
+    spec = replace(
+        TINY.spec,
+        vocab=(*names, *letters, *(prefix + letter for letter in letters)),
+        continuing_prefix=prefix,
+        unk_token=names[0],
+        cls_token=names[1],
+        sep_token=names[2],
+        pad_token=names[3],
+        mask_token=names[4],
+    )
+    tokenizer = Tokenizer(spec)
+    pieces = [spec.vocab[i].removeprefix(prefix) for i in tokenizer.encode("start aend none").ids]
+    assert pieces == [*"start", *"aend", *"none"]
+    assert tokenizer.encode(". x").ids.tolist() == [tokenizer.unk_id] * 2
+
+
 def test_a_word_beyond_the_longest_is_unknown() -> None:
     tokenizer = Tokenizer(replace(TINY.spec, max_chars_per_word=3))
     assert tokenizer.encode("abc abcd").ids.tolist()[-1] == tokenizer.unk_id

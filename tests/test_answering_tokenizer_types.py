@@ -369,6 +369,11 @@ def test_a_byte_without_a_piece_is_refused() -> None:
         replace(BYTE_BPE, vocab=vocab)
 
 
+def test_a_special_token_is_no_byte() -> None:
+    with pytest.raises(TokenizerError, match="special token '!' is a byte's piece"):
+        replace(BYTE_BPE, pad_token="!")
+
+
 @pytest.mark.parametrize(
     ("spec", "change"),
     [
