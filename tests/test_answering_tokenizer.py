@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_tokenizers import tiny_spec
@@ -122,6 +123,23 @@ def test_mpnets_own_tokenizer_gives_the_same_ids_and_windows(shared: Path) -> No
         0, *found[2:4], ours.template, max_seq_length=99, max_question_length=64, doc_stride=64
     )
     assert pad_batch([window]).input_ids[0].tolist() == theirs(*VARIED[2:4])["input_ids"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"lowercase": False, "max_chars_per_word": 5},
+        {"lowercase": False, "strip_accents": True, "clean_text": False},
+        {"strip_accents": False, "handle_chinese_chars": False},
+    ],
+)
+def test_ids_equal_the_spec(changes: dict[str, Any]) -> None:
+    spec = replace(TINY.spec, **changes)
+    tensors = {name: array.tolist() for name, array in spec.to_tensors().items()}
+    for text in [*VARIED, " ".join(VARIED), SPECIAL_CASES, f"{SPECIAL_CASES[::-1]} [SEP]"]:
+        ids = reference_tokenizer.encode(spec.to_header(), tensors, text)
+        assert Tokenizer(spec).encode(text).ids.tolist() == ids, text
 
 
 @given(st.text(), st.text())
