@@ -23,14 +23,86 @@ def encode(header, tensors, text):
     header: the `tokenizer` object of a file; tensors: {name: values in C order}, as from
     `reference_reader.read_file`.
     """
-    if header["type"] == "byte_bpe":
-        return byte_bpe(header, tensors, text)
-    assert header["type"] == "unigram"
-    return unigram(header, tensors, text)
+    types = {"wordpiece": wordpiece, "byte_bpe": byte_bpe, "unigram": unigram}
+    return types[header["type"]](header, tensors, text)
 
 
 def pieces_of(tensors):
     return bytes(tensors["tokenizer.vocab"]).decode("utf-8").split("\n")
+
+
+# wordpiece
+
+IDEOGRAPHS = (
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B920, 0x2CEAF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+def wordpiece(header, tensors, text):
+    special = {header[name] for name in SPECIAL}
+    vocab = pieces_of(tensors)
+    known = {piece: number for number, piece in enumerate(vocab) if piece not in special}
+    unknown = vocab.index(header["unk_token"])
+    found = []
+    for word in words_and_punctuation(normalized(header, text)):
+        ids = None
+        if len(word) <= header["max_chars_per_word"]:
+            ids = longest_pieces(word, known, header["continuing_prefix"])
+        found += [unknown] if ids is None else ids
+    return found
+
+
+def normalized(header, text):
+    if header["clean_text"]:
+        text = "".join(" " if c in WHITE_SPACE else c for c in text if not is_dropped(c))
+    if header["handle_chinese_chars"]:
+        text = "".join(f" {c} " if is_ideograph(c) else c for c in text)
+    strips = header["strip_accents"]
+    if header["lowercase"] if strips is None else strips:
+        text = unicodedata.normalize("NFD", text)
+        text = "".join(c for c in text if unicodedata.category(c) != "Mn")
+    return "".join(c.lower() for c in text) if header["lowercase"] else text
+
+
+def is_dropped(character):
+    controls = unicodedata.category(character) in ("Cc", "Cf", "Co")
+    return character in "\0\ufffd" or (controls and character not in "\t\n\r")
+
+
+def is_ideograph(character):
+    return any(first <= ord(character) <= last for first, last in IDEOGRAPHS)
+
+
+def words_and_punctuation(text):
+    spaced = "".join(
+        " " if c in WHITE_SPACE else f" {c} " if is_punctuation(c) else c for c in text
+    )
+    return [word for word in spaced.split(" ") if word]
+
+
+def is_punctuation(character):
+    symbols = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+    return unicodedata.category(character)[0] == "P" or character in symbols
+
+
+def longest_pieces(word, known, prefix):
+    ids, rest = [], word
+    while rest:
+        begun = prefix if ids else ""
+        lengths = range(len(rest), 0, -1)
+        length = next((n for n in lengths if begun + rest[:n] in known), None)
+        if length is None:
+            return None
+        ids.append(known[begun + rest[:length]])
+        rest = rest[length:]
+    return ids
 
 
 # byte_bpe

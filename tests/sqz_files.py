@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -149,14 +150,31 @@ UNIGRAM = UnigramSpec(
 TOKENIZED = ("the then", "The  thén\n½ <s>", "", "日本 thＡ\u0301[SEP]")
 
 
+def raw_codec(values: np.ndarray) -> Raw:
+    """The codec that stores values as they are."""
+    return Raw(f"{values.dtype.kind}{8 * values.itemsize}")
+
+
+def tokenizer_file(
+    header: Any, tensors: dict[str, np.ndarray], version: tuple[int, int] = (2, 0)
+) -> Any:
+    """What from_sqz looks at of an open file whose tensors are raw."""
+    return SimpleNamespace(
+        tokenizer=header,
+        version=version,
+        tensors={
+            name: SimpleNamespace(shape=values.shape, codec=raw_codec(values))
+            for name, values in tensors.items()
+        },
+        read=tensors.__getitem__,
+    )
+
+
 def write_tokenizer_file(
     path: Path, spec: TokenizerSpec, *, compressed: bool = True, metadata: Any = None
 ) -> None:
     """A file of a tokenizer alone."""
-    codecs = {
-        name: Raw(f"{values.dtype.kind}{8 * values.itemsize}")
-        for name, values in spec.to_tensors().items()
-    }
+    codecs = {name: raw_codec(values) for name, values in spec.to_tensors().items()}
     write_sqz(
         path,
         model={},

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import reference_tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_tokenizers import tiny_spec
@@ -124,6 +125,23 @@ def test_mpnets_own_tokenizer_gives_the_same_ids_and_windows(shared: Path) -> No
     assert pad_batch([window]).input_ids[0].tolist() == theirs(*VARIED[2:4])["input_ids"]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"lowercase": False, "max_chars_per_word": 5},
+        {"lowercase": False, "strip_accents": True, "clean_text": False},
+        {"strip_accents": False, "handle_chinese_chars": False},
+    ],
+)
+def test_ids_equal_the_spec(changes: dict[str, Any]) -> None:
+    spec = replace(TINY.spec, **changes)
+    tensors = {name: array.tolist() for name, array in spec.to_tensors().items()}
+    for text in [*VARIED, " ".join(VARIED), SPECIAL_CASES, f"{SPECIAL_CASES[::-1]} [SEP]"]:
+        ids = reference_tokenizer.encode(spec.to_header(), tensors, text)
+        assert Tokenizer(spec).encode(text).ids.tolist() == ids, text
+
+
 @given(st.text(), st.text())
 def test_offsets_walk_forward_through_the_original_text(left: str, right: str) -> None:
     text = left + right  # lone surrogates too
@@ -162,6 +180,26 @@ def test_a_batch_gives_what_single_texts_give(encode: Callable[[list[str]], Any]
 def test_a_special_tokens_name_in_a_text_is_plain_text(name: str) -> None:
     special = {TINY.cls_id, TINY.sep_id, TINY.pad_id, TINY.spec.vocab.index("[MASK]")}
     assert not special & set(TINY.encode(f"a {name} b{name}").ids.tolist())
+
+
+@pytest.mark.parametrize("prefix", ["##", "x"])
+def test_special_tokens_that_are_words_are_plain_text_too(prefix: str) -> None:
+    names = ("none", "start", f"{prefix}end", ".", "x")
+    letters = "adenorst"
+    spec = replace(
+        TINY.spec,
+        vocab=(*names, *letters, *(prefix + letter for letter in letters)),
+        continuing_prefix=prefix,
+        unk_token=names[0],
+        cls_token=names[1],
+        sep_token=names[2],
+        pad_token=names[3],
+        mask_token=names[4],
+    )
+    tokenizer = Tokenizer(spec)
+    pieces = [spec.vocab[i].removeprefix(prefix) for i in tokenizer.encode("start aend none").ids]
+    assert pieces == [*"start", *"aend", *"none"]
+    assert tokenizer.encode(". x").ids.tolist() == [tokenizer.unk_id] * 2
 
 
 def test_a_word_beyond_the_longest_is_unknown() -> None:

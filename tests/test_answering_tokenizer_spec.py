@@ -1,13 +1,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqz_files import tokenizer_file
 from tiny_tokenizers import SPECIAL, tiny_spec
 
 from squadlite.answering.tokenizer_spec import TokenizerSpec
@@ -21,9 +21,7 @@ def stored(header: Any = None, version: tuple[int, int] = (2, 0), **tensors: np.
     """What from_sqz looks at of an open file."""
     header = SPEC.to_header() if header is None else header
     contents = SPEC.to_tensors() | {f"tokenizer.{name}": array for name, array in tensors.items()}
-    return SimpleNamespace(
-        tokenizer=header, version=version, tensors=contents, read=contents.__getitem__
-    )
+    return tokenizer_file(header, contents, version)
 
 
 def as_bytes(text: str) -> np.ndarray:
@@ -105,9 +103,7 @@ def test_hostile_tensors_are_refused(tensors: dict[str, np.ndarray], message: st
 
 def test_missing_vocabulary_is_refused() -> None:
     with pytest.raises(TensorError, match=r"'tokenizer\.vocab' is missing"):
-        TokenizerSpec.from_sqz(
-            SimpleNamespace(tokenizer=SPEC.to_header(), version=(1, 0), tensors={})  # type: ignore[arg-type]
-        )
+        TokenizerSpec.from_sqz(tokenizer_file(SPEC.to_header(), {}))
 
 
 @pytest.mark.parametrize(

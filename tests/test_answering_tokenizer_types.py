@@ -15,7 +15,14 @@ import reference_tokenizer
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqz_files import BYTE_BPE, GOLDEN, UNIGRAM, write_tokenizer_file
+from sqz_files import (
+    BYTE_BPE,
+    GOLDEN,
+    UNIGRAM,
+    raw_codec,
+    tokenizer_file,
+    write_tokenizer_file,
+)
 
 from benchmarks.example_tokenizers import (
     CHARSMAP,
@@ -38,7 +45,7 @@ from squadlite.answering.tokenizer_spec import (
 )
 from squadlite.answering.vocabulary import choose_pieces, count_pieces
 from squadlite.answering.windows import pad_batch, split_into_windows
-from squadlite.container import open_sqz
+from squadlite.container import Codec, Linear, Raw, Uniform, open_sqz, write_sqz
 from squadlite.errors import CheckpointError, FormatError, HeaderError, TensorError, TokenizerError
 from tools.data import make_features
 
@@ -79,12 +86,7 @@ def stored(spec: TokenizerSpec, header: dict[str, Any] | None = None, **tensors:
     """What from_sqz looks at of an open file of version 2.0."""
     contents = spec.to_tensors() | {f"tokenizer.{name}": array for name, array in tensors.items()}
     contents = {name: array for name, array in contents.items() if array is not None}
-    return SimpleNamespace(
-        tokenizer=spec.to_header() | (header or {}),
-        version=(2, 0),
-        tensors=contents,
-        read=contents.__getitem__,
-    )
+    return tokenizer_file(spec.to_header() | (header or {}), contents)
 
 
 def as_bytes(text: str) -> np.ndarray:
@@ -302,6 +304,23 @@ def test_hostile_scores_are_refused(scores: Any, message: str) -> None:
         TokenizerSpec.from_sqz(stored(UNIGRAM, scores=scores))
 
 
+@pytest.mark.parametrize("codec", [Raw("f16"), Raw("bf16"), Linear(8), Uniform(0.5)])
+def test_scores_are_stored_as_they_are(codec: Codec, tmp_path: Path) -> None:
+    write_sqz(
+        tmp_path / "t.sqz",
+        model={},
+        tokenizer=UNIGRAM.to_header(),
+        metadata={},
+        tensors=[
+            (name, values, codec if name == "tokenizer.scores" else raw_codec(values))
+            for name, values in UNIGRAM.to_tensors().items()
+        ],
+        needed=UNIGRAM.version,
+    )
+    with open_sqz(tmp_path / "t.sqz") as file, pytest.raises(TensorError, match="f32 or u64"):
+        TokenizerSpec.from_sqz(file)
+
+
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
@@ -348,6 +367,11 @@ def test_a_byte_without_a_piece_is_refused() -> None:
     vocab = tuple(piece if piece != "Ā" else "none" for piece in BYTE_BPE.vocab)
     with pytest.raises(TokenizerError, match=r"byte 0x00 has no piece, expected 'Ā'"):
         replace(BYTE_BPE, vocab=vocab)
+
+
+def test_a_special_token_is_no_byte() -> None:
+    with pytest.raises(TokenizerError, match="special token '!' is a byte's piece"):
+        replace(BYTE_BPE, pad_token="!")
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,8 @@ class Tokenizer:
 
         Without special tokens it gives the same ids as ours; with them a question and a context
         are laid out by the template, as by `pad_batch`. A special token's name inside a text is
-        plain text there too, for which those of a unigram model have other names there.
+        plain text there too, for which those of a unigram model, and those of word pieces that
+        could be a word or end one, have other names there.
         """
         laid_out = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
         separator = self.spec.sep_token, self.sep_id
@@ -174,10 +175,11 @@ def _build(spec: TokenizerSpec, ids: dict[str, int]) -> tokenizers.Tokenizer:
     # The library's tokenizer of a spec: text -> tokens without special ones.
     match spec:
         case WordPieceSpec():
+            hidden = _hidden_tokens(spec)
             built = tokenizers.Tokenizer(
                 WordPiece(
-                    ids,
-                    unk_token=spec.unk_token,
+                    {hidden.get(piece, piece): piece_id for piece, piece_id in ids.items()},
+                    unk_token=hidden.get(spec.unk_token, spec.unk_token),
                     max_input_chars_per_word=spec.max_chars_per_word,
                     continuing_subword_prefix=spec.continuing_prefix,
                 )
@@ -218,6 +220,19 @@ def _build(spec: TokenizerSpec, ids: dict[str, int]) -> tokenizers.Tokenizer:
         case _:
             raise TypeError(f"found a {type(spec).__name__}, expected a spec of a known type")
     return built
+
+
+def _hidden_tokens(spec: WordPieceSpec) -> dict[str, str]:
+    # A special token that a word can have in it -> a name that no word has, for words have no
+    # spaces. One like [CLS] is cut at its brackets, and keeps its name for who reads a
+    # tokenizer.json.
+    cut, prefix = pre_tokenizers.BertPreTokenizer(), spec.continuing_prefix
+    return {
+        token: f" {token}"
+        for token in spec.special_tokens
+        for part in {token, token.removeprefix(prefix)}
+        if len(cut.pre_tokenize_str(part)) == 1
+    }
 
 
 # A step of a unigram model's normalizer -> what does it.

@@ -193,7 +193,8 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
     Raises:
         TensorError: not a list of at most 8 dimensions of 0 or more, or more than 2**31 - 1 values.
     """
-    if not isinstance(shape, Sequence) or len(shape) > MAX_DIMENSIONS:
+    # Not any sequence: a string is one, and an empty one would be a scalar.
+    if not isinstance(shape, list | tuple) or len(shape) > MAX_DIMENSIONS:
         raise TensorError(
             f"tensor {name!r}: shape {shape!r:.80}, expected at most {MAX_DIMENSIONS} dimensions"
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from squadlite.answering.origin import Source, opened
 from squadlite.answering.windows import TEMPLATES
-from squadlite.container import SqzFile
+from squadlite.container import Raw, SqzFile
 from squadlite.errors import CheckpointError, HeaderError, TensorError, TokenizerError
 
 VOCAB_TENSOR = "tokenizer.vocab"
@@ -354,18 +354,21 @@ def read_tensor(file: SqzFile, name: str, n_dimensions: int, *dtypes: str) -> np
     Read a tensor of a tokenizer.
 
     Raises:
-        TensorError: it is missing, or of other dimensions, or of none of the dtypes ("u8").
+        TensorError: it is missing, or of other dimensions, or not raw in one of the dtypes ("u8").
     """
-    if name not in file.tensors:
+    tensor = file.tensors.get(name)
+    if tensor is None:
         raise TensorError(f"tensor {name!r} is missing")
-    values = file.read(name)
-    if values.ndim != n_dimensions or f"{values.dtype.kind}{8 * values.itemsize}" not in dtypes:
+    codec = tensor.codec
+    # What is stored, not what it decodes to: floats of every codec become float32.
+    is_raw = isinstance(codec, Raw) and codec.dtype in dtypes
+    if not is_raw or len(tensor.shape) != n_dimensions:
         rows = "one row" if n_dimensions == 1 else "rows and columns"
         raise TensorError(
-            f"tensor {name!r}: {values.dtype} with shape {values.shape}, "
-            f"expected {' or '.join(dtypes)} in {rows}"
+            f"tensor {name!r}: {codec.to_header()} with shape {list(tensor.shape)}, "
+            f"expected {' or '.join(dtypes)} in {rows}, raw"
         )
-    return values
+    return file.read(name)
 
 
 def read_text(octets: np.ndarray, name: str) -> str:

@@ -39,8 +39,8 @@ class ByteBPESpec(TokenizerSpec):
         add_prefix_space: a text that doesn't begin with a space is taken to.
 
     Raises:
-        TokenizerError: as for any type; a byte without a piece, or a merge twice, of no pieces,
-            into no piece, or with a special token.
+        TokenizerError: as for any type; a byte without a piece, or with a special token for one; a
+            merge twice, of no pieces, into no piece, or with a special token.
 
     Source: Radford et al. 2019, section 2.2; Sennrich et al. 2016.
     """
@@ -67,6 +67,9 @@ class ByteBPESpec(TokenizerSpec):
                 raise TokenizerError(f"byte {byte:#04x} has no piece, expected {character!r}")
         if len(set(self.merges)) != len(self.merges):
             raise TokenizerError("a merge stands among the merges twice")
+        for token in self.special_tokens:
+            if token in BYTE_ALPHABET:
+                raise TokenizerError(f"special token {token!r} is a byte's piece, expected another")
         special = {ids[token] for token in self.special_tokens}
         for rank, (left, right) in enumerate(self.merges):
             if not (0 <= left < len(self.vocab) and 0 <= right < len(self.vocab)):
