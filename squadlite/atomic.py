@@ -26,31 +26,23 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     Raises:
         OSError: the folder can't be written to.
     """
-    # Most questions write nothing, and it takes a hundredth of their time to import.
-    import tempfile  # noqa: PLC0415
-
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    temporary = Path(name)
+    temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}.part"
+    # Not by `tempfile`: its files are their owner's alone, and to give one the permissions of any
+    # new file the umask would have to be asked for, which can only be read by setting it, for all
+    # threads of the process.
+    file = temporary.open("x+b")
     try:
-        with os.fdopen(descriptor, "w+b") as file:
+        with file:
             yield file
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         if sync:
             _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    # The umask can only be read by setting it; mkstemp makes files that nobody else may read.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:
