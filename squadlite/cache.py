@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 import time
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from zlib import crc32
@@ -128,5 +129,7 @@ def _is_ours_alone(file: FileIO) -> bool:
 def _remove_abandoned(folder: Path) -> None:
     """Remove what processes that were killed while they wrote have left."""
     for part in folder.glob(".*.part"):
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            part.unlink(missing_ok=True)
+        # Another process may have given it its name meanwhile, or have removed it.
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+                part.unlink()
