@@ -33,6 +33,14 @@ def test_other_models_are_not(cpu: Cpu, changes: dict[str, int]) -> None:
 
 
 @on_every_cpu
+def test_a_model_so_wide_that_its_sums_might_overflow_is_not_supported(cpu: Cpu) -> None:
+    largest_product = 255 * cpu.top_weight
+    widest = (2**31 - 1) // largest_product // cpu.unit * cpu.unit
+    assert supports(wide_config(cpu, intermediate_size=widest), cpu)
+    assert not supports(wide_config(cpu, intermediate_size=widest + cpu.unit), cpu)
+
+
+@on_every_cpu
 @given(inputs=st.integers(1, 50).map(lambda n: 16 * n), vectors=st.integers(1, 40))
 def test_panels_hold_all_outputs_once(cpu: Cpu, inputs: int, vectors: int) -> None:
     layout = LinearLayout(inputs, vectors * cpu.lanes, cpu)

@@ -160,11 +160,13 @@ class Layout:
 def supports(config: ModelConfig, cpu: Cpu) -> bool:
     """Whether all of a model's widths fill whole vectors, and sums can't overflow."""
     width = config.hidden_size // config.num_heads
+    inputs = max(config.hidden_size, config.embedding_width, config.intermediate_size)
     return (
         width % cpu.unit == 0
         and config.embedding_width % cpu.unit == 0
         and config.intermediate_size % cpu.unit == 0
         and config.max_position_embeddings <= MAX_TOKENS
+        and inputs * CODE_STEPS * cpu.top_weight < 2**31
     )
 
 
