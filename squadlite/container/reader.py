@@ -91,27 +91,26 @@ class SqzFile(Closing):
         """Unmap the file. What was read stays valid; closing twice is fine."""
         self._map.close()
 
-    def read(self, name: str, *, out: np.ndarray | None = None) -> np.ndarray:
+    def read(self, name: str) -> np.ndarray:
         """
         Read one tensor, its digest checked.
 
         Args:
             name: one of `tensors`.
-            out: C-contiguous array of its shape and dtype to decode into; a new one if None.
 
         Returns:
-            `out`, or a new array: float32, or the stored integer dtype.
+            A new array: float32, or the stored integer dtype.
 
         Raises:
             TensorError: no tensor of that name.
             DigestError: its bytes were changed.
             CodecError: its bytes are not what its codec writes.
-            ValueError: the file is closed, or `out` doesn't fit.
+            ValueError: the file is closed.
         """
         data = self.read_stored(name)
         tensor = self.tensors[name]
         try:
-            return tensor.codec.decode(data, tensor.shape, out=out)
+            return tensor.codec.decode(data, tensor.shape)
         except CodecError as error:
             raise CodecError(f"tensor {name!r}: {error}") from error
 

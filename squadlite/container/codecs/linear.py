@@ -155,10 +155,10 @@ class Linear(CompressibleCodec):
             streams.append(bitpack.pack(codes, self._low_bits))
         return b"".join(streams)
 
-    def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
+    def decode(self, data: bytes, shape: Shape) -> np.ndarray:
         """Read the values back, in float32."""
         self._check_data(data, shape)
-        out = self._output(shape, out)
+        out = np.empty(shape, self.decoded_dtype)
         groups = self._groups(shape)
         if self.coding is None:
             stored = np.frombuffer(data, self._stored, count=2 * groups.count)

@@ -170,10 +170,10 @@ class Uniform(Codec):
         """Write exponents and codes; floats are rounded to float32 first and must be finite."""
         return self.stored(values)[1]
 
-    def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
+    def decode(self, data: bytes, shape: Shape) -> np.ndarray:
         """Read the values back, in float32; whatever the bytes, they are finite."""
         self._check_data(data, shape)
-        out = self._output(shape, out)
+        out = np.empty(shape, self.decoded_dtype)
         if not out.size:
             return out
         exponents, coded = self._parts(data, shape)
