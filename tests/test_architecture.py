@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "export": {"answering", "config", "container", "distances", "families", "tensors"},
     "bench": {
         "answering", "asking", "config", "container", "cores", "export", "library", "model",
-        "models", "native",
+        "models", "native", "tensors",
     },
     "cli": {
         "answering", "asking", "bench", "config", "container", "convert", "cores", "diff",
