@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from native_kernels import on_every_cpu, wide_config
 
-from squadlite.native.cpu import Cpu
-from squadlite.native.layout import ALIGNMENT, MAX_TOKENS, Layout, LinearLayout, supports
+from squadlite.native.cpu import LINE, Cpu
+from squadlite.native.layout import MAX_TOKENS, Layout, LinearLayout, supports
 
 
 @on_every_cpu
@@ -58,7 +58,7 @@ def test_parts_begin_on_lines_of_the_cache_and_do_not_overlap(cpu: Cpu) -> None:
     for offsets in (layout.layer, layout.ends, layout.scratch, narrow.ends, narrow.scratch):
         places = list(offsets.values())
         assert places == sorted(set(places))
-        assert all(place % ALIGNMENT == 0 for place in places)
+        assert all(place % LINE == 0 for place in places)
     maps = [layout.query_key_value, layout.gather, layout.widen, layout.narrow]
     assert layout.layer["end"] >= sum(each.n_bytes for each in maps) + 4 * 4 * layout.hidden
 

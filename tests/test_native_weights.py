@@ -14,8 +14,8 @@ from native_kernels import on_every_cpu, on_this_cpu, random_tensors, wide_confi
 from tiny_models import tiny_config
 
 from squadlite.errors import SquadliteError
-from squadlite.native.cpu import Cpu
-from squadlite.native.layout import ALIGNMENT, MAX_TOKENS, Layout, LinearLayout
+from squadlite.native.cpu import LINE, Cpu
+from squadlite.native.layout import MAX_TOKENS, Layout, LinearLayout
 from squadlite.native.weights import (
     aligned,
     load_weights,
@@ -169,7 +169,7 @@ def test_a_shared_layer_is_stored_once(cpu: Cpu) -> None:
 def test_memory_is_aligned_and_empty(n_bytes: int) -> None:
     found = aligned(n_bytes)
     assert found.size == n_bytes
-    assert found.ctypes.data % ALIGNMENT == 0
+    assert found.ctypes.data % LINE == 0
     assert not found.any()
 
 

@@ -6,14 +6,13 @@ from typing import Any, Self
 
 from llvmlite import ir
 
-from squadlite.native.cpu import Cpu
+from squadlite.native.cpu import LINE, Cpu
 from squadlite.native.frame import SLOTS
 
 BYTE, SHORT, INT, FLOAT = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.FloatType()
 INDEX = ir.IntType(64)
 POINTER = ir.PointerType()
 
-LINE = 64  # bytes of the cache
 _SECOND_LEVEL = 2  # as LLVM counts them
 
 Type = Any  # llvmlite brings no types of its own

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Protocol
 
 from squadlite.native import pairs
-from squadlite.native.code import FLOAT, INT, LINE, Code, Meanwhile, Value, nothing
+from squadlite.native.code import FLOAT, INT, Code, Meanwhile, Value, nothing
+from squadlite.native.cpu import LINE
 from squadlite.native.dots import Dot, dots_of
 from squadlite.native.layout import LinearLayout
 from squadlite.native.tiles import Tiles

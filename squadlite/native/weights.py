@@ -11,19 +11,12 @@ from squadlite.cache import map_cached, write_cached
 from squadlite.config import RELATIVE_POSITION_BIAS
 from squadlite.distances import distance_buckets
 from squadlite.errors import SquadliteError
+from squadlite.native.cpu import LINE
 from squadlite.native.kept import kept_file, remove_unused
-from squadlite.native.layout import (
-    ALIGNMENT,
-    LEAST_ACTIVATION,
-    MAX_TOKENS,
-    Layout,
-    LinearLayout,
-)
+from squadlite.native.layout import LEAST_ACTIVATION, MAX_TOKENS, TINY, Layout, LinearLayout
 
 Floats = NDArray[np.float32]
 Tensors = Mapping[str, Floats]
-
-_TINY = 1e-30
 
 
 class PackedWeights:
@@ -164,7 +157,7 @@ def pack_linear(
     """
     tops = _finite(np.maximum(weight.max(axis=1), -weight.min(axis=1)))
     bias = _finite(bias)
-    scales = np.maximum(tops, _TINY) / layout.cpu.top_weight
+    scales = np.maximum(tops, TINY) / layout.cpu.top_weight
     codes = weight * (1 / scales)[:, None]
     codes = np.rint(codes, out=codes).astype(np.int8, order="C")
     sums = codes.sum(axis=1, dtype=np.int32)
@@ -218,8 +211,8 @@ def norm_bytes(tensors: Tensors, name: str) -> NDArray[np.uint8]:
 
 def aligned(n_bytes: int) -> NDArray[np.uint8]:
     """Memory full of zeros that begins where a line of the cache does."""
-    memory = np.zeros(n_bytes + ALIGNMENT, dtype=np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
+    memory = np.zeros(n_bytes + LINE, dtype=np.uint8)
+    first = -memory.ctypes.data % LINE
     return memory[first : first + n_bytes]
 
 
