@@ -88,7 +88,7 @@ def pack_weights(tensors: Tensors, layout: Layout) -> NDArray[np.uint8]:
         SquadliteError: weights that aren't numbers.
     """
     config = layout.config
-    image = aligned(layout.weights["end"])
+    image = aligned_zeros(layout.weights["end"])
 
     def put(name: str, part: NDArray[Any], at: int = 0) -> None:
         first = layout.weights[name] + at
@@ -113,7 +113,7 @@ def _embeddings(tensors: Tensors, kind: str) -> Floats:
 
 def pack_layer(tensors: Tensors, layer: int, layout: Layout) -> NDArray[np.uint8]:
     """One stored layer's block."""
-    block = aligned(layout.layer["end"])
+    block = aligned_zeros(layout.layer["end"])
 
     def put(name: str, packed: NDArray[np.uint8]) -> None:
         block[layout.layer[name] : layout.layer[name] + len(packed)] = packed
@@ -188,7 +188,7 @@ def pack_biases(tensors: Tensors) -> Floats:
 
 def pack_ends(tensors: Tensors, layout: Layout) -> NDArray[np.uint8]:
     """The norm of embeddings, their projection if they have one, and the span head."""
-    block = aligned(layout.ends["end"])
+    block = aligned_zeros(layout.ends["end"])
     parts = {
         "norm": norm_bytes(tensors, "embeddings.norm"),
         "span_weight": _bytes(tensors["span_head.weight"]),
@@ -209,7 +209,7 @@ def norm_bytes(tensors: Tensors, name: str) -> NDArray[np.uint8]:
     return np.concatenate([_bytes(tensors[f"{name}.weight"]), _bytes(tensors[f"{name}.bias"])])
 
 
-def aligned(n_bytes: int) -> NDArray[np.uint8]:
+def aligned_zeros(n_bytes: int) -> NDArray[np.uint8]:
     """Memory full of zeros that begins where a line of the cache does."""
     memory = np.zeros(n_bytes + LINE, dtype=np.uint8)
     first = -memory.ctypes.data % LINE
