@@ -84,7 +84,11 @@ class SqzFile(Closing):
 
     @property
     def digest(self) -> str:
-        """Names all of the file: SHA-256, in hex, of the header, where each tensor's digest is."""
+        """
+        Names all of the file.
+
+        SHA-256, in hex, of the preamble's fields and the header, in which each tensor's digest is.
+        """
         return self._preamble.digest.hex()
 
     def close(self) -> None:

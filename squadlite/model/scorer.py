@@ -28,7 +28,7 @@ class TorchScorer:
 
     @property
     def word_embeddings(self) -> NDArray[np.float32]:
-        """(V, hidden)."""
+        """(V, embedding_width)."""
         embeddings: NDArray[np.float32] = self.model.embeddings.word.weight.detach().float().numpy()
         return embeddings
 

@@ -76,7 +76,7 @@ def _multiply_by_dots(
     row_bytes: int,
     right: Value,
     right_bytes: int,
-    inputs: int,
+    inputs: Value | int,
     first: Sequence[Value],
     row_tiles: int,
     meanwhile: Meanwhile = nothing,

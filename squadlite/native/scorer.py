@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class NativeScorer:
 
     @property
     def word_embeddings(self) -> NDArray[np.float32]:
-        """(V, hidden)."""
+        """(V, embedding_width)."""
         return self._weights.words
 
     def __call__(
@@ -234,7 +235,7 @@ class _Workspace:
             frame[SLOTS.index("scratch")] = scratch.ctypes.data
         return frames
 
-    def _of(self, name: str, kind: type = np.float32) -> NDArray[np.float32]:
+    def _of(self, name: str, kind: type = np.float32) -> NDArray[Any]:
         return self._parts[name].view(kind)
 
     def _put(self, values: Mapping[str, int]) -> None:
