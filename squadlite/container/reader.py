@@ -37,6 +37,8 @@ from squadlite.errors import (
 )
 
 _CHUNK_BYTES = 2**20
+# Characters of what is wrong with a file: where a name belongs a header may hold a megabyte.
+_MAX_REASON = 500
 
 
 class SqzFile(Closing):
@@ -212,7 +214,7 @@ def open_sqz(path: str | Path) -> SqzFile:
             mapped.close()
             raise
     except FormatError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error!s:.{_MAX_REASON}}") from error
 
 
 def _map_file(path: Path) -> mmap.mmap:
