@@ -37,7 +37,11 @@ MAY_IMPORT = {
     "pipelines": {"answering", "config", "models"},
     "source": {"answering", "container", "families", "model", "tensors"},
     "quantization": {"answering", "config", "container", "model", "tensors"},
-    "convert": {"answering", "config", "container", "model", "quantization", "source", "tensors"},
+    "model_file": {"answering", "container", "model", "quantization"},
+    "convert": {
+        "answering", "config", "container", "model", "model_file", "quantization", "source",
+        "tensors",
+    },
     "diff": {"answering", "config", "container", "tensors"},
     "export": {"answering", "config", "container", "distances", "families", "tensors"},
     "bench": {
