@@ -1,5 +1,6 @@
 """A model becomes a .sqz file: quantized, and with a smaller vocabulary if asked."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -250,8 +251,8 @@ def _check_budget(
         found = "neither" if bits is None else "both"
         raise ValueError(f"calibration: found {found} of bits and target_size, expected one")
     for name, value in (("bits", bits), ("target_size", target_size)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}: found {value}, expected more than 0")
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name}: found {value}, expected a number above 0")
 
 
 def _choose_quantization(
@@ -277,7 +278,7 @@ def _choose_quantization(
 def _whole(bits: float | None) -> int:
     if bits is None:
         return _DEFAULT_BITS
-    if bits != int(bits):
+    if not float(bits).is_integer():
         raise CodecError(f"bits: found {bits}, expected a whole number without calibration")
     return int(bits)
 

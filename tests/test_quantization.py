@@ -428,6 +428,7 @@ class TestConvert:
             ({"bits": 3, "format_version": 1}, "format_version 1"),
             ({"target_size": 0}, "target_size: found 0"),
             ({"bits": 0}, "bits: found 0"),
+            ({"bits": math.inf}, "bits: found inf"),
             ({"target_size": 9000, "calibration": None}, "found no calibration"),
         ],
     )
