@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
-from squadlite.native.code import FLOAT, INT, Type, Value
+from squadlite.native.operands import FLOAT, INT, Type, Value
 
 # Added to a number below 2^22, it leaves the nearest whole number in the lowest bits.
 _ROUNDER = 1.5 * 2**23

@@ -8,8 +8,9 @@ See `values` for how they are multiplied.
 """
 
 from squadlite.native.arithmetic import MANTISSA_BITS, power_of_2, whole_scaled
-from squadlite.native.code import BYTE, FLOAT, INT, Code, Value
+from squadlite.native.code import Code
 from squadlite.native.layout import KEY_VECTORS, MAX_TOKENS, NEVER, TINY, TOP_CODE, Layout
+from squadlite.native.operands import BYTE, FLOAT, INT, Value
 from squadlite.native.products import Multiply, multiplier
 from squadlite.native.rows import joined, magnitude
 from squadlite.native.values import values_of

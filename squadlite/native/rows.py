@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from squadlite.native.arithmetic import whole_scaled
-from squadlite.native.code import BYTE, Code, Value
+from squadlite.native.code import Code
 from squadlite.native.layout import CODE_STEPS, TINY, TOP_CODE
+from squadlite.native.operands import BYTE, Value
 
 # Vectors in a turn of a loop: so many that none waits for the one before, so few that they stay in
 # registers, and that a wide row doesn't take long to compile.
