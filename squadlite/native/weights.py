@@ -155,26 +155,39 @@ def pack_linear(
     Raises:
         SquadliteError: weights that aren't numbers.
     """
+    cpu = layout.cpu
     tops = _finite(np.maximum(weight.max(axis=1), -weight.min(axis=1)))
     bias = _finite(bias)
-    scales = np.maximum(tops, TINY) / layout.cpu.top_weight
-    codes = weight * (1 / scales)[:, None]
-    codes = np.rint(codes, out=codes).astype(np.int8, order="C")
+    scales = np.maximum(tops, TINY) / cpu.top_weight
+    scaled = weight * (1 / scales)[:, None]
+    codes = np.rint(scaled, out=scaled).astype(np.int8, order="C")
     sums = codes.sum(axis=1, dtype=np.int32)
-    cpu = layout.cpu
     if lowest is None:
         first = -cpu.zero_code * sums
     else:
-        first, bias = -cpu.lowest_code * sums, bias + lowest * sums * scales
-    panels, vectors, lanes = layout.panels, layout.vectors, cpu.lanes
-    steps = codes.view(f"i{cpu.step_inputs}").reshape(panels, vectors, lanes, -1)
+        first = -cpu.lowest_code * sums
+        bias = (bias + lowest * sums * scales).astype(np.float32)
+    return _in_panels(codes, (first.view(np.float32), scales, bias), layout)
+
+
+def _in_panels(
+    codes: NDArray[np.int8], after: tuple[NDArray[np.floating], ...], layout: LinearLayout
+) -> NDArray[np.uint8]:
+    """
+    Lay a quantized map out as `LinearLayout` says.
+
+    Args:
+        codes: (outputs, inputs), C-contiguous.
+        after: what stands after the codes of a panel: (outputs,) float32 each.
+        layout: the map's.
+    """
+    panels, cpu = layout.panels, layout.cpu
+    steps = codes.view(f"i{cpu.step_inputs}").reshape(panels, layout.vectors, cpu.lanes, -1)
     packed = np.empty((panels, layout.panel_bytes), dtype=np.uint8)
     in_steps = np.ascontiguousarray(steps.transpose(0, 3, 1, 2)).view(np.uint8)
     packed[:, : layout.code_bytes] = in_steps.reshape(panels, -1)
-    after = np.empty((panels, 3, layout.columns), dtype=np.float32)
-    for place, part in enumerate((first.view(np.float32), scales, bias)):
-        after[:, place] = part.reshape(panels, -1)
-    packed[:, layout.code_bytes :] = after.reshape(panels, -1).view(np.uint8)
+    behind = np.stack([part.reshape(panels, -1) for part in after], axis=1)
+    packed[:, layout.code_bytes :] = behind.reshape(panels, -1).view(np.uint8)
     return packed.reshape(-1)
 
 
