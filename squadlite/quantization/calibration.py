@@ -29,7 +29,7 @@ from squadlite.tensors import WORD_EMBEDDINGS
 
 # Some fifty thousand tokens, for maps of one or two thousand inputs.
 NUM_WINDOWS = 256
-_BATCH_TOKENS = 4096
+_BATCH_TOKENS = 4096  # at most, padding included
 
 POSITION_EMBEDDINGS = "embeddings.position.weight"
 
@@ -75,7 +75,7 @@ class CalibrationText:
             )
 
     def part(self, num_windows: int) -> tuple[Batch, ...]:
-        """Batches of at least `num_windows` windows, of all lengths; all where there are fewer."""
+        """Some of the batches, of all lengths: about `num_windows` windows, or all there are."""
         share = -(-len(self.batches) * num_windows // self.num_windows)
         return tuple(spread(self.batches, max(share, 1)))
 
