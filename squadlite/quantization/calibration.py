@@ -25,13 +25,11 @@ from squadlite.answering.windows import Batch, Window, batches_by_length, pad_ba
 from squadlite.errors import DatasetError
 from squadlite.model import ModelConfig, QuestionAnsweringModel, SketchedLinear
 from squadlite.progress import Progress
-from squadlite.tensors import WORD_EMBEDDINGS
+from squadlite.tensors import POSITION_EMBEDDINGS, WORD_EMBEDDINGS
 
 # Some fifty thousand tokens, for maps of one or two thousand inputs.
 NUM_WINDOWS = 256
 _BATCH_TOKENS = 4096  # at most, padding included
-
-POSITION_EMBEDDINGS = "embeddings.position.weight"
 
 
 @dataclass(frozen=True)
