@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 
 @contextmanager
-def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     Open a temporary file beside `path`; sync it and rename it to `path` when the block ends well.
 
@@ -19,6 +20,7 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         path: the file to replace; its folder must exist.
         sync: wait until the disk has it, so that a power failure can't leave it damaged; for a file
             that is checked when it is read and can be made anew that takes too long.
+        mode: permissions, of which the umask leaves some.
 
     Yields:
         A binary file open for writing, seeking and reading back.
@@ -30,7 +32,8 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     # Not by `tempfile`: its files are their owner's alone, and to give one the permissions of any
     # new file the umask would have to be asked for, which can only be read by setting it, for all
     # threads of the process.
-    file = temporary.open("x+b")
+    # Closed below.
+    file = open(temporary, "x+b", opener=partial(os.open, mode=mode))  # noqa: SIM115
     try:
         with file:
             yield file

@@ -23,6 +23,8 @@ from squadlite.atomic import atomic_write
 _SUM_BYTES = 4
 _BLOCK_BYTES = 1 << 15
 _ABANDONED_SECONDS = 24 * 3600
+# Others mustn't write it, though many systems' umask lets a user's group write new files.
+_MODE = 0o644
 
 
 def default_cache_dir() -> Path:
@@ -104,7 +106,7 @@ def write_cached(cached: Path, image: bytes | memoryview) -> bool:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(cached.parent)
-        with atomic_write(cached, sync=False) as file:
+        with atomic_write(cached, sync=False, mode=_MODE) as file:
             file.write(image)
             file.write(_checksum(image))
     except OSError:

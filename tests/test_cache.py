@@ -68,6 +68,18 @@ def test_a_file_that_ends_early_is_not_whole(kept: Path, size: int, lost: int) -
     assert map_cached(kept, size) is None
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
+def test_what_was_kept_comes_back_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert write_cached(tmp_path / "kept.bin", b"content")
+    finally:
+        os.umask(before)
+    assert read_cached(tmp_path / "kept.bin") == b"content"
+    assert map_cached(tmp_path / "kept.bin", 7) is not None
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
 def test_what_another_process_finishes_meanwhile_keeps_nothing_from_the_cache(
     tmp_path: Path,
