@@ -123,9 +123,11 @@ def _checksum(image: bytes | memoryview) -> bytes:
 
 def _is_ours_alone(file: FileIO) -> bool:
     # What another user could have written is not used: some of it is machine code.
+    if sys.platform == "win32":
+        # Its permission bits say nothing of others; a user's folder for caches is closed to them.
+        return True
     status = os.fstat(file.fileno())
-    owner = getattr(os, "getuid", lambda: status.st_uid)()
-    return status.st_uid == owner and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _remove_abandoned(folder: Path) -> None:
