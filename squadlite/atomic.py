@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 
 @contextmanager
-def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     Open a temporary file beside `path`; sync it and rename it to `path` when the block ends well.
 
@@ -19,6 +20,7 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         path: the file to replace; its folder must exist.
         sync: wait until the disk has it, so that a power failure can't leave it damaged; for a file
             that is checked when it is read and can be made anew that takes too long.
+        mode: permissions, of which the umask leaves some.
 
     Yields:
         A binary file open for writing, seeking and reading back.
@@ -26,31 +28,24 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     Raises:
         OSError: the folder can't be written to.
     """
-    # Most questions write nothing, and it takes a hundredth of their time to import.
-    import tempfile  # noqa: PLC0415
-
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    temporary = Path(name)
+    temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}.part"
+    # Not by `tempfile`: its files are their owner's alone, and to give one the permissions of any
+    # new file the umask would have to be asked for, which can only be read by setting it, for all
+    # threads of the process.
+    # Closed below.
+    file = open(temporary, "x+b", opener=partial(os.open, mode=mode))  # noqa: SIM115
     try:
-        with os.fdopen(descriptor, "w+b") as file:
+        with file:
             yield file
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         if sync:
             _sync_folder(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    # The umask can only be read by setting it; mkstemp makes files that nobody else may read.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

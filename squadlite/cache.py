@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 import time
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from zlib import crc32
@@ -22,6 +23,8 @@ from squadlite.atomic import atomic_write
 _SUM_BYTES = 4
 _BLOCK_BYTES = 1 << 15
 _ABANDONED_SECONDS = 24 * 3600
+# Others mustn't write it, though many systems' umask lets a user's group write new files.
+_MODE = 0o644
 
 
 def default_cache_dir() -> Path:
@@ -103,7 +106,7 @@ def write_cached(cached: Path, image: bytes | memoryview) -> bool:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(cached.parent)
-        with atomic_write(cached, sync=False) as file:
+        with atomic_write(cached, sync=False, mode=_MODE) as file:
             file.write(image)
             file.write(_checksum(image))
     except OSError:
@@ -120,13 +123,17 @@ def _checksum(image: bytes | memoryview) -> bytes:
 
 def _is_ours_alone(file: FileIO) -> bool:
     # What another user could have written is not used: some of it is machine code.
+    if sys.platform == "win32":
+        # Its permission bits say nothing of others; a user's folder for caches is closed to them.
+        return True
     status = os.fstat(file.fileno())
-    owner = getattr(os, "getuid", lambda: status.st_uid)()
-    return status.st_uid == owner and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what processes that were killed while they wrote have left."""
     for part in folder.glob(".*.part"):
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            part.unlink(missing_ok=True)
+        # Another process may have given it its name meanwhile, or have removed it.
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+                part.unlink()

@@ -83,6 +83,12 @@ class ModelConfig:
             "feed_forward.output": (self.intermediate_size, self.hidden_size),
         }
 
+    def linear_values(self, name: str) -> int:
+        """Values in the matrices of one of these maps: W, or W S^T and S; its bias left out."""
+        inputs, outputs = self.linear_shapes[name]
+        sketch_dim = self.sketch_dims.get(name)
+        return sketch_dim * (inputs + outputs) if sketch_dim else inputs * outputs
+
     @property
     def version(self) -> tuple[int, int]:
         """The lowest version of the .sqz format that has all of it."""
@@ -103,10 +109,8 @@ class ModelConfig:
         around += (self.relative_position_buckets or 0) * self.num_heads
         norm = 2 * self.hidden_size
         layer = 2 * norm
-        for name, (inputs, outputs) in self.linear_shapes.items():
-            sketch_dim = self.sketch_dims.get(name)
-            weight = sketch_dim * (inputs + outputs) if sketch_dim else inputs * outputs
-            layer += weight + outputs
+        for name, (_, outputs) in self.linear_shapes.items():
+            layer += self.linear_values(name) + outputs
         return around + self.num_layer_groups * layer
 
     def to_dict(self) -> dict[str, Any]:

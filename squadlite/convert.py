@@ -1,28 +1,26 @@
 """A model becomes a .sqz file: quantized, and with a smaller vocabulary if asked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-
-import numpy as np
 
 from squadlite import __version__
 from squadlite.answering.metadata import EmbeddingConfig
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.vocabulary import choose_pieces, count_pieces, read_corpus
 from squadlite.config import ModelConfig
-from squadlite.container import Codec, Rademacher, Raw, TensorInfo, write_sqz
+from squadlite.container import TensorInfo
 from squadlite.digests import digest_of
 from squadlite.errors import CheckpointError, CodecError, QuantizationError, TokenizerError
 from squadlite.model import Checkpoint
+from squadlite.model_file import ModelFile
 from squadlite.progress import Progress
 from squadlite.quantization import (
     MeasuredModel,
     Quantization,
     QuantizedModel,
-    RoundedTensors,
     SameAs,
     coded_bytes,
 )
@@ -177,7 +175,7 @@ def convert(
         model, spec = _prune(model, spec, vocab_size, Path(vocab_corpus), progress)
     _check_version(model, spec, format_version, checkpoint)
     seeds = {} if store_signs else source.seeds
-    file = _File(model, spec, facts, quantization, seeds, format_version)
+    file = ModelFile(model, spec, facts, quantization, seeds, format_version)
     if calibration is None:
         return _report(output, found, file.write(output, {}, progress), facts)
     _check_finite(model)
@@ -191,73 +189,8 @@ def convert(
     return _report(output, found, written, facts, quantized)
 
 
-@dataclass(frozen=True)
-class _File:
-    """
-    A .sqz file to be written, but for the tensors that calibration rounds.
-
-    Args:
-        quantization: of all other tensors.
-        seeds: tensor name -> the seed that the signs of this sketch were made from.
-    """
-
-    checkpoint: Checkpoint
-    spec: TokenizerSpec
-    metadata: Mapping[str, Any]
-    quantization: Quantization | SameAs
-    seeds: Mapping[str, int]
-    format_version: int
-
-    def write(
-        self, path: Path, rounded: RoundedTensors, progress: Progress | None = None
-    ) -> list[TensorInfo]:
-        """Write it with these tensors rounded; progress is called with (tensors written, all)."""
-        pieces = self.spec.to_tensors()
-        total, done = len(self.checkpoint.tensors) + len(pieces), 0
-
-        def count(info: TensorInfo) -> None:
-            nonlocal done
-            done += 1
-            if progress is not None:
-                progress(done, total)
-
-        tensors = self._encoded(rounded, pieces)
-        if self.format_version > 1:
-            tensors = ((name, values, codec.compressed()) for name, values, codec in tensors)
-        return write_sqz(
-            path,
-            model=self.checkpoint.config.to_dict(),
-            tokenizer=self.spec.to_header(),
-            metadata=self.metadata,
-            tensors=tensors,
-            needed=max(self.spec.version, self.checkpoint.config.version),
-            progress=count,
-        )
-
-    def size(self, rounded: RoundedTensors) -> int:
-        """How many bytes it takes with these tensors rounded."""
-        with TemporaryDirectory() as folder:
-            trial = Path(folder) / "trial.sqz"
-            self.write(trial, rounded)
-            return trial.stat().st_size
-
-    def _encoded(
-        self, rounded: RoundedTensors, pieces: Mapping[str, np.ndarray]
-    ) -> Iterator[tuple[str, np.ndarray, Codec]]:
-        for name, tensor in self.checkpoint.tensors.items():
-            values = tensor.numpy()
-            if name in rounded:
-                yield name, *rounded[name]
-            elif name in self.seeds:
-                yield name, values, Rademacher(self.seeds[name])
-            else:
-                yield name, values, self.quantization.codec(name, values)
-        for name, values in pieces.items():
-            yield name, values, Raw(f"{values.dtype.kind}{8 * values.itemsize}")
-
-
 def _quantize(
-    measured: MeasuredModel, bits: float | None, target_size: int | None, file: _File
+    measured: MeasuredModel, bits: float | None, target_size: int | None, file: ModelFile
 ) -> QuantizedModel:
     if target_size is not None:
         quantized = measured.quantized(target_size, file.size)
@@ -318,8 +251,8 @@ def _check_budget(
         found = "neither" if bits is None else "both"
         raise ValueError(f"calibration: found {found} of bits and target_size, expected one")
     for name, value in (("bits", bits), ("target_size", target_size)):
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}: found {value}, expected more than 0")
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name}: found {value}, expected a number above 0")
 
 
 def _choose_quantization(
@@ -345,7 +278,7 @@ def _choose_quantization(
 def _whole(bits: float | None) -> int:
     if bits is None:
         return _DEFAULT_BITS
-    if bits != int(bits):
+    if not float(bits).is_integer():
         raise CodecError(f"bits: found {bits}, expected a whole number without calibration")
     return int(bits)
 

@@ -49,7 +49,7 @@ def load_source(path: Path) -> Source:
     """
     Load a checkpoint folder in Hugging Face's layout, or a .sqz file.
 
-    Of a file's own source and recipe becomes part of the origin.
+    What a file itself says of its source and recipe becomes part of the origin.
 
     Raises:
         CheckpointError, TokenizerError: a folder that can't be loaded.

@@ -13,6 +13,7 @@ from squadlite.errors import ConfigError, HeaderError, TensorError
 
 TOKENIZER_PREFIX = "tokenizer."  # tensors of a .sqz file that are not the model's
 WORD_EMBEDDINGS = "embeddings.word.weight"
+POSITION_EMBEDDINGS = "embeddings.position.weight"
 
 
 def read_config(file: SqzFile) -> ModelConfig:

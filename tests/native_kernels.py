@@ -17,9 +17,10 @@ from tiny_models import random_model, tiny_config
 
 from squadlite.config import ModelConfig
 from squadlite.native import machine_code
-from squadlite.native.code import BYTE, FLOAT, INDEX, INT, POINTER, SHORT, Code, Value
+from squadlite.native.code import Code
 from squadlite.native.cpu import Cpu, _vectors, this_cpu
 from squadlite.native.machine_code import Library, compile_module
+from squadlite.native.operands import BYTE, FLOAT, INDEX, INT, POINTER, SHORT, Value
 
 _DTYPES = {BYTE: np.uint8, SHORT: np.int16, INT: np.int32, FLOAT: np.float32}
 

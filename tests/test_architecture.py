@@ -37,12 +37,16 @@ MAY_IMPORT = {
     "pipelines": {"answering", "config", "models"},
     "source": {"answering", "container", "families", "model", "tensors"},
     "quantization": {"answering", "config", "container", "model", "tensors"},
-    "convert": {"answering", "config", "container", "model", "quantization", "source", "tensors"},
+    "model_file": {"answering", "container", "model", "quantization"},
+    "convert": {
+        "answering", "config", "container", "model", "model_file", "quantization", "source",
+        "tensors",
+    },
     "diff": {"answering", "config", "container", "tensors"},
     "export": {"answering", "config", "container", "distances", "families", "tensors"},
     "bench": {
         "answering", "asking", "config", "container", "cores", "export", "library", "model",
-        "models", "native",
+        "models", "native", "tensors",
     },
     "cli": {
         "answering", "asking", "bench", "config", "container", "convert", "cores", "diff",

@@ -35,3 +35,14 @@ def test_the_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> Non
     with atomic_write(written):
         pass
     assert stat.S_IMODE(written.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+def test_what_other_threads_write_meanwhile_keeps_its_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(mask: int) -> int:
+        raise AssertionError(f"the whole process's umask was set to {mask:o}")
+
+    monkeypatch.setattr(os, "umask", change)
+    with atomic_write(tmp_path / "file") as file:
+        file.write(b"new")

@@ -1,5 +1,6 @@
 """Files of the cache: whole, or as good as not there."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,25 @@ def test_a_file_that_ends_early_is_not_whole(kept: Path, size: int, lost: int) -
     assert not is_whole(kept)
     assert read_cached(kept) is None
     assert map_cached(kept, size) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
+def test_what_was_kept_comes_back_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert write_cached(tmp_path / "kept.bin", b"content")
+    finally:
+        os.umask(before)
+    assert read_cached(tmp_path / "kept.bin") == b"content"
+    assert map_cached(tmp_path / "kept.bin", 7) is not None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
+def test_what_another_process_finishes_meanwhile_keeps_nothing_from_the_cache(
+    tmp_path: Path,
+) -> None:
+    # As one that is gone between being listed and being looked at.
+    (tmp_path / ".other.bin.part").symlink_to(tmp_path / "gone")
+    assert write_cached(tmp_path / "kept.bin", b"content")
+    assert read_cached(tmp_path / "kept.bin") == b"content"

@@ -92,7 +92,7 @@ class RunLength(Codec):
         runs = np.diff(np.append(starts, values.size))
         return bytes(np.stack([runs, values[starts]], axis=1).astype(np.uint8).ravel())
 
-    def decode(self, data, shape, *, out=None):
+    def decode(self, data, shape):
         pairs = np.frombuffer(data, np.uint8).reshape(-1, 2)
         values = np.repeat(pairs[:, 1], pairs[:, 0])
         if values.size != count_values(shape):

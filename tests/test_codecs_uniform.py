@@ -165,6 +165,15 @@ def test_exponents_are_stored_with_the_codes(tmp_path):
         read.encode(values)
 
 
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0, 0)])
+@pytest.mark.parametrize("scales", uniform.SCALES)
+def test_an_empty_tensor_tells_how_to_write_another(scales, shape):
+    exponents = np.zeros(shape[scales == "columns"], np.int8)
+    empty = np.empty(shape, np.float32)
+    codec, data = Uniform(0.5, scales, exponents=exponents).stored(empty)
+    assert codec.encoder(data, shape).stored(empty) == (codec, data)
+
+
 def test_the_nearest_exponents_are_nearest_in_size():
     ratios = np.array([1, 2, 0.5, 2**0.125, 2**0.06, 2**0.07, 1e-30, 1e30])
     assert nearest_exponents(ratios).tolist() == [0, 8, -8, 1, 0, 1, -128, 127]

@@ -92,15 +92,6 @@ def test_an_error_while_reading_does_not_keep_the_file_open(tmp_path):
         file.read("b")
 
 
-def test_reads_into_an_array_that_is_there():
-    out = np.empty((2, 3), np.float32)
-    with open_sqz(GOLDEN / "tiny.sqz") as file:
-        assert file.read("a.weight", out=out) is out
-        with pytest.raises(ValueError, match="out:"):
-            file.read("b", out=out)
-    assert out.tolist() == [[-1, 0, 1], [2, 3, 6]]
-
-
 def test_a_file_cut_short_while_it_is_open(tmp_path):
     write_tiny(tmp_path / "x")
     with open_sqz(tmp_path / "x") as file:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import math
 import string
 from pathlib import Path
 from typing import Any
@@ -309,6 +310,8 @@ def test_impossible_settings_are_refused_and_nothing_is_written(
     for settings in (
         {"bits": 0},
         {"bits": 17},
+        {"bits": math.inf},
+        {"bits": math.nan},
         {"per": "layer"},
         {"per": "group", "group_size": 0},
     ):

@@ -136,6 +136,21 @@ def test_word_embeddings_are_compared_piece_by_piece(
     assert set(found.differing) == {"model", "vocabulary", "tensors"}
 
 
+def test_embeddings_of_other_pieces_are_not_the_same_values(
+    tmp_path: Path, values: dict[str, np.ndarray]
+) -> None:
+    spec = tiny_spec()
+    other = replace(spec, vocab=(*spec.vocab[:-1], "another"))
+    changed = values[WORDS].copy()
+    changed[-1] += 1
+    found = diff_with(tmp_path, values, arrays=values | {WORDS: changed}, spec=other)
+    words = found.tensors[0]
+    assert words.deviation is not None
+    assert words.deviation.largest == 0  # of the pieces that both have
+    assert not words.same_values
+    assert set(found.differing) == {"vocabulary", "tensors"}
+
+
 def test_pieces_in_another_order_are_told(tmp_path: Path, values: dict[str, np.ndarray]) -> None:
     spec = tiny_spec()
     order = [*range(len(spec.vocab) - 2), len(spec.vocab) - 1, len(spec.vocab) - 2]

@@ -146,6 +146,18 @@ def test_a_shared_layer_is_there_once(changes: dict[str, Any], tmp_path: Path) -
         assert sum(len(item.raw_data) for item in floats) == weight_bytes(read_config(file))
 
 
+@pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
+def test_how_much_it_holds_is_known_before_it_is_decoded(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    model = write_model(tmp_path, **changes)
+    weights = onnx.load(export_onnx(model, tmp_path / "model.onnx").model).graph.initializer
+    with open_sqz(model) as file:
+        n_bytes = weight_bytes(read_config(file))
+    # Beside the weights there are a few places and axes.
+    assert 0 <= sum(len(item.raw_data) for item in weights) - n_bytes < 100
+
+
 def test_a_model_too_large_for_one_file_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,9 +12,9 @@ from native_kernels import mapped, on_every_width
 from squadlite.config import ACTIVATIONS as CONFIGURED
 from squadlite.model.encoder import ACTIVATIONS as EXACT
 from squadlite.native.arithmetic import ACTIVATIONS, nearest, power_of_2, whole_scaled
-from squadlite.native.code import BYTE, INT, SHORT
 from squadlite.native.cpu import Cpu
 from squadlite.native.layout import LEAST_ACTIVATION
+from squadlite.native.operands import BYTE, INT, SHORT
 
 # Dense where activations bend; far beyond, where a polynomial goes astray if it is let.
 NEAR = np.linspace(-12, 12, 200_001, dtype=np.float32)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from native_kernels import compiled, on_every_cpu, wide_config
 
 from squadlite.native.attention import Attention
-from squadlite.native.code import INDEX, POINTER, Code
+from squadlite.native.code import Code
 from squadlite.native.cpu import Cpu
 from squadlite.native.frame import SLOTS
 from squadlite.native.layout import MAX_TOKENS, NEVER, TOP_CODE, Layout
+from squadlite.native.operands import INDEX, POINTER
 
 HEADS = 2
 # Lengths around the borders of tiles, of panels of keys and of pairs; the longest.

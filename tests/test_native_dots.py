@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from native_kernels import compiled, on_every_width
 
-from squadlite.native.code import INT, POINTER, Code
+from squadlite.native.code import Code
 from squadlite.native.cpu import Cpu
 from squadlite.native.dots import dots_of
+from squadlite.native.operands import INT, POINTER
 
 
 @functools.cache

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from native_kernels import on_every_cpu, wide_config
 
-from squadlite.native.cpu import Cpu
-from squadlite.native.layout import ALIGNMENT, MAX_TOKENS, Layout, LinearLayout, supports
+from squadlite.native.cpu import LINE, Cpu
+from squadlite.native.layout import MAX_TOKENS, Layout, LinearLayout, supports
 
 
 @on_every_cpu
@@ -33,6 +33,14 @@ def test_other_models_are_not(cpu: Cpu, changes: dict[str, int]) -> None:
 
 
 @on_every_cpu
+def test_a_model_so_wide_that_its_sums_might_overflow_is_not_supported(cpu: Cpu) -> None:
+    largest_product = 255 * cpu.top_weight
+    widest = (2**31 - 1) // largest_product // cpu.unit * cpu.unit
+    assert supports(wide_config(cpu, intermediate_size=widest), cpu)
+    assert not supports(wide_config(cpu, intermediate_size=widest + cpu.unit), cpu)
+
+
+@on_every_cpu
 @given(inputs=st.integers(1, 50).map(lambda n: 16 * n), vectors=st.integers(1, 40))
 def test_panels_hold_all_outputs_once(cpu: Cpu, inputs: int, vectors: int) -> None:
     layout = LinearLayout(inputs, vectors * cpu.lanes, cpu)
@@ -50,7 +58,7 @@ def test_parts_begin_on_lines_of_the_cache_and_do_not_overlap(cpu: Cpu) -> None:
     for offsets in (layout.layer, layout.ends, layout.scratch, narrow.ends, narrow.scratch):
         places = list(offsets.values())
         assert places == sorted(set(places))
-        assert all(place % ALIGNMENT == 0 for place in places)
+        assert all(place % LINE == 0 for place in places)
     maps = [layout.query_key_value, layout.gather, layout.widen, layout.narrow]
     assert layout.layer["end"] >= sum(each.n_bytes for each in maps) + 4 * 4 * layout.hidden
 

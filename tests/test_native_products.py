@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from llvmlite import ir
 from native_kernels import compiled, on_every_cpu, on_every_width
 
-from squadlite.native.code import BYTE, INDEX, INT, LINE, POINTER, Code, Value
-from squadlite.native.cpu import Cpu
+from squadlite.native.code import Code
+from squadlite.native.cpu import LINE, Cpu
 from squadlite.native.dots import dots_of
 from squadlite.native.layout import BLOCK_ROWS, LinearLayout
+from squadlite.native.operands import BYTE, INDEX, INT, POINTER, Value
 from squadlite.native.products import linear, tile
 from squadlite.native.weights import pack_linear
 

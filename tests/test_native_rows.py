@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_kernels import compiled, on_every_width
 
-from squadlite.native.code import POINTER, Code
+from squadlite.native.code import Code
 from squadlite.native.cpu import Cpu
 from squadlite.native.layout import CODE_STEPS, TOP_CODE
+from squadlite.native.operands import POINTER
 from squadlite.native.rows import magnitude, normalise, quantize, quantize_above
 
 # Vectors in a row: they are joined in pairs, with and without one left over.

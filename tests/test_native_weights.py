@@ -14,10 +14,10 @@ from native_kernels import on_every_cpu, on_this_cpu, random_tensors, wide_confi
 from tiny_models import tiny_config
 
 from squadlite.errors import SquadliteError
-from squadlite.native.cpu import Cpu
-from squadlite.native.layout import ALIGNMENT, MAX_TOKENS, Layout, LinearLayout
+from squadlite.native.cpu import LINE, Cpu
+from squadlite.native.layout import MAX_TOKENS, Layout, LinearLayout
 from squadlite.native.weights import (
-    aligned,
+    aligned_zeros,
     load_weights,
     pack_biases,
     pack_linear,
@@ -167,9 +167,9 @@ def test_a_shared_layer_is_stored_once(cpu: Cpu) -> None:
 
 @pytest.mark.parametrize("n_bytes", [1, 63, 64, 1000])
 def test_memory_is_aligned_and_empty(n_bytes: int) -> None:
-    found = aligned(n_bytes)
+    found = aligned_zeros(n_bytes)
     assert found.size == n_bytes
-    assert found.ctypes.data % ALIGNMENT == 0
+    assert found.ctypes.data % LINE == 0
     assert not found.any()
 
 

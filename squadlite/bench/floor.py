@@ -87,10 +87,7 @@ def count_work(config: ModelConfig, batch: int, length: int) -> Work:
         config: the model's.
         batch, length: windows, and tokens in each.
     """
-    layer = 0
-    for name, (inputs, outputs) in config.linear_shapes.items():
-        sketch_dim = config.sketch_dims.get(name)
-        layer += sketch_dim * (inputs + outputs) if sketch_dim else inputs * outputs
+    layer = sum(map(config.linear_values, config.linear_shapes))
     around = (2 + (config.embedding_size or 0)) * config.hidden_size
     tokens = batch * length
     return Work(

@@ -32,7 +32,7 @@ class RuntimeScorer:
 
     @property
     def word_embeddings(self) -> NDArray[np.float32]:
-        """None: a runtime is given its passages."""
+        """Empty: they help to find passages, and a runtime is given its own."""
         return np.empty((0, self.config.hidden_size), dtype=np.float32)
 
     def __call__(

@@ -6,8 +6,8 @@ from typing import Any
 
 from squadlite.bench.system import size_of
 from squadlite.container import open_sqz
-from squadlite.errors import ConfigError, HeaderError
 from squadlite.model import ModelConfig, load_checkpoint
+from squadlite.tensors import read_config
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,7 @@ def describe_model(path: Path) -> Subject:
     if path.is_dir():
         return Subject(path, size, load_checkpoint(path).config)
     with open_sqz(path) as file:
-        model, scores = file.model, file.metadata.get("scores")
-    try:
-        config = ModelConfig.from_dict(model)
-    except ConfigError as error:
-        raise HeaderError(f"{path}: {error}") from error
+        config, scores = read_config(file), file.metadata.get("scores")
     # Metadata is anyone's to write.
     known: dict[str, Any] = scores if isinstance(scores, dict) else {}
     f1, data = known.get("F1"), known.get("data")

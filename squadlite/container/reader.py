@@ -37,6 +37,8 @@ from squadlite.errors import (
 )
 
 _CHUNK_BYTES = 2**20
+# Characters of what is wrong with a file: where a name belongs a header may hold a megabyte.
+_MAX_REASON = 500
 
 
 class SqzFile(Closing):
@@ -84,34 +86,37 @@ class SqzFile(Closing):
 
     @property
     def digest(self) -> str:
-        """Names all of the file: SHA-256, in hex, of the header, where each tensor's digest is."""
+        """
+        Names all of the file.
+
+        SHA-256, in hex, of the preamble's fields and the header, in which each tensor's digest is.
+        """
         return self._preamble.digest.hex()
 
     def close(self) -> None:
         """Unmap the file. What was read stays valid; closing twice is fine."""
         self._map.close()
 
-    def read(self, name: str, *, out: np.ndarray | None = None) -> np.ndarray:
+    def read(self, name: str) -> np.ndarray:
         """
         Read one tensor, its digest checked.
 
         Args:
             name: one of `tensors`.
-            out: C-contiguous array of its shape and dtype to decode into; a new one if None.
 
         Returns:
-            `out`, or a new array: float32, or the stored integer dtype.
+            A new array: float32, or the stored integer dtype.
 
         Raises:
             TensorError: no tensor of that name.
             DigestError: its bytes were changed.
             CodecError: its bytes are not what its codec writes.
-            ValueError: the file is closed, or `out` doesn't fit.
+            ValueError: the file is closed.
         """
         data = self.read_stored(name)
         tensor = self.tensors[name]
         try:
-            return tensor.codec.decode(data, tensor.shape, out=out)
+            return tensor.codec.decode(data, tensor.shape)
         except CodecError as error:
             raise CodecError(f"tensor {name!r}: {error}") from error
 
@@ -209,7 +214,7 @@ def open_sqz(path: str | Path) -> SqzFile:
             mapped.close()
             raise
     except FormatError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error!s:.{_MAX_REASON}}") from error
 
 
 def _map_file(path: Path) -> mmap.mmap:

@@ -219,9 +219,10 @@ def _diff_tensors(a: _Model, b: _Model, progress: Progress | None) -> Iterator[T
             if name == WORD_EMBEDDINGS and a.spec.vocab != b.spec.vocab:
                 rows_a, rows_b = _shared_rows(a.spec.vocab, b.spec.vocab)
                 values_a, values_b = values_a[rows_a], values_b[rows_b]
-            if values_a.shape == values_b.shape:
+            if values_a.shape == values_b.shape and values_a.size:
                 deviation = _deviation(values_a, values_b)
-                same = info_a.shape == info_b.shape and deviation.largest == 0
+                all_compared = values_a.shape == info_a.shape == info_b.shape
+                same = all_compared and deviation.largest == 0
         yield TensorDiff(name, info_a, info_b, deviation, same)
         if progress is not None:
             progress(number, len(names))

@@ -27,8 +27,8 @@ SUFFIX = ".onnx"
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "config.json"
 
-# A file of ONNX is one message of protobuf, which takes 2 GiB; what isn't weights is far below a
-# mebibyte.
+# A file of ONNX is one message of protobuf, which takes 2 GiB. What `weight_bytes` doesn't count is
+# far below a mebibyte.
 MAX_WEIGHT_BYTES = 2**31 - 2**20
 
 _OUR_MEMBER = "squadlite"  # of config.json
@@ -156,9 +156,14 @@ def _check_size(path: Path, config: ModelConfig) -> None:
 
 
 def weight_bytes(config: ModelConfig) -> int:
-    """Bytes of a model's weights in float32, shared layers once, sketches multiplied out."""
+    """
+    Bytes of a model's weights in a graph, where each number takes 4.
+
+    Shared layers count once, sketches multiplied out, and a bias by distance with the bucket of
+    each pair of places.
+    """
     shapes = tensor_shapes(config)
-    num_values = 0
+    num_values = config.max_position_embeddings**2 if config.relative_position_buckets else 0
     for name, shape in shapes.items():
         linear, _, leaf = name.rpartition(".")
         if leaf == "sketched_weight":

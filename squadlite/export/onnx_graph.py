@@ -15,9 +15,8 @@ from squadlite.distances import distance_buckets
 # The names of the operators and of their inputs are ONNX Runtime's: docs/ContribOperators.md there.
 _FUSED = "com.microsoft"
 _OPSETS = {"": 20, _FUSED: 1}  # 20 is the first with Gelu
-_IR_VERSION = (
-    9  # that of the ONNX releases with opset 20; runtimes refuse newer ones than they know
-)
+# That of the ONNX releases with opset 20; runtimes refuse newer ones than they know.
+_IR_VERSION = 9
 
 _ACTIVATIONS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "gelu": ("Gelu", {"approximate": "none"}),

@@ -14,6 +14,7 @@ from squadlite.atomic import atomic_write
 from squadlite.config import ModelConfig, tensor_shapes
 from squadlite.errors import CheckpointError, ConfigError
 from squadlite.families import FAMILIES, Family, family_fields, modern_name
+from squadlite.tensors import POSITION_EMBEDDINGS
 
 CONFIG_FILE = "config.json"
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is there is read
@@ -21,7 +22,6 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is t
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 _HEAD = "span_head.weight"
-_POSITIONS = "embeddings.position.weight"
 
 # Damaged bytes make torch's restricted unpickler stumble in many ways, all of them harmless.
 _PICKLE_ERRORS = (
@@ -156,7 +156,7 @@ def save_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> None:
         for name, tensor in checkpoint.tensors.items()
     }
     if family.first_position:
-        theirs = family.name_of(_POSITIONS)
+        theirs = family.name_of(POSITION_EMBEDDINGS)
         unused = tensors[theirs].new_zeros(family.first_position, config.embedding_width)
         tensors[theirs] = torch.cat([unused, tensors[theirs]])
     with atomic_write(folder / WEIGHT_FILES[0]) as file:
@@ -240,7 +240,7 @@ def _rename(
     by_their_name = {modern_name(name): tensor for name, tensor in stored.items()}
     tensors = {}
     for name, shape in tensor_shapes(config).items():
-        unused = family.first_position if name == _POSITIONS else 0
+        unused = family.first_position if name == POSITION_EMBEDDINGS else 0
         stored_shape = (shape[0] + unused, *shape[1:])
         theirs = family.name_of(name)
         if theirs not in by_their_name:

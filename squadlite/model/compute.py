@@ -44,7 +44,8 @@ def prepare(model: QuestionAnsweringModel, compute: Compute) -> PackedModel:
 def fastest_precision(model: QuestionAnsweringModel) -> Precision:
     """Measure a layer in each precision; the faster one on this machine."""
     probe = _probe(model)
-    with _one_thread(), torch.inference_mode():
+    # As a reader computes: a thread for each batch.
+    with torch_threads(1), torch.inference_mode():
         exact, rounded = (
             _seconds(PackedLayer(model.stored_layers[0], model.config, precision), probe)
             for precision in get_args(Precision)
@@ -73,10 +74,11 @@ def _seconds(layer: PackedLayer, probe: torch.Tensor) -> float:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    # As a reader computes: a thread for each batch.
+def torch_threads(number: int) -> Iterator[None]:
+    """Let torch compute with so many threads what this one asks of it within the block."""
+    # Torch keeps a number for each thread that calls it.
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:

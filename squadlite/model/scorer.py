@@ -1,13 +1,11 @@
 """A torch model as what a reader reads with: arrays in, arrays out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from squadlite.config import ModelConfig
+from squadlite.model.compute import torch_threads
 from squadlite.model.encoder import QuestionAnsweringModel
 from squadlite.model.packed import PackedModel
 
@@ -30,7 +28,7 @@ class TorchScorer:
 
     @property
     def word_embeddings(self) -> NDArray[np.float32]:
-        """(V, hidden)."""
+        """(V, embedding_width)."""
         embeddings: NDArray[np.float32] = self.model.embeddings.word.weight.detach().float().numpy()
         return embeddings
 
@@ -43,7 +41,7 @@ class TorchScorer:
         threads: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """See `Scorer`."""
-        with _torch_threads(threads), torch.inference_mode():
+        with torch_threads(threads), torch.inference_mode():
             start_logits, end_logits = self.model(
                 *map(torch.from_numpy, (input_ids, token_type_ids, attention_mask))
             )
@@ -53,18 +51,7 @@ class TorchScorer:
         self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.bool_], *, threads: int
     ) -> NDArray[np.float32]:
         """See `Encoder`."""
-        with _torch_threads(threads), torch.inference_mode():
+        with torch_threads(threads), torch.inference_mode():
             means = self.model.embed(*map(torch.from_numpy, (input_ids, attention_mask)))
         embedded: NDArray[np.float32] = means.numpy()
         return embedded
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    # Torch keeps a number for each thread that calls it.
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -6,6 +6,7 @@ LLVM compiles them for the processor and the model at hand; they are written in 
     cpu           what the processor can do
     layout        shapes that kernels and packed weights agree about
     frame         the addresses that every kernel is given
+    operands      numbers, vectors and addresses while a kernel runs
     code          Python that writes LLVM's intermediate code
     dots          products of narrow numbers, by each processor's vector instructions
     tiles         products of bytes by Intel's matrix tiles (AMX)

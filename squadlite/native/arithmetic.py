@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 
-from squadlite.native.code import FLOAT, INT, Type, Value
+from squadlite.native.operands import FLOAT, INT, Type, Value
 
 # Added to a number below 2^22, it leaves the nearest whole number in the lowest bits.
 _ROUNDER = 1.5 * 2**23
@@ -15,7 +15,7 @@ _ROUNDER_BITS = 0x4B400000  # of the same float
 # The curve lies a little below 1 at 0, and below 2^-126 floats are subnormal, for which many CPUs
 # take a hundred times as long.
 _LOWEST_POWER = -125
-_MANTISSA_BITS = 23
+MANTISSA_BITS = 23  # of floats
 
 
 def power_of_2(exponent: Value) -> Value:
@@ -25,7 +25,7 @@ def power_of_2(exponent: Value) -> Value:
     fraction = exponent - (shifted - _ROUNDER)  # -0.5 to 0.5
     curve = _polynomial(_fitted(lambda x: 2**x, -0.5, 0.5, 3), fraction)
     # The whole part is added to the exponent's bits.
-    return (curve.bits_as(INT) + (shifted.bits_as(INT) << _MANTISSA_BITS)).bits_as(FLOAT)
+    return (curve.bits_as(INT) + (shifted.bits_as(INT) << MANTISSA_BITS)).bits_as(FLOAT)
 
 
 def nearest(number: Value, element: Type) -> Value:

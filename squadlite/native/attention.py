@@ -7,9 +7,10 @@ added to the token's scores, so that what multiplies a value's code is weight an
 See `values` for how they are multiplied.
 """
 
-from squadlite.native.arithmetic import power_of_2, whole_scaled
-from squadlite.native.code import BYTE, FLOAT, INT, Code, Value
-from squadlite.native.layout import KEY_VECTORS, MAX_TOKENS, NEVER, TOP_CODE, Layout
+from squadlite.native.arithmetic import MANTISSA_BITS, power_of_2, whole_scaled
+from squadlite.native.code import Code
+from squadlite.native.layout import KEY_VECTORS, MAX_TOKENS, NEVER, TINY, TOP_CODE, Layout
+from squadlite.native.operands import BYTE, FLOAT, INT, Value
 from squadlite.native.products import Multiply, multiplier
 from squadlite.native.rows import joined, magnitude
 from squadlite.native.values import values_of
@@ -17,9 +18,8 @@ from squadlite.native.values import values_of
 # With at most 512 tokens sums stay below 2^(12 + 9 + 9).
 _WEIGHT_BITS = 12
 _VALUE_BITS = 9
-_TINY = 1e-30  # so that zeros have a scale
 _SMALLEST_VALUE = 2.0**-40  # what is below counts as 0
-_EXPONENT_BIAS, _MANTISSA_BITS = 127, 23  # of floats
+_EXPONENT_BIAS = 127  # of floats
 
 
 class Attention:
@@ -97,7 +97,7 @@ class Attention:
 
     def _keep_query(self, query: Value, token: Value, head: Value) -> None:
         code, layout = self._code, self._layout
-        top = magnitude(code, query, layout.width).max(_TINY)
+        top = magnitude(code, query, layout.width).max(TINY)
         target = code.slot("query_codes") + (token * layout.hidden + head * layout.width)
         for vector, codes in enumerate(self._codes(query, top, TOP_CODE)):
             code.store(target + vector * code.lanes, (codes + code.cpu.zero_code).low_bits(BYTE))
@@ -106,7 +106,7 @@ class Attention:
 
     def _keep_key(self, key: Value, token: Value, head: Value) -> None:
         code, layout = self._code, self._layout
-        top = magnitude(code, key, layout.width).max(_TINY)
+        top = magnitude(code, key, layout.width).max(TINY)
         vectors = self._codes(key, top, code.cpu.top_weight)
         # A step of a panel is so many codes of each token.
         step_inputs = code.cpu.step_inputs
@@ -131,9 +131,9 @@ class Attention:
         code, layout = self._code, self._layout
         top = magnitude(code, value, layout.width).max(_SMALLEST_VALUE)
         # `top` lies below 2^octave, and not below half of that.
-        octave = (top.bits_as(INT) >> _MANTISSA_BITS) - (_EXPONENT_BIAS - 1)
+        octave = (top.bits_as(INT) >> MANTISSA_BITS) - (_EXPONENT_BIAS - 1)
         exponent = octave - _VALUE_BITS
-        unit = ((exponent * -1 + _EXPONENT_BIAS) << _MANTISSA_BITS).bits_as(FLOAT)
+        unit = ((exponent * -1 + _EXPONENT_BIAS) << MANTISSA_BITS).bits_as(FLOAT)
         is_token = token < code.slot("n_tokens")
         for slot, kept in (
             ("value_exponents", is_token.choose(exponent.to_float(), NEVER)),

@@ -15,6 +15,8 @@ from squadlite.native.kept import kept_file
 if TYPE_CHECKING:
     from llvmlite.binding import FeatureMap
 
+LINE = 64  # bytes of the cache that come and go together
+
 Instructions = Literal["amx", "vnni", "avx2", "i8mm", "dotprod"]
 
 _CPUINFO = Path("/proc/cpuinfo")

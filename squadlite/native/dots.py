@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from squadlite.native.code import BYTE, INT, SHORT, Value
 from squadlite.native.cpu import Cpu, Instructions
+from squadlite.native.operands import BYTE, INT, SHORT, Value
 
 Dot = Callable[[Value, Value, Value], Value]
 

@@ -14,9 +14,10 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from squadlite.native.code import BYTE, INDEX, INT, POINTER, SHORT, Code, Value
+from squadlite.native.code import Code
 from squadlite.native.cpu import Cpu
 from squadlite.native.machine_code import compile_module, load_cached
+from squadlite.native.operands import BYTE, INDEX, INT, POINTER, SHORT, Value
 
 Symbols = NDArray[np.uint8]
 States = NDArray[np.uint32]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from squadlite.config import ModelConfig
-from squadlite.native.cpu import Cpu
+from squadlite.native.cpu import LINE, Cpu
 
 # Codes of activations are bytes from the CPU's `lowest_code` on. `zero_code` stands for 0 where
 # numbers have either sign; where an activation has given them a least value, `lowest_code` stands
@@ -18,11 +18,11 @@ LEAST_ACTIVATION = MappingProxyType(
 )
 
 NEVER = -1e30  # the exponent of what isn't a token
+TINY = 1e-30  # the least that codes are scaled by, so that zeros have a scale
 
 KEY_VECTORS = 2  # of keys in a tile of scores
 MAX_TOKENS = 512  # in a window, so that sums of attention's products stay below 2^31
 BLOCK_ROWS = 64  # that go through a layer at a time, so that what is between stays in the cache
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -160,18 +160,20 @@ class Layout:
 def supports(config: ModelConfig, cpu: Cpu) -> bool:
     """Whether all of a model's widths fill whole vectors, and sums can't overflow."""
     width = config.hidden_size // config.num_heads
+    inputs = max(config.hidden_size, config.embedding_width, config.intermediate_size)
     return (
         width % cpu.unit == 0
         and config.embedding_width % cpu.unit == 0
         and config.intermediate_size % cpu.unit == 0
         and config.max_position_embeddings <= MAX_TOKENS
+        and inputs * CODE_STEPS * cpu.top_weight < 2**31
     )
 
 
 def _offsets(**sizes: int) -> Mapping[str, int]:
-    # Name -> where it begins; "end" -> the size of all.
+    # Name -> where it begins, on a line of the cache; "end" -> the size of all.
     offsets, end = {}, 0
     for name, size in sizes.items():
         offsets[name] = end
-        end += -(-size // ALIGNMENT) * ALIGNMENT
+        end += -(-size // LINE) * LINE
     return MappingProxyType({**offsets, "end": end})

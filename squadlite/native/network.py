@@ -6,9 +6,10 @@ from llvmlite import ir
 
 from squadlite.native.arithmetic import ACTIVATIONS
 from squadlite.native.attention import Attention
-from squadlite.native.code import FLOAT, INDEX, INT, POINTER, Code, Value
+from squadlite.native.code import Code
 from squadlite.native.layout import LEAST_ACTIVATION, Layout, LinearLayout
 from squadlite.native.machine_code import FORWARD
+from squadlite.native.operands import FLOAT, INDEX, INT, POINTER, Value
 from squadlite.native.products import linear
 from squadlite.native.rows import columns_of, normalise, quantize, quantize_above, total
 

@@ -6,7 +6,8 @@ One instruction adds to 2 x 2 sums the products of two rows' eight codes and two
 
 from collections.abc import Callable, Sequence
 
-from squadlite.native.code import BYTE, Code, Meanwhile, Value, nothing
+from squadlite.native.code import Code, Meanwhile, nothing
+from squadlite.native.operands import BYTE, Value
 
 _STEP = 8  # inputs
 _SMMLA = "llvm.aarch64.neon.smmla.v4i32.v16i8"

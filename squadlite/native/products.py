@@ -7,9 +7,11 @@ from functools import partial
 from typing import Protocol
 
 from squadlite.native import pairs
-from squadlite.native.code import FLOAT, INT, LINE, Code, Meanwhile, Value, nothing
+from squadlite.native.code import Code, Meanwhile, nothing
+from squadlite.native.cpu import LINE
 from squadlite.native.dots import Dot, dots_of
 from squadlite.native.layout import LinearLayout
+from squadlite.native.operands import FLOAT, INT, Value
 from squadlite.native.tiles import Tiles
 
 Sums = Callable[[int, int], Value]  # of a row and a vector of columns
@@ -75,7 +77,7 @@ def _multiply_by_dots(
     row_bytes: int,
     right: Value,
     right_bytes: int,
-    inputs: int,
+    inputs: Value | int,
     first: Sequence[Value],
     row_tiles: int,
     meanwhile: Meanwhile = nothing,

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from squadlite.native.arithmetic import whole_scaled
-from squadlite.native.code import BYTE, Code, Value
-from squadlite.native.layout import CODE_STEPS, TOP_CODE
+from squadlite.native.code import Code
+from squadlite.native.layout import CODE_STEPS, TINY, TOP_CODE
+from squadlite.native.operands import BYTE, Value
 
-_TINY = 1e-30  # so that a row of zeros has a scale
 # Vectors in a turn of a loop: so many that none waits for the one before, so few that they stay in
 # registers, and that a wide row doesn't take long to compile.
 _AT_ONCE = 8
@@ -36,7 +36,7 @@ def normalise(
 
 def quantize(code: Code, row: Value, *, width: int, codes: Value, scale: Value) -> None:
     """Turn a row into codes around the CPU's `zero_code`, and keep what a step is worth."""
-    top = magnitude(code, row, width).max(_TINY)
+    top = magnitude(code, row, width).max(TINY)
     code.store(scale, top * (1 / TOP_CODE))
     steps = (top.like(TOP_CODE) / top).spread(code.lanes)
     with columns_of(code, width) as columns:
@@ -50,7 +50,7 @@ def quantize_above(
 ) -> None:
     """Turn a row of numbers from `lowest` up into codes from the CPU's `lowest_code` up."""
     tops = _fold(code, width, lowest, _larger, lambda column: code.load_floats(row + column * 4))
-    top = (tops.largest() - lowest).max(_TINY)
+    top = (tops.largest() - lowest).max(TINY)
     code.store(scale, top * (1 / CODE_STEPS))
     steps = (top.like(CODE_STEPS) / top).spread(code.lanes)
     with columns_of(code, width) as columns:

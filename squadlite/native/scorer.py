@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from squadlite.config import ModelConfig
 from squadlite.native.frame import SLOTS
 from squadlite.native.layout import BLOCK_ROWS, MAX_TOKENS, NEVER, Layout
 from squadlite.native.machine_code import load_library
-from squadlite.native.weights import PackedWeights, aligned, load_weights
+from squadlite.native.weights import PackedWeights, aligned_zeros, load_weights
 
 Ids = NDArray[np.int64]
 
@@ -58,7 +59,7 @@ class NativeScorer:
 
     @property
     def word_embeddings(self) -> NDArray[np.float32]:
-        """(V, hidden)."""
+        """(V, embedding_width)."""
         return self._weights.words
 
     def __call__(
@@ -161,23 +162,23 @@ class _Workspace:
         tokens, of_tokens = MAX_TOKENS, MAX_TOKENS * layout.hidden
         of_heads = 2 * layout.heads * MAX_TOKENS  # in two places, see `SLOTS`
         self._parts = {
-            "token_ids": aligned(4 * tokens),
-            "token_types": aligned(4 * tokens),
-            "hidden": aligned(4 * of_tokens),
-            "codes": aligned(of_tokens),
-            "code_scales": aligned(4 * tokens),
-            "query_codes": aligned(of_tokens),
-            "query_scales": aligned(4 * layout.heads * tokens),
-            "key_codes": aligned(2 * of_tokens),
-            "key_scales": aligned(4 * of_heads),
-            "key_corrections": aligned(4 * of_heads),
-            "value_codes": aligned(2 * 2 * of_tokens),
-            "value_exponents": aligned(4 * of_heads),
-            "value_units": aligned(4 * of_heads),
-            "start_logits": aligned(4 * tokens),
-            "end_logits": aligned(4 * tokens),
-            "taken": aligned(8),
-            "done": aligned(8),
+            "token_ids": aligned_zeros(4 * tokens),
+            "token_types": aligned_zeros(4 * tokens),
+            "hidden": aligned_zeros(4 * of_tokens),
+            "codes": aligned_zeros(of_tokens),
+            "code_scales": aligned_zeros(4 * tokens),
+            "query_codes": aligned_zeros(of_tokens),
+            "query_scales": aligned_zeros(4 * layout.heads * tokens),
+            "key_codes": aligned_zeros(2 * of_tokens),
+            "key_scales": aligned_zeros(4 * of_heads),
+            "key_corrections": aligned_zeros(4 * of_heads),
+            "value_codes": aligned_zeros(2 * 2 * of_tokens),
+            "value_exponents": aligned_zeros(4 * of_heads),
+            "value_units": aligned_zeros(4 * of_heads),
+            "start_logits": aligned_zeros(4 * tokens),
+            "end_logits": aligned_zeros(4 * tokens),
+            "taken": aligned_zeros(8),
+            "done": aligned_zeros(8),
         }
         self._length = 0
         self._scratches: list[NDArray[np.uint8]] = []
@@ -228,13 +229,13 @@ class _Workspace:
         for counter in ("taken", "done"):
             self._parts[counter][:] = 0
         while len(self._scratches) < n_threads:
-            self._scratches.append(aligned(self._layout.scratch["end"]))
+            self._scratches.append(aligned_zeros(self._layout.scratch["end"]))
         frames = [self._frame.copy() for _ in range(n_threads)]
         for frame, scratch in zip(frames, self._scratches, strict=False):
             frame[SLOTS.index("scratch")] = scratch.ctypes.data
         return frames
 
-    def _of(self, name: str, kind: type = np.float32) -> NDArray[np.float32]:
+    def _of(self, name: str, kind: type = np.float32) -> NDArray[Any]:
         return self._parts[name].view(kind)
 
     def _put(self, values: Mapping[str, int]) -> None:

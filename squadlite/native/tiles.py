@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
-from squadlite.native.code import BYTE, INT, Code, Meanwhile, Value, nothing
+from squadlite.native.code import Code, Meanwhile, nothing
+from squadlite.native.operands import BYTE, INT, Value
 
 _ROWS, _ROW_BYTES = 16, 64
 _REGISTERS = 8

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from squadlite.native.arithmetic import nearest
-from squadlite.native.code import BYTE, SHORT, Code, Value
+from squadlite.native.code import Code
 from squadlite.native.dots import dots_of
 from squadlite.native.layout import MAX_TOKENS, Layout
+from squadlite.native.operands import BYTE, SHORT, Value
 from squadlite.native.products import Multiply, tile
 
 

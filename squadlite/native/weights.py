@@ -11,19 +11,12 @@ from squadlite.cache import map_cached, write_cached
 from squadlite.config import RELATIVE_POSITION_BIAS
 from squadlite.distances import distance_buckets
 from squadlite.errors import SquadliteError
+from squadlite.native.cpu import LINE
 from squadlite.native.kept import kept_file, remove_unused
-from squadlite.native.layout import (
-    ALIGNMENT,
-    LEAST_ACTIVATION,
-    MAX_TOKENS,
-    Layout,
-    LinearLayout,
-)
+from squadlite.native.layout import LEAST_ACTIVATION, MAX_TOKENS, TINY, Layout, LinearLayout
 
 Floats = NDArray[np.float32]
 Tensors = Mapping[str, Floats]
-
-_TINY = 1e-30
 
 
 class PackedWeights:
@@ -95,7 +88,7 @@ def pack_weights(tensors: Tensors, layout: Layout) -> NDArray[np.uint8]:
         SquadliteError: weights that aren't numbers.
     """
     config = layout.config
-    image = aligned(layout.weights["end"])
+    image = aligned_zeros(layout.weights["end"])
 
     def put(name: str, part: NDArray[Any], at: int = 0) -> None:
         first = layout.weights[name] + at
@@ -120,7 +113,7 @@ def _embeddings(tensors: Tensors, kind: str) -> Floats:
 
 def pack_layer(tensors: Tensors, layer: int, layout: Layout) -> NDArray[np.uint8]:
     """One stored layer's block."""
-    block = aligned(layout.layer["end"])
+    block = aligned_zeros(layout.layer["end"])
 
     def put(name: str, packed: NDArray[np.uint8]) -> None:
         block[layout.layer[name] : layout.layer[name] + len(packed)] = packed
@@ -162,26 +155,39 @@ def pack_linear(
     Raises:
         SquadliteError: weights that aren't numbers.
     """
+    cpu = layout.cpu
     tops = _finite(np.maximum(weight.max(axis=1), -weight.min(axis=1)))
     bias = _finite(bias)
-    scales = np.maximum(tops, _TINY) / layout.cpu.top_weight
-    codes = weight * (1 / scales)[:, None]
-    codes = np.rint(codes, out=codes).astype(np.int8, order="C")
+    scales = np.maximum(tops, TINY) / cpu.top_weight
+    scaled = weight * (1 / scales)[:, None]
+    codes = np.rint(scaled, out=scaled).astype(np.int8, order="C")
     sums = codes.sum(axis=1, dtype=np.int32)
-    cpu = layout.cpu
     if lowest is None:
         first = -cpu.zero_code * sums
     else:
-        first, bias = -cpu.lowest_code * sums, bias + lowest * sums * scales
-    panels, vectors, lanes = layout.panels, layout.vectors, cpu.lanes
-    steps = codes.view(f"i{cpu.step_inputs}").reshape(panels, vectors, lanes, -1)
+        first = -cpu.lowest_code * sums
+        bias = (bias + lowest * sums * scales).astype(np.float32)
+    return _in_panels(codes, (first.view(np.float32), scales, bias), layout)
+
+
+def _in_panels(
+    codes: NDArray[np.int8], after: tuple[NDArray[np.floating], ...], layout: LinearLayout
+) -> NDArray[np.uint8]:
+    """
+    Lay a quantized map out as `LinearLayout` says.
+
+    Args:
+        codes: (outputs, inputs), C-contiguous.
+        after: what stands after the codes of a panel: (outputs,) float32 each.
+        layout: the map's.
+    """
+    panels, cpu = layout.panels, layout.cpu
+    steps = codes.view(f"i{cpu.step_inputs}").reshape(panels, layout.vectors, cpu.lanes, -1)
     packed = np.empty((panels, layout.panel_bytes), dtype=np.uint8)
     in_steps = np.ascontiguousarray(steps.transpose(0, 3, 1, 2)).view(np.uint8)
     packed[:, : layout.code_bytes] = in_steps.reshape(panels, -1)
-    after = np.empty((panels, 3, layout.columns), dtype=np.float32)
-    for place, part in enumerate((first.view(np.float32), scales, bias)):
-        after[:, place] = part.reshape(panels, -1)
-    packed[:, layout.code_bytes :] = after.reshape(panels, -1).view(np.uint8)
+    behind = np.stack([part.reshape(panels, -1) for part in after], axis=1)
+    packed[:, layout.code_bytes :] = behind.reshape(panels, -1).view(np.uint8)
     return packed.reshape(-1)
 
 
@@ -195,7 +201,7 @@ def pack_biases(tensors: Tensors) -> Floats:
 
 def pack_ends(tensors: Tensors, layout: Layout) -> NDArray[np.uint8]:
     """The norm of embeddings, their projection if they have one, and the span head."""
-    block = aligned(layout.ends["end"])
+    block = aligned_zeros(layout.ends["end"])
     parts = {
         "norm": norm_bytes(tensors, "embeddings.norm"),
         "span_weight": _bytes(tensors["span_head.weight"]),
@@ -216,10 +222,10 @@ def norm_bytes(tensors: Tensors, name: str) -> NDArray[np.uint8]:
     return np.concatenate([_bytes(tensors[f"{name}.weight"]), _bytes(tensors[f"{name}.bias"])])
 
 
-def aligned(n_bytes: int) -> NDArray[np.uint8]:
+def aligned_zeros(n_bytes: int) -> NDArray[np.uint8]:
     """Memory full of zeros that begins where a line of the cache does."""
-    memory = np.zeros(n_bytes + ALIGNMENT, dtype=np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
+    memory = np.zeros(n_bytes + LINE, dtype=np.uint8)
+    first = -memory.ctypes.data % LINE
     return memory[first : first + n_bytes]
 
 

@@ -4,7 +4,8 @@ What unlabelled text tells about a model: which words and places it uses, and wh
 Nothing here looks at an answer, so that a model is not fitted to the data a second time.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -24,13 +25,11 @@ from squadlite.answering.windows import Batch, Window, batches_by_length, pad_ba
 from squadlite.errors import DatasetError
 from squadlite.model import ModelConfig, QuestionAnsweringModel, SketchedLinear
 from squadlite.progress import Progress
-from squadlite.tensors import WORD_EMBEDDINGS
+from squadlite.tensors import POSITION_EMBEDDINGS, WORD_EMBEDDINGS
 
 # Some fifty thousand tokens, for maps of one or two thousand inputs.
 NUM_WINDOWS = 256
-_BATCH_TOKENS = 4096
-
-POSITION_EMBEDDINGS = "embeddings.position.weight"
+_BATCH_TOKENS = 4096  # at most, padding included
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class CalibrationText:
             )
 
     def part(self, num_windows: int) -> tuple[Batch, ...]:
-        """Batches of at least `num_windows` windows, of all lengths; all where there are fewer."""
+        """Some of the batches, of all lengths: about `num_windows` windows, or all there are."""
         share = -(-len(self.batches) * num_windows // self.num_windows)
         return tuple(spread(self.batches, max(share, 1)))
 
@@ -139,7 +138,6 @@ def weight_moments(
     model: QuestionAnsweringModel,
     batches: Sequence[Batch],
     *,
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, torch.Tensor]:
     """
@@ -156,7 +154,6 @@ def weight_moments(
     Args:
         model: in eval mode, without gradients.
         batches: what it reads.
-        seed: of the directions.
         progress: called with (windows read, windows).
 
     Returns:
@@ -165,56 +162,80 @@ def weight_moments(
 
     Source: Frantar et al. 2022 (x x^T); Martens 2014 (Fisher's information and its sampling).
     """
-    sums: dict[str, torch.Tensor] = {}
-    mask = torch.empty(0, dtype=torch.bool)
-
-    def add(name: str, vectors: torch.Tensor) -> None:
-        sums[name] = sums.get(name, torch.zeros(())) + vectors.T @ vectors
-
-    def watch_inputs(name: str) -> Callable[..., None]:
-        return lambda module, inputs: add(name, inputs[0].detach()[mask])
-
-    def watch_gradients(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        output = output.detach().requires_grad_()
-        output.register_hook(  # type: ignore[no-untyped-call]
-            lambda gradient: add(WORD_EMBEDDINGS, gradient[mask])
-        )
-        return output
-
     maps = {
         f"layers.{number}.{name}": layer.get_submodule(name)
         for number, layer in enumerate(model.stored_layers)
         for name in model.config.linear_shapes
     }
-    handles = [model.embeddings.word.register_forward_hook(watch_gradients)]
-    for name, linear in maps.items():
-        if _fed_like(name) == name:
-            handles.append(linear.register_forward_pre_hook(watch_inputs(name)))
-    generator = torch.Generator().manual_seed(seed)
+    sums = _Sums()
+    # The directions in which gradients are taken are the same each time.
+    generator = torch.Generator().manual_seed(0)
     num_windows, total = 0, sum(len(batch.windows) for batch in batches)
-    num_tokens = sum(int(batch.attention_mask.sum()) for batch in batches)
-    try:
+    with sums.watching(model, maps):
         for batch in batches:
-            mask = torch.from_numpy(batch.attention_mask)
+            sums.mask = torch.from_numpy(batch.attention_mask)
             logits = span_logits(model, batch)
-            direction = fisher_direction(logits.detach(), generator)
-            torch.autograd.backward(logits, direction)
+            torch.autograd.backward(logits, fisher_direction(logits.detach(), generator))
             num_windows += len(batch.windows)
             if progress is not None:
                 progress(num_windows, total)
-    finally:
-        for handle in handles:
-            handle.remove()
-    moments = dict.fromkeys(
-        (WORD_EMBEDDINGS, POSITION_EMBEDDINGS), sums[WORD_EMBEDDINGS] / num_tokens
-    )
+    num_tokens = sum(int(batch.attention_mask.sum()) for batch in batches)
+    means = {name: of_name / num_tokens for name, of_name in sums.by_name.items()}
+    moments = dict.fromkeys((WORD_EMBEDDINGS, POSITION_EMBEDDINGS), means[WORD_EMBEDDINGS])
     for name, linear in maps.items():
-        moment = sums[_fed_like(name)] / num_tokens
+        moment = means[_fed_like(name)]
         if isinstance(linear, SketchedLinear):
             moments[f"{name}.sketched_weight"] = linear.sketch @ moment @ linear.sketch.T
         else:
             moments[f"{name}.weight"] = moment
     return moments
+
+
+class _Sums:
+    """
+    Sums of v v^T over the vectors v of tokens, as they pass through a model.
+
+    Attributes:
+        by_name: of the inputs of each linear map that no other is fed like; and, under the name of
+            the word embeddings, of the gradients of the sums of embeddings.
+        mask: (B, T) bool, the tokens of the batch that is being read.
+    """
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, torch.Tensor] = {}
+        self.mask = torch.empty(0, dtype=torch.bool)
+
+    @contextmanager
+    def watching(
+        self, model: QuestionAnsweringModel, maps: Mapping[str, torch.nn.Module]
+    ) -> Iterator[None]:
+        """Add up what passes through a model and its linear maps, by name, within the block."""
+        handles = [model.embeddings.word.register_forward_hook(self._watch_gradients)]
+        for name, linear in maps.items():
+            if _fed_like(name) == name:
+                handles.append(linear.register_forward_pre_hook(self._watch_inputs(name)))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _watch_inputs(self, name: str) -> Callable[..., None]:
+        return lambda module, inputs: self._add(name, inputs[0].detach())
+
+    def _watch_gradients(
+        self, module: torch.nn.Module, inputs: Any, output: torch.Tensor
+    ) -> torch.Tensor:
+        output = output.detach().requires_grad_()
+        output.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: self._add(WORD_EMBEDDINGS, gradient)
+        )
+        return output
+
+    def _add(self, name: str, vectors: torch.Tensor) -> None:
+        # vectors: (B, T, columns)
+        chosen = vectors[self.mask]
+        self.by_name[name] = self.by_name.get(name, torch.zeros(())) + chosen.T @ chosen
 
 
 def _fed_like(name: str) -> str:

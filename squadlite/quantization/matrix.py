@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from squadlite.container import Uniform
 from squadlite.model import Checkpoint
-from squadlite.quantization.calibration import POSITION_EMBEDDINGS, CalibrationText
+from squadlite.quantization.calibration import CalibrationText
 from squadlite.quantization.rounding import (
     ErrorFeedback,
     Floats,
     codec_within_range,
     row_exponents,
 )
-from squadlite.tensors import WORD_EMBEDDINGS
+from squadlite.tensors import POSITION_EMBEDDINGS, WORD_EMBEDDINGS
 
 
 @dataclass(frozen=True)

@@ -324,6 +324,27 @@ def test_tensors_that_break_a_rule(members, error, message, path):
         verify(path, with_tensor(**members))
 
 
+LONG = "x" * 100_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        with_tensor(codec={"name": LONG}),
+        with_tensor(codec=[LONG]),
+        with_tensor(codec={"name": "raw", "dtype": "u16", LONG: 0}),
+        with_tensor(codec={"name": "raw", "dtype": LONG}),
+        with_tensor(**{LONG: 0}),
+        changed(**{LONG: 0}),
+    ],
+)
+def test_what_a_header_says_does_not_fill_the_screen(content, path):
+    with pytest.raises(FormatError) as caught:
+        verify(path, content)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 600
+
+
 def test_a_tensor_entry_that_is_no_object(path):
     with pytest.raises(HeaderError, match=r"tensors\[0\]"):
         verify(path, changed(tensors=["a"]))

@@ -74,21 +74,20 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
+    def decode(self, data: bytes, shape: Shape) -> np.ndarray:
         """
         Read a tensor back.
 
         Args:
             data: exactly `n_bytes(shape)` bytes, of any content.
             shape: shape of the tensor.
-            out: C-contiguous array of `shape` and `decoded_dtype` to fill; a new one if None.
 
         Returns:
-            `out`, or a new array of `shape` and `decoded_dtype`.
+            A new array of `shape` and `decoded_dtype`.
 
         Raises:
             CodecError: bytes that `encode` never writes.
-            ValueError: `data` or `out` of the wrong size or kind.
+            ValueError: `data` of the wrong size.
         """
 
     def encoder(self, data: bytes, shape: Shape) -> Self:
@@ -145,16 +144,6 @@ class Codec(ABC):
                 f"codec {self.name!r}: {len(data)} bytes given, "
                 f"shape {shape} needs {self.n_bytes(shape)}"
             )
-
-    def _output(self, shape: Shape, out: np.ndarray | None) -> np.ndarray:
-        if out is None:
-            return np.empty(shape, self.decoded_dtype)
-        if out.shape != shape or out.dtype != self.decoded_dtype or not out.flags.c_contiguous:
-            raise ValueError(
-                f"out: {out.dtype} array of shape {out.shape}, "
-                f"expected C-contiguous {self.decoded_dtype} of {shape}"
-            )
-        return out
 
 
 def count_values(shape: Shape) -> int:

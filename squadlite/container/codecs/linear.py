@@ -119,7 +119,7 @@ class Linear(CompressibleCodec):
         if self.range_dtype == "f32":
             return self
         exact = extremes(finite_float32(values).reshape(-1), self._groups(values.shape))
-        stored = rounded_outward(exact, self._stored)
+        stored = rounded_outward(exact, self._range_type)
         if np.isfinite(stored).all() and _squares(stored) <= _RANGE_SLACK * _squares(exact):
             return self
         return replace(self, range_dtype="f32")
@@ -128,12 +128,12 @@ class Linear(CompressibleCodec):
         """Write ranges and codes; floats are rounded to float32 first and must be finite."""
         flat = finite_float32(values).reshape(-1)
         groups = self._groups(values.shape)
-        ranges = rounded_outward(extremes(flat, groups), self._stored)
+        ranges = rounded_outward(extremes(flat, groups), self._range_type)
         if not np.isfinite(ranges).all():
             raise CodecError(f"values from {flat.min()} to {flat.max()} are beyond 16-bit ranges")
         if self.search_range:
-            ranges = searched(flat, groups, ranges, levels=self._levels, dtype=self._stored)
-        parts = [ranges.astype(self._stored).tobytes()]
+            ranges = searched(flat, groups, ranges, levels=self._levels, dtype=self._range_type)
+        parts = [ranges.astype(self._range_type).tobytes()]
         for start in range(0, flat.size, _BLOCK):
             block = flat[start : start + _BLOCK].astype(np.float64)
             low, high = (groups.spread(edge, start, start + block.size) for edge in ranges.T)
@@ -155,13 +155,13 @@ class Linear(CompressibleCodec):
             streams.append(bitpack.pack(codes, self._low_bits))
         return b"".join(streams)
 
-    def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
+    def decode(self, data: bytes, shape: Shape) -> np.ndarray:
         """Read the values back, in float32."""
         self._check_data(data, shape)
-        out = self._output(shape, out)
+        out = np.empty(shape, self.decoded_dtype)
         groups = self._groups(shape)
         if self.coding is None:
-            stored = np.frombuffer(data, self._stored, count=2 * groups.count)
+            stored = np.frombuffer(data, self._range_type, count=2 * groups.count)
             packed = np.frombuffer(data, np.uint8, offset=stored.nbytes)
             bitpack.check_padding(packed, self.bits, out.size)
             codes = self._unpacked(packed, self.bits, out.size)
@@ -193,7 +193,7 @@ class Linear(CompressibleCodec):
             raise CodecError(f"a code is {symbols.max()}, expected at most {self._levels}")
         low = np.frombuffer(data, np.uint8, offset=len(coded))
         bitpack.check_padding(low, self._low_bits, count)
-        ranges = np.ascontiguousarray(pairs.T).view(self._stored).reshape(-1)
+        ranges = np.ascontiguousarray(pairs.T).view(self._range_type).reshape(-1)
         return ranges, self._joined(symbols, low)
 
     def _joined(self, symbols: np.ndarray, low: np.ndarray) -> Iterator[np.ndarray]:
@@ -244,10 +244,11 @@ class Linear(CompressibleCodec):
 
     @property
     def _pair_bytes(self) -> int:
-        return 2 * self._stored.itemsize
+        return 2 * self._range_type.itemsize
 
     @property
-    def _stored(self) -> np.dtype[Any]:
+    def _range_type(self) -> np.dtype[Any]:
+        # What min and max are stored in.
         return _RANGE_DTYPES[self.range_dtype or "f32"]
 
     def _groups(self, shape: Shape) -> Groups:

@@ -87,9 +87,9 @@ class Rademacher(Codec):
             )
         return b""
 
-    def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
+    def decode(self, data: bytes, shape: Shape) -> np.ndarray:
         """Read or make the matrix, in float32."""
-        return sketch_matrix(self.signs(data, shape), shape, out=self._output(shape, out))
+        return sketch_matrix(self.signs(data, shape), shape)
 
     def signs(self, data: bytes, shape: Shape) -> bitarray:
         """
@@ -144,16 +144,13 @@ def signs_of(matrix: np.ndarray) -> bitarray:
     return _first_bits(np.packbits(positive, bitorder="little").tobytes(), matrix.size)
 
 
-def sketch_matrix(
-    signs: bitarray, shape: Shape, *, out: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
+def sketch_matrix(signs: bitarray, shape: Shape) -> NDArray[np.float32]:
     """
     Make a sketch matrix of its signs: +1/sqrt(m) for 1, -1/sqrt(m) for 0.
 
     Args:
         signs: m * n, in C order; of either endianness.
         shape: (m, n).
-        out: C-contiguous float32 array of `shape` to fill; a new one if None.
 
     Raises:
         ValueError: more or fewer signs than `shape` needs.
@@ -162,18 +159,16 @@ def sketch_matrix(
         raise ValueError(
             f"signs: found {len(signs)}, expected {count_values(shape)} for shape {shape}"
         )
-    if out is None:
-        out = np.empty(shape, np.float32)
     scale = _scale(shape)
     values_of_bytes = np.where(_BITS_OF_BYTES, scale, -scale)
     octets = np.frombuffer(bitarray(signs, endian="little").tobytes(), np.uint8)
     rest = len(signs) % 8
-    values = out.reshape(-1)
+    values = np.empty(len(signs), np.float32)
     whole = values[: values.size - rest].reshape(-1, 8)
     np.take(values_of_bytes, octets[: len(whole)], axis=0, out=whole, mode="clip")
     if rest:
         values[-rest:] = values_of_bytes[octets[-1], :rest]
-    return out
+    return values.reshape(shape)
 
 
 def splitmix64(seed: int, count: int) -> np.ndarray:

@@ -16,7 +16,10 @@ from squadlite.container.codecs.base import Shape, count_values
 
 # Widths that the search tries, as shares of max - min.
 _SHARES = tuple(share / 100 for share in range(95, 25, -5))
+# Rounds of least squares; a fifth takes less than half a percent off the squared error of the
+# default model's matrices at 3 and 4 bits.
 _REFITS = 4
+# Values in flight: their float64 stay in the L2 cache.
 _SEARCH_BLOCK = 2**16
 
 

@@ -79,10 +79,10 @@ class Raw(CompressibleCodec):
         """DEFLATE of the first byte of every value, then of the second of every one, ..."""
         return deflated(_transposed(plain, self._item_bytes))
 
-    def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
+    def decode(self, data: bytes, shape: Shape) -> np.ndarray:
         """Read the values back, floats as float32."""
         self._check_data(data, shape)
-        out = self._output(shape, out)
+        out = np.empty(shape, self.decoded_dtype)
         if self.coding is not None:
             data = self._decompress(data, shape)
         stored = np.frombuffer(data, _STORED[self.dtype]).reshape(shape)

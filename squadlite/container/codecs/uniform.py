@@ -120,7 +120,8 @@ class Uniform(Codec):
             return _spacing(self.step, np.zeros((), np.int8))
         if self.exponents is None:
             raise CodecError(f"codec 'uniform': scales {self.scales!r} without exponents")
-        return _spacing(self.step, self._spread(self.exponents))
+        # One a row or column, in the shape that goes with a matrix.
+        return _spacing(self.step, np.expand_dims(self.exponents, 1 - self._axis))
 
     def n_bytes(self, shape: Shape) -> int:
         """What the coded streams take: `coded_bytes`; nothing for an empty tensor."""
@@ -156,46 +157,47 @@ class Uniform(Codec):
 
         Returns:
             The codec without `lowest` and `coded_bytes`, and with the exponents that the bytes
-            hold.
+            hold; those of an empty tensor, which holds none, are 0.
 
         Raises:
             CodecError, ValueError: as `decode`.
         """
         self._check_data(data, shape)
-        exponents = None
-        if self.scales is not None:
-            count = shape[self._axis]
-            coded, _ = rans.split(data, [count, count_values(shape)])
-            symbols = np.empty(count, np.uint8)
-            rans.decode(coded, count, symbols)
-            exponents = symbols.view(np.int8)
+        exponents, _ = self._parts(data, shape)
         return replace(self, lowest=None, coded_bytes=None, exponents=exponents)
 
     def encode(self, values: np.ndarray) -> bytes:
         """Write exponents and codes; floats are rounded to float32 first and must be finite."""
         return self.stored(values)[1]
 
-    def decode(self, data: bytes, shape: Shape, *, out: np.ndarray | None = None) -> np.ndarray:
+    def decode(self, data: bytes, shape: Shape) -> np.ndarray:
         """Read the values back, in float32; whatever the bytes, they are finite."""
         self._check_data(data, shape)
-        out = self._output(shape, out)
+        out = np.empty(shape, self.decoded_dtype)
         if not out.size:
             return out
-        counts = [out.size] if self.scales is None else [shape[self._axis], out.size]
-        *scaled, coded = rans.split(data, counts)
-        spacing = _spacing(self.step, np.zeros((), np.int8))
-        if scaled:
-            exponents = np.empty(counts[0], np.uint8)
-            rans.decode(scaled[0], counts[0], exponents)
-            spacing = _spacing(self.step, self._spread(exponents.view(np.int8)))
+        exponents, coded = self._parts(data, shape)
         symbols = np.empty(out.size, np.uint8)
         rans.decode(coded, out.size, symbols)
+        spacing = replace(self, exponents=exponents).spacing
         lowest = np.float32(self.lowest or 0)
         for codes, by, values in _blocks(symbols, spacing, out):
             values[...] = codes
             np.add(values, lowest, out=values)
             np.multiply(values, by, out=values)
         return out
+
+    def _parts(self, data: bytes, shape: Shape) -> tuple[NDArray[np.int8] | None, memoryview]:
+        """The exponents, None without scales, and the coded stream of the codes."""
+        count = count_values(shape)
+        if self.scales is None:
+            return None, memoryview(data)
+        exponents = np.zeros(shape[self._axis], np.int8)
+        if not count:
+            return exponents, memoryview(data)
+        scaled, coded = rans.split(data, [exponents.size, count])
+        rans.decode(scaled, exponents.size, exponents.view(np.uint8))
+        return exponents, coded
 
     def _codes(self, values: NDArray[np.float32]) -> NDArray[np.int16]:
         self._check_shape(values.shape)
@@ -219,10 +221,6 @@ class Uniform(Codec):
     @property
     def _axis(self) -> int:
         return 0 if self.scales == "rows" else 1
-
-    def _spread(self, exponents: NDArray[np.int8]) -> NDArray[np.int8]:
-        """One a row or column, in the shape that goes with a matrix."""
-        return np.expand_dims(exponents, 1 - self._axis)
 
 
 def nearest_exponents(ratios: NDArray[np.floating]) -> NDArray[np.int8]:
