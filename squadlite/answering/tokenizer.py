@@ -175,10 +175,12 @@ def _build(spec: TokenizerSpec, ids: dict[str, int]) -> tokenizers.Tokenizer:
     # The library's tokenizer of a spec: text -> tokens without special ones.
     match spec:
         case WordPieceSpec():
-            hidden = _hidden_tokens(spec)
+            hidden, named = _hidden_tokens(spec), dict(ids)
+            for token, name in hidden.items():
+                named[name] = named.pop(token)
             built = tokenizers.Tokenizer(
                 WordPiece(
-                    {hidden.get(piece, piece): piece_id for piece, piece_id in ids.items()},
+                    named,
                     unk_token=hidden.get(spec.unk_token, spec.unk_token),
                     max_input_chars_per_word=spec.max_chars_per_word,
                     continuing_subword_prefix=spec.continuing_prefix,
