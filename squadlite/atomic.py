@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -49,11 +49,11 @@ def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterato
 
 
 def _sync_folder(folder: Path) -> None:
-    # Windows can't open folders; there the rename itself is durable enough.
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # Windows can't open folders, and not every file system syncs them; there the rename itself is
+    # durable enough.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
