@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from native_kernels import on_every_cpu, wide_config
 
 from squadlite.native.cpu import LINE, Cpu
-from squadlite.native.layout import MAX_TOKENS, Layout, LinearLayout, supports
+from squadlite.native.layout import (
+    MAX_HEAD_WIDTH,
+    MAX_TOKENS,
+    Layout,
+    LinearLayout,
+    supports,
+)
 
 
 @on_every_cpu
@@ -30,6 +36,12 @@ def test_other_models_are_not(cpu: Cpu, changes: dict[str, int]) -> None:
     if cpu.unit == 4:
         pytest.skip("vectors so narrow that these widths fill them")
     assert not supports(wide_config(cpu, **changes), cpu)
+
+
+@on_every_cpu
+def test_a_model_whose_heads_would_take_long_to_compile_is_not_supported(cpu: Cpu) -> None:
+    assert supports(wide_config(cpu, hidden_size=2 * MAX_HEAD_WIDTH, num_heads=2), cpu)
+    assert not supports(wide_config(cpu, hidden_size=2 * MAX_HEAD_WIDTH, num_heads=1), cpu)
 
 
 @on_every_cpu

@@ -22,6 +22,7 @@ TINY = 1e-30  # the least that codes are scaled by, so that zeros have a scale
 
 KEY_VECTORS = 2  # of keys in a tile of scores
 MAX_TOKENS = 512  # in a window, so that sums of attention's products stay below 2^31
+MAX_HEAD_WIDTH = 256  # a head's loops are unrolled: a wider one would take long to compile
 BLOCK_ROWS = 64  # that go through a layer at a time, so that what is between stays in the cache
 
 
@@ -158,11 +159,12 @@ class Layout:
 
 
 def supports(config: ModelConfig, cpu: Cpu) -> bool:
-    """Whether all of a model's widths fill whole vectors, and sums can't overflow."""
+    """Whether a model's widths fill whole vectors and are none too wide, and no sum overflows."""
     width = config.hidden_size // config.num_heads
     inputs = max(config.hidden_size, config.embedding_width, config.intermediate_size)
     return (
         width % cpu.unit == 0
+        and width <= MAX_HEAD_WIDTH
         and config.embedding_width % cpu.unit == 0
         and config.intermediate_size % cpu.unit == 0
         and config.max_position_embeddings <= MAX_TOKENS
