@@ -86,6 +86,13 @@ def test_a_title_that_is_a_number_comes_before_the_count() -> None:
     assert place("2", "3", "1", "2") == (2, len(TEXT))
 
 
+@pytest.mark.parametrize("title", ["ı", "İ. Giriş", "Sıx"])
+def test_a_letter_that_is_like_a_numeral_but_for_its_case_is_none(title: str) -> None:
+    assert place("Chapter 6", "I", title, "VI") == (2, 48)
+    with pytest.raises(BoundError):
+        place(title, "I", "VI")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("0%", (0, 0)), ("50%", (0, 48)), ("100%", (1, 48)), ("75 %", (1, 23)), ("76.5%", (1, 23))],

@@ -103,6 +103,11 @@ def test_the_first_line_of_a_page_is_no_running_head() -> None:
     assert all(f"On the {word} day" in joined for word in ORDINALS[:5])
 
 
+@pytest.mark.parametrize("letter", ["ı", "İ"])
+def test_a_letter_that_is_like_a_numeral_but_for_its_case_is_no_page_number(letter: str) -> None:
+    assert texts(page(piece(f"{letter} vardı", y=50), *column(WORDS)))[0].startswith(letter)
+
+
 def test_the_numbers_of_chapters_are_no_page_numbers() -> None:
     pages = [
         page(piece(f"CHAPTER {number}", y=50), *column(f"On day {number} {WORDS}."))

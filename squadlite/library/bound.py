@@ -23,9 +23,10 @@ _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
 _ROMAN_NUMBER = (
     "(?=[ivxlcdm])m{0,3}(?:c[md]|d?c{0,3})(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})(?![ivxlcdm])"
 )
-# A number alone stands before a mark or at the end: “I Go to Sea” isn't the first chapter.
+# A number alone stands before a mark or at the end: “I Go to Sea” isn't the first chapter. Without
+# regard for case "ı" would be an "i", but that only ASCII is looked for.
 _TITLE = re.compile(
-    rf"(chapter\s+)?(\d{{1,6}}|{'|'.join(_NUMBER_WORDS)}|{_ROMAN_NUMBER})"
+    rf"(chapter\s+)?(\d{{1,6}}|(?a:{'|'.join(_NUMBER_WORDS)}|{_ROMAN_NUMBER}))"
     r"(?(1)\b|(?=\s*(?:[.:)—–]|\s-\s|$)))[\s.:)—–-]*(.*)",
     re.IGNORECASE | re.DOTALL,
 )

@@ -19,7 +19,8 @@ _SAME_HEIGHT = 6.0
 _MAX_HEAD_CHARACTERS = 120
 # What is larger is no page's number, but a chapter's.
 _MAX_NUMBER_SHARE = 1.3
-_DIGITS = r"(\d{1,5}|[ivxlcdm]{1,9})"
+# Without regard for case "ı" would be an "i", but that only ASCII is looked for.
+_DIGITS = r"(\d{1,5}|(?a:[ivxlcdm]{1,9}))"
 # A page's number: what begins or ends a line.
 _PAGE_NUMBER = re.compile(
     rf"^\W*(?:page |p\. ?)?{_DIGITS}\b\W*|\W*\b(?:page |p\. ?)?{_DIGITS}(?: of \d+)?\W*$",
