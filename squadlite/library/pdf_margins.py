@@ -5,9 +5,9 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from operator import itemgetter
 
+from squadlite.library.numerals import roman_number
 from squadlite.library.pdf_page import Page, Piece, body_size
 
 # Running heads and feet are among so many of a page's outermost lines ...
@@ -26,7 +26,6 @@ _PAGE_NUMBER = re.compile(
     rf"^\W*(?:page |p\. ?)?{_DIGITS}\b\W*|\W*\b(?:page |p\. ?)?{_DIGITS}(?: of \d+)?\W*$",
     re.IGNORECASE,
 )
-_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
 
 
 def without_margins(pages: list[Page]) -> list[Page]:
@@ -107,7 +106,4 @@ def _outermost(page: Page) -> tuple[list[list[Piece]], list[list[Piece]]]:
 
 def _page_number(digits: str) -> int:
     """The number that digits or Roman numerals write."""
-    if digits.isdecimal():
-        return int(digits)
-    values = [_ROMAN[letter] for letter in digits.lower()]
-    return sum(-a if a < b else a for a, b in pairwise([*values, 0]))
+    return int(digits) if digits.isdecimal() else roman_number(digits)
