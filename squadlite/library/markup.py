@@ -30,8 +30,8 @@ _SKIPPED_TYPES = frozenset(
 )
 # Class names of Project Gutenberg's page numbers, licence header and licence footer.
 _SKIPPED_CLASSES = frozenset(["pagenum", "pageno", "pg-boilerplate"])
-_NOTE_MARK = re.compile(r"\s*[\[(]?\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*[\])]?\s*")
-_BRACKETED_MARK = re.compile(r"\s*\[\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*\]\s*|\s*↩\ufe0e?\s*")
+_NOTE_MARK = re.compile(r"[\[(]?\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*[\])]?")
+_BRACKETED_MARK = re.compile(r"\[\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*\]|↩\ufe0e?")
 
 # References to halves of characters, which are none.
 _SURROGATE = re.compile(
@@ -39,7 +39,8 @@ _SURROGATE = re.compile(
     r"|0*(?:5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3])(?!\d))",
     re.IGNORECASE | re.ASCII,
 )
-_XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>", re.IGNORECASE)
+# Whatever it ends with, so that each piece of the page is looked at once.
+_XML_DECLARATION = re.compile(r"<\?xml[^>]*(?:>|\Z)", re.IGNORECASE)
 _DOCTYPE = re.compile("<!doctype", re.IGNORECASE)
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
 _XML_ENTITIES = frozenset(["amp", "lt", "gt", "quot", "apos"])
@@ -102,9 +103,15 @@ def _xml_parser(*, recover: bool) -> etree.XMLParser:
 def _prepare(source: str) -> str:
     # A parser that mends what it can lets them through, and texts with them can't be got out.
     source = _SURROGATE.sub("&#xFFFD", source)
-    source = _XML_DECLARATION.sub("", source, count=1)
-    source = _without_doctype(source)
+    source = _without_doctype(_without_declaration(source))
     return _ENTITY.sub(_entity_character, source).strip()
+
+
+def _without_declaration(source: str) -> str:
+    for match in _XML_DECLARATION.finditer(source):
+        if match[0].endswith("?>"):
+            return source[: match.start()].rstrip() + source[match.end() :]
+    return source
 
 
 def _without_doctype(source: str) -> str:
@@ -290,6 +297,6 @@ def _is_note_mark(element: etree._Element) -> bool:
     link = element if local_name(element) == "a" else element.find(".//{*}a")
     if link is None or link.get("href") is None:
         return False
-    text = "".join(str(piece) for piece in element.itertext())
+    text = "".join(str(piece) for piece in element.itertext()).strip()
     raised = local_name(element) == "sup" or element.find(".//{*}sup") is not None
     return (_NOTE_MARK if raised else _BRACKETED_MARK).fullmatch(text) is not None
