@@ -10,7 +10,7 @@ from squadlite.library.html import book_from_page
 from squadlite.library.structure import Book
 
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?)\n(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FIELD = r"^{name}[ \t]*[:=][ \t]*(.+?)[ \t]*$"
+_FIELD = r"^{name}[ \t]*[:=](.*\S)"
 
 
 def read_markdown(path: Path, data: bytes) -> Book:
@@ -37,4 +37,4 @@ def read_markdown(path: Path, data: bytes) -> Book:
 
 def _field(fields: str, name: str) -> str:
     found = re.search(_FIELD.format(name=name), fields, re.IGNORECASE | re.MULTILINE)
-    return found[1].strip("\"'") if found else ""
+    return found[1].strip().strip("\"'") if found else ""
