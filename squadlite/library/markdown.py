@@ -26,12 +26,12 @@ def read_markdown(path: Path, data: bytes) -> Book:
     matter = _FRONT_MATTER.match(text)
     fields = matter[2] if matter else ""
     page = MarkdownIt("commonmark").enable("table").render(text[matter.end() :] if matter else text)
-    language = _field(fields, "lang") or _field(fields, "language")
     return book_from_page(
         path,
-        f'<html lang="{language}"><body>{page}</body></html>',
+        f"<html><body>{page}</body></html>",
         title=_field(fields, "title"),
         author=_field(fields, "author"),
+        language=_field(fields, "lang") or _field(fields, "language"),
     )
 
 
