@@ -50,6 +50,7 @@ _SELF_CLOSED = re.compile(
 _WHITESPACE = re.compile(r"[^\S\u2028]+")
 _BREAK = "\u2028"  # Unicode's line separator marks <br> until the block's whitespace is folded
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
+_VISIBLE = re.compile(rf"[^\s{_INVISIBLE.pattern[1:-1]}]")
 
 
 def parse_markup(data: bytes) -> etree._Element | None:
@@ -164,6 +165,11 @@ def page_types(root: etree._Element) -> set[str]:
 def text_content(element: etree._Element) -> str:
     """All text inside an element, on one line."""
     return clean_line("".join(str(piece) for piece in element.itertext(etree.Element)))
+
+
+def has_text(element: etree._Element) -> bool:
+    """Whether there is any text inside an element; no more of it is looked at than it takes."""
+    return any(_VISIBLE.search(str(piece)) for piece in element.itertext(etree.Element))
 
 
 def clean_line(text: str) -> str:
