@@ -10,6 +10,7 @@ from lxml import etree
 from squadlite.library.decoding import decode
 from squadlite.library.structure import Block
 
+MAX_LINE_CHARACTERS = 10_000
 EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
 
 _SKIPPED_NAMES = """
@@ -163,8 +164,20 @@ def page_types(root: etree._Element) -> set[str]:
 
 
 def text_content(element: etree._Element) -> str:
-    """All text inside an element, on one line."""
-    return clean_line("".join(str(piece) for piece in element.itertext(etree.Element)))
+    """
+    All text inside an element, on one line: a title, a name.
+
+    No more of it is looked at than MAX_LINE_CHARACTERS, since elements in one another have the text
+    of all that are inside, each anew.
+    """
+    pieces: list[str] = []
+    characters = 0
+    for piece in element.itertext(etree.Element):
+        pieces.append(str(piece)[: MAX_LINE_CHARACTERS - characters])
+        characters += len(pieces[-1])
+        if characters == MAX_LINE_CHARACTERS:
+            break
+    return clean_line("".join(pieces))
 
 
 def has_text(element: etree._Element) -> bool:
