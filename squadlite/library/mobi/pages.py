@@ -110,17 +110,18 @@ def _put_together(markup: bytes, skeletons: Index, fragments: Index) -> list[Pag
         start, size = skeleton.value(_EXTENT), skeleton.value(_EXTENT, 1)
         if start is None or size is None or start < end:
             return []
-        end = start + size
-        # Fragments come in order, so what precedes the last one is done with.
-        done, rest, place = [], markup[start:end], start
+        end = skeleton_end = start + size
+        pieces, done, place = [], start, start
         for fragment in islice(waiting, skeleton.value(_FRAGMENT_COUNT) or 0):
             length = fragment.value(_EXTENT, 1) or 0
+            # Fragments come in order, so what precedes the last one is done with.
             before = max(0, _number(fragment.name) - place)
-            done += [rest[:before], markup[end : end + length]]
-            rest = rest[before:]
+            cut = min(done + before, skeleton_end)
+            pieces += [markup[done:cut], markup[end : end + length]]
+            done = cut
             place += before + length
             end += length
-        pages.append(Page(start, b"".join([*done, rest])))
+        pages.append(Page(start, b"".join([*pieces, markup[done:skeleton_end]])))
     return pages
 
 
