@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 
 @contextmanager
-def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
     """
     Open a temporary file beside `path`; sync it and rename it to `path` when the block ends well.
 
@@ -19,6 +19,7 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         path: the file to replace; its folder must exist.
         sync: wait until the disk has it, so that a power failure can't leave it damaged; for a file
             that is checked when it is read and can be made anew that takes too long.
+        mode: who may read and write it, as far as the umask lets them.
 
     Yields:
         A binary file open for writing, seeking and reading back.
@@ -37,7 +38,7 @@ def atomic_write(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(mode & ~_umask())
         temporary.replace(path)
         if sync:
             _sync_folder(path.parent)

@@ -103,7 +103,8 @@ def write_cached(cached: Path, image: bytes | memoryview) -> bool:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(cached.parent)
-        with atomic_write(cached, sync=False) as file:
+        # Many a user's umask lets a group write, and what others could have written isn't used.
+        with atomic_write(cached, sync=False, mode=0o644) as file:
             file.write(image)
             file.write(_checksum(image))
     except OSError:

@@ -1,5 +1,6 @@
 """Files of the cache: whole, or as good as not there."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,13 @@ def test_a_file_that_ends_early_is_not_whole(kept: Path, size: int, lost: int) -
     assert not is_whole(kept)
     assert read_cached(kept) is None
     assert map_cached(kept, size) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_what_was_kept_comes_back_where_files_are_the_groups_too(tmp_path: Path) -> None:
+    mask = os.umask(0o002)
+    try:
+        assert write_cached(tmp_path / "kept.bin", b"content")
+    finally:
+        os.umask(mask)
+    assert read_cached(tmp_path / "kept.bin") == b"content"
