@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 import time
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from zlib import crc32
@@ -129,5 +130,7 @@ def _is_ours_alone(file: FileIO) -> bool:
 def _remove_abandoned(folder: Path) -> None:
     """Remove what processes that were killed while they wrote have left."""
     for part in folder.glob(".*.part"):
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            part.unlink(missing_ok=True)
+        # Others are being written right now, and get their names meanwhile.
+        with suppress(FileNotFoundError):
+            if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+                part.unlink()

@@ -76,3 +76,11 @@ def test_what_was_kept_comes_back_where_files_are_the_groups_too(tmp_path: Path)
     finally:
         os.umask(mask)
     assert read_cached(tmp_path / "kept.bin") == b"content"
+
+
+def test_a_file_that_another_process_finishes_meanwhile_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / ".other.bin.abc.part"
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter([gone]))
+    assert write_cached(tmp_path / "kept.bin", b"content")
