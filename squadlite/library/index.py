@@ -113,10 +113,10 @@ class BookIndex(Closing):
         """
         Open a book's index; read the book and build it where there is none yet.
 
-        The file in the cache is a SQLite database with its SHA-256 behind it: one that is damaged
-        in any way, or not ours, is built again. It appears under its name only when it is complete,
-        so neither a kill nor a second process does harm. Where the cache can't be written, the
-        index lives in memory alone.
+        The file in the cache is a SQLite database with its checksum behind it: one that is damaged
+        in any way, or that others could have written, is built again. It appears under its name
+        only when it is complete, so neither a kill nor a second process does harm. Where the cache
+        can't be written, the index lives in memory alone.
 
         Args:
             path: the book's file.
