@@ -97,10 +97,17 @@ def _calibre_books(folder: Path) -> list[Path] | None:
     for book, place, name, kind in rows:
         extension = str(kind).lower()
         path = folder / str(place) / f"{name}.{extension}"
-        # The paths are data of somebody else's, and may lead anywhere.
-        if extension not in FORMATS or not path.resolve().is_relative_to(root):
+        if extension not in FORMATS or not _is_file_below(root, path):
             continue
         rank = FORMATS.index(extension)
-        if path.is_file() and (book not in best or rank < best[book][0]):
+        if book not in best or rank < best[book][0]:
             best[book] = rank, path
     return [path for _, path in best.values()]
+
+
+def _is_file_below(root: Path, path: Path) -> bool:
+    """Whether a path that is data of somebody else's, and may lead anywhere, leads to a file."""
+    try:
+        return path.resolve().is_relative_to(root) and path.is_file()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, names that no file can have
+        return False
