@@ -136,3 +136,8 @@ def test_any_document_is_text_or_a_book_error(pieces: list[str]) -> None:
         return
     assert text
     text.encode("utf-8")
+
+
+def test_a_title_tells_a_terminal_nothing() -> None:
+    data = rf"{{\rtf1\ansi{{\info{{\title The \'1b[31mSalt\'07 Road}}}}{PROSE}\par}}".encode()
+    assert read_rtf(Path("x.rtf"), data).title == "The [31mSalt Road"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from squadlite.library.decoding import decode
+from squadlite.library.decoding import clean_controls, decode
 from squadlite.library.structure import Block
 
 MAX_LINE_CHARACTERS = 10_000
@@ -186,8 +186,8 @@ def has_text(element: etree._Element) -> bool:
 
 
 def clean_line(text: str) -> str:
-    """Text on one line, whitespace folded and invisible characters dropped."""
-    text = _INVISIBLE.sub("", text)
+    """Text on one line, whitespace folded, control and invisible characters dropped."""
+    text = _INVISIBLE.sub("", clean_controls(text))
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 

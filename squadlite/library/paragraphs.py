@@ -2,7 +2,6 @@
 
 import unicodedata
 
-from squadlite.library.decoding import clean_controls
 from squadlite.library.markup import clean_line
 from squadlite.library.structure import Block
 
@@ -100,7 +99,7 @@ class ParagraphBuilder:
 
     def end_block(self, level: int = 0) -> None:
         """Make a block of the text since the last one, if there is any."""
-        cleaned = (clean_line(clean_controls("".join(line))) for line in self._lines)
+        cleaned = (clean_line("".join(line)) for line in self._lines)
         lines = [line for line in cleaned if line]
         if lines:
             # Marks may come together with their letters only where lines are joined.

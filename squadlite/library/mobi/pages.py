@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from squadlite.errors import BrokenBookError
+from squadlite.library.markup import clean_line
 from squadlite.library.mobi.header import Header
 from squadlite.library.mobi.index import DamagedIndexError, Index, ReadRecord, read_index
 
@@ -147,12 +148,11 @@ def _lines(contents: Index, fragment_places: list[int], header: Header) -> list[
     lines = []
     for entry in contents.entries:
         label = entry.value(_LABEL)
-        title = "" if label is None else header.decode(contents.string(label))
+        title = "" if label is None else clean_line(header.decode(contents.string(label)))
         place = entry.value(_PLACE)
         fragment = entry.value(_FRAGMENT_PLACE)
         if fragment is not None and fragment < len(fragment_places):
             place = fragment_places[fragment] + (entry.value(_FRAGMENT_PLACE, 1) or 0)
-        title = " ".join(title.split())
         if title and place is not None:
             lines.append(Line(title, place, entry.value(_DEPTH) or 0))
     return lines
@@ -169,9 +169,9 @@ def _lines_within(pages: list[Page], header: Header) -> list[Line]:
     lines = []
     for page in contents:
         for link in _LINK.finditer(page.markup, place - page.start):
-            title = html.unescape(header.decode(_TAG.sub(b"", link[2])))
-            if title.strip():
-                lines.append(Line(" ".join(title.split()), int(link[1]), 0))
+            title = clean_line(html.unescape(header.decode(_TAG.sub(b"", link[2]))))
+            if title:
+                lines.append(Line(title, int(link[1]), 0))
     return lines
 
 
