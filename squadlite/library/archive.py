@@ -45,7 +45,7 @@ class BoundedReader(io.BufferedReader):
 
 class BookArchive(Closing):
     """
-    The members of a ZIP archive by name, as an EPUB needs them.
+    The members of a ZIP archive by name.
 
     Nothing is written to disk and nothing is trusted: sizes and the compression ratio are checked
     on the bytes that really come out, so a zip bomb stops at the limit.

@@ -1,4 +1,6 @@
-"""What DOCX and ODT have in common: archives of XML, with attributes in namespaces."""
+"""What word processors' documents have in common: styles, and archives of XML."""
+
+import re
 
 from lxml import etree
 
@@ -9,6 +11,13 @@ from squadlite.library.structure import MAX_COVER_BYTES, Cover
 
 # Styles are based on others; more of them in a row than this go round in circles.
 MAX_STYLE_DEPTH = 20
+_HEADING_NAME = re.compile(r"heading ([1-6])|title", re.IGNORECASE)
+
+
+def named_level(style: str) -> int | None:
+    """The heading level that Word's name of a style tells; None for any other name."""
+    heading = _HEADING_NAME.fullmatch(style)
+    return int(heading[1] or 1) if heading else None
 
 
 def read_part(archive: BookArchive, name: str) -> etree._Element | None:
