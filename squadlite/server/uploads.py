@@ -121,8 +121,11 @@ class UploadDesk:
             name: as who sent it calls it.
 
         Raises:
+            HTTPException: the server is stopping, and nobody would add it.
             OSError: it can't be kept.
         """
+        if self._is_closed:
+            raise busy(str(_STOPPING), _RETRY_SECONDS)
         arrived.file.flush()
         os.fsync(arrived.file.fileno())
         # The same book again is the same file; others of its name don't stand in its way.
