@@ -24,6 +24,7 @@ from squadlite.library.adding import Change, FileReport
 from squadlite.library.bound import Bound
 from squadlite.library.database import APPLICATION_ID, MIGRATIONS, Database
 from squadlite.library.library import Library, Position, default_library_file
+from squadlite.library.query import Query
 from squadlite.library.structure import Cover
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +75,7 @@ def found(library: Library, question: str) -> list[tuple[str, int, int, float, s
         return [
             (shelf.cite(passage).source.path, passage.chapter_index, passage.start,  # type: ignore[union-attr]
              passage.score, passage.text)
-            for passage in shelf.search(question, 9, embedder=FakeEmbedder())
+            for passage in shelf.search(Query(question, embedder=FakeEmbedder()), 9)
         ]  # fmt: skip
 
 
@@ -349,7 +350,9 @@ def test_what_is_not_read_yet_is_never_found(library: Library, folder: Path) -> 
     assert_whole(library)
     assert library.find("Anna").until == Bound(0, 600)
     with library.shelf() as shelf:
-        for passage in shelf.search("What of the salt of Anna?", 50, embedder=FakeEmbedder()):
+        for passage in shelf.search(
+            Query("What of the salt of Anna?", embedder=FakeEmbedder()), 50
+        ):
             assert passage.book != 1 or (passage.chapter_index, passage.start) < (0, 600)
             assert passage.book != 1 or passage.end <= 600
     library.read(1, None)
