@@ -133,4 +133,5 @@ def test_a_piece_of_markup_again_and_again_is_looked_at_once(piece: str) -> None
     started = time.monotonic()
     parse_markup(f"<p>a{piece * 200_000}".encode())
     assert text(f"<p>a<sup><a href='x'>{' ' * 200_000}</a></sup></p>") == "a"
+    assert text(f"<table><tr>{'<td></td> ' * 50_000}<td>a</td></tr></table>") == "a"
     assert time.monotonic() - started < 10

@@ -201,6 +201,7 @@ class _BlockBuilder:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self._has_text = False
         self._anchors: list[str] = []
         self._heading = 0
         self._pre_depth = 0
@@ -230,7 +231,7 @@ class _BlockBuilder:
         name = local_name(element)
         if name in _BLOCKS or _is_block_cell(element):
             yield from self._flush()
-        elif name in _CELLS and self._has_text():
+        elif name in _CELLS and self._has_text:
             self._pieces.append(" | ")
         elif name == "br":
             self._pieces.append(_BREAK)
@@ -258,17 +259,16 @@ class _BlockBuilder:
             self._pieces.append(text.replace("\n", _BREAK))
         else:
             self._pieces.append(text.replace(_BREAK, " "))
+        self._has_text = self._has_text or bool(text.strip())
         if self._link_depth:
             self._linked += len(text)
 
-    def _has_text(self) -> bool:
-        return any(not piece.isspace() for piece in self._pieces)
-
     def _flush(self) -> Iterator[Block]:
         text, linked = "".join(self._pieces), self._linked
+        has_text, self._has_text = self._has_text, False
         self._pieces.clear()
         self._linked = 0
-        if not text or text.isspace():
+        if not has_text:
             return
         # Splitting and joining folds whitespace several times faster than a substitution.
         lines = [" ".join(line.split()) for line in text.split(_BREAK)]
