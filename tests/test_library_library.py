@@ -251,6 +251,20 @@ def test_a_name_that_is_not_text_is_told(library: Library, folder: Path) -> None
     assert len(library.books()) == 3
 
 
+def test_the_places_kept_in_a_book_that_becomes_shorter_are_its_end(
+    library: Library, folder: Path
+) -> None:
+    library.add([folder])
+    library.read(1, Bound(1, 20))
+    library.keep_position(1, Position(1, 7))
+    (folder / "Anna.md").write_text("---\ntitle: Anna\n---\n\nNo more.\n", encoding="utf-8")
+    assert changes(library.add([folder]))["Anna.md"] is Change.UPDATED
+    book = library.books()[0]
+    assert (book.id, book.chapters) == (1, 1)
+    assert (book.until, book.position) == (Bound(0, 8), Position(0, 8))
+    assert book.known_passages == book.passages
+
+
 def test_a_book_that_changes_while_it_is_read_is_not_taken(
     library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,11 +167,25 @@ def write_book(database: Database, book: int | None, digest: str, content: Conte
             *values,
             book,
         )
+        _move_places_inside(database, book, index)
     database.write("INSERT OR REPLACE INTO indexes VALUES (?, ?)", book, index.image())
     if cover is not None:
         database.write("INSERT INTO covers VALUES (?, ?, ?)", book, cover.media_type, cover.data)
     write_terms(database, book, index)
     return book
+
+
+def _move_places_inside(database: Database, book: int, index: BookIndex) -> None:
+    """Where a book that has become shorter ends before a place kept in it, its end is the place."""
+    last = index.chapter(len(index.chapters) - 1)
+    end = last.index, len(last.text)
+    for place in ("(until_chapter, until_end)", "(position_chapter, position_offset)"):
+        database.write(
+            f"UPDATE books SET {place} = (?, ?) WHERE id = ? AND {place} > (?, ?)",
+            *end,
+            book,
+            *end,
+        )
 
 
 def write_terms(database: Database, book: int, index: BookIndex) -> None:
