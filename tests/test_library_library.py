@@ -265,6 +265,20 @@ def test_the_places_kept_in_a_book_that_becomes_shorter_are_its_end(
     assert book.known_passages == book.passages
 
 
+def test_a_damaged_index_is_named_and_its_book_can_be_removed(
+    library: Library, folder: Path
+) -> None:
+    library.add([folder])
+    ((image,),) = library._database.rows("SELECT image FROM indexes WHERE book = 1")
+    damaged = image[:100] + bytes(len(image) - 100)
+    with library._database.writing():
+        library._database.write("UPDATE indexes SET image = ? WHERE book = 1", damaged)
+    with pytest.raises(LibraryError, match=r"book 1: its index in .* is damaged"):
+        library.index(1)
+    library.remove(1)
+    assert_whole(library)
+
+
 def test_a_book_that_changes_while_it_is_read_is_not_taken(
     library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
