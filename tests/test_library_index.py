@@ -423,6 +423,13 @@ def test_missing_empty_and_unfit_files_are_told_apart(tmp_path: Path) -> None:
         BookIndex.open(tmp_path / "empty.txt", cache_dir=tmp_path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_is_no_books_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BookError, match="a pipe or a device, expected a book's file"):
+        BookIndex.open(tmp_path / "pipe")
+
+
 def test_a_sqlite_without_full_text_search_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
