@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,18 +27,13 @@ def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterato
     Raises:
         OSError: the folder can't be written to.
     """
-    # Most questions write nothing, and it takes a hundredth of their time to import.
-    import tempfile  # noqa: PLC0415
-
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    temporary = Path(name)
+    temporary, descriptor = _create_beside(path, mode)
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        temporary.chmod(mode & ~_umask())
         temporary.replace(path)
         if sync:
             _sync_folder(path.parent)
@@ -47,11 +42,14 @@ def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterato
         raise
 
 
-def _umask() -> int:
-    # The umask can only be read by setting it; mkstemp makes files that nobody else may read.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _create_beside(path: Path, mode: int) -> tuple[Path, int]:
+    # Not by tempfile, whose files nobody else may read: what the umask lets others do can only be
+    # found out by setting it, for all threads.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}.part"
+        with suppress(FileExistsError):
+            return temporary, os.open(temporary, flags, mode)
 
 
 def _sync_folder(folder: Path) -> None:
