@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from squadlite.library.markup import clean_line
+from squadlite.library.mobi.records import Bytes
 
-Bytes = bytes | memoryview
 NO_RECORD = 0xFFFFFFFF
 MAX_EXTH_RECORDS = 10_000
 _PALMDOC = struct.Struct(">HHIHHHH")

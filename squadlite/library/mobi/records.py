@@ -6,6 +6,8 @@ from pathlib import Path
 
 from squadlite.errors import BrokenBookError
 
+Bytes = bytes | memoryview  # a record, or a piece of one
+
 MAX_FILE_BYTES = 128 << 20
 _HEADER_BYTES = 78
 _COUNT_OFFSET = 76
