@@ -17,7 +17,6 @@ from squadlite.library.office import (
     metadata_field,
     named_level,
     read_part,
-    read_thumbnail,
 )
 from squadlite.library.paragraphs import ParagraphBuilder
 from squadlite.library.sections import split_chapters
@@ -56,7 +55,7 @@ def read_docx(path: Path) -> Book:
         styles = _Styles(read_part(archive, posixpath.join(folder, "styles.xml")))
         notes = _read_notes(archive, folder)
         metadata = read_part(archive, _METADATA)
-        cover = read_thumbnail(archive, _THUMBNAIL)
+        cover = archive.read_cover(archive.find(_THUMBNAIL))
         images = sum(name.startswith(f"{folder}/media/") for name in archive.names())
     blocks = without_licence(_Walker(styles, notes).walk(document))
     refuse_images(path, words=count_words(blocks), images=images)

@@ -14,7 +14,6 @@ from squadlite.library.office import (
     attribute,
     metadata_field,
     read_part,
-    read_thumbnail,
 )
 from squadlite.library.paragraphs import ParagraphBuilder
 from squadlite.library.sections import split_chapters
@@ -65,7 +64,7 @@ def read_odt(path: Path) -> Book:
             )
         styles = _Styles([content, read_part(archive, _STYLES)])
         metadata = read_part(archive, _METADATA)
-        cover = read_thumbnail(archive, _THUMBNAIL)
+        cover = archive.read_cover(archive.find(_THUMBNAIL))
         images = sum(name.startswith("Pictures/") for name in archive.names())
     blocks = without_licence(_Walker(styles).walk(text))
     refuse_images(path, words=count_words(blocks), images=images)

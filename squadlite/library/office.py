@@ -4,10 +4,8 @@ import re
 
 from lxml import etree
 
-from squadlite.errors import BrokenBookError
 from squadlite.library.archive import BookArchive
 from squadlite.library.markup import parse_xml, text_content
-from squadlite.library.structure import MAX_COVER_BYTES, Cover
 
 # Styles are based on others; more of them in a row than this go round in circles.
 MAX_STYLE_DEPTH = 20
@@ -29,17 +27,6 @@ def read_part(archive: BookArchive, name: str) -> etree._Element | None:
     """
     member = archive.find(name)
     return None if member is None else parse_xml(archive.read(member))
-
-
-def read_thumbnail(archive: BookArchive, name: str) -> Cover | None:
-    """The picture of the first page; None where there is none that we know to show."""
-    member = archive.find(name)
-    if member is None:
-        return None
-    try:
-        return Cover.from_image(archive.read(member, limit=MAX_COVER_BYTES))
-    except BrokenBookError:
-        return None  # the text is what matters
 
 
 def attribute(element: etree._Element, name: str) -> str:
