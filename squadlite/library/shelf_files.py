@@ -14,6 +14,9 @@ FORMATS = (
     *("html", "htm", "xhtml", "md", "markdown", "txt"),
 )
 CALIBRE_DATABASE = "metadata.db"
+_COUNT_TABLES = (
+    "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('books', 'data')"
+)
 # Any text looks like these, so that other files are books of these kinds only by their names.
 _TEXT_KINDS = frozenset([Kind.HTML, Kind.MARKDOWN, Kind.TEXT])
 
@@ -86,6 +89,9 @@ def _calibre_books(folder: Path) -> list[Path] | None:
         with closing(
             sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
         ) as calibre:
+            # A view of somebody else's could have rows without end.
+            if calibre.execute(_COUNT_TABLES).fetchone() != (2,):
+                return None
             rows = calibre.execute(
                 "SELECT books.id, books.path, data.name, data.format FROM books"
                 " JOIN data ON data.book = books.id ORDER BY books.path, books.id"
