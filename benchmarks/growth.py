@@ -39,7 +39,7 @@ from squadlite.bench.system import peak_rss
 from squadlite.cli.output import print_json, progress_bar
 from squadlite.library.book import open_book
 from squadlite.library.index import BookIndex
-from squadlite.library.query import query_words
+from squadlite.library.query import Query, query_words
 from squadlite.library.structure import Chapter
 from squadlite.models import DEFAULT_MODEL
 from tools.command import existing_folder, run
@@ -93,7 +93,7 @@ def measure_searching(
     with setting.open() as index:
         for question, words in zip(questions, related, strict=True):
             started = setting.clock()
-            index.search(question, setting.passages, related=words)
+            index.search(Query(question, related=words), setting.passages)
             searching.append(setting.clock() - started)
     return {
         "open": statistics.median(opening),

@@ -21,7 +21,7 @@ import numpy as np
 from squadlite.answering.related import RelatedWords
 from squadlite.cli.output import print_json
 from squadlite.library.index import BookIndex
-from squadlite.library.query import query_words
+from squadlite.library.query import Query, query_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +78,7 @@ def _search(index: BookIndex, question: str, tokenizer: Any, model: Any) -> list
     embeddings = model.get_input_embeddings().weight.detach().numpy()
     vocab = tokenizer.convert_ids_to_tokens(range(len(embeddings)))
     related = RelatedWords(vocab, embeddings).of(query_words(question))
-    return [passage.text for passage in index.search(question, PASSAGES, related=related)]
+    return [passage.text for passage in index.search(Query(question, related=related), PASSAGES)]
 
 
 def _read(question: str, passages: list[str], tokenizer: Any, model: Any) -> str | None:

@@ -1,7 +1,7 @@
 """The main job: a question put to a book, answered with the places in the book."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -13,9 +13,8 @@ from squadlite.answering.confidence import Confidence, relevant_margin
 from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading
 from squadlite.library.index import BookSource, ChapterInfo, Citation
-from squadlite.library.query import query_words
+from squadlite.library.query import Query, query_words
 from squadlite.library.search import Passage
-from squadlite.library.vectors import TextEmbedder
 
 if TYPE_CHECKING:
     from squadlite.library.shelf import Selection, Shelf
@@ -35,14 +34,7 @@ SPANS_PER_PASSAGE = 5
 class Searchable(Protocol):
     """What is asked: a book's index, what is known of a book, or the books of a library."""
 
-    def search(
-        self,
-        question: str,
-        limit: int,
-        *,
-        related: Mapping[str, float] | None = None,
-        embedder: TextEmbedder | None = None,
-    ) -> list[Passage]:
+    def search(self, query: Query, limit: int) -> list[Passage]:
         """Find passages as `BookIndex.search` does."""
 
     def cite(self, passage: Passage) -> Citation:
@@ -259,7 +251,7 @@ def ask_shelf(
     def selected() -> Iterator[tuple[str, "Selection", float]]:
         for question in questions:
             started = time.perf_counter()
-            selection = shelf.select(question, reader.embedder)
+            selection = shelf.select(Query(question, embedder=reader.embedder))
             yield question, selection, (time.perf_counter() - started) * 1000
 
     return shelf.engine.map(work, selected())
@@ -292,7 +284,7 @@ def retrieve(question: str, index: Searchable, reader: Reader, limit: int) -> li
         limit: how many to return at most, at least 1.
     """
     related = reader.related_words.of(query_words(question))
-    return index.search(question, limit, related=related, embedder=reader.embedder)
+    return index.search(Query(question, related, reader.embedder), limit)
 
 
 def read_passages(question: str, found: Sequence[Passage], reader: Reader) -> list[Reading]:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +19,7 @@ def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterato
         path: the file to replace; its folder must exist.
         sync: wait until the disk has it, so that a power failure can't leave it damaged; for a file
             that is checked when it is read and can be made anew that takes too long.
-        mode: permissions, of which the umask leaves some.
+        mode: who may read and write it, as far as the umask lets them.
 
     Yields:
         A binary file open for writing, seeking and reading back.
@@ -28,14 +27,9 @@ def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterato
     Raises:
         OSError: the folder can't be written to.
     """
-    temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}.part"
-    # Not by `tempfile`: its files are their owner's alone, and to give one the permissions of any
-    # new file the umask would have to be asked for, which can only be read by setting it, for all
-    # threads of the process.
-    # Closed below.
-    file = open(temporary, "x+b", opener=partial(os.open, mode=mode))  # noqa: SIM115
+    temporary, descriptor = _create_beside(path, mode)
     try:
-        with file:
+        with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             if sync:
@@ -46,6 +40,16 @@ def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterato
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _create_beside(path: Path, mode: int) -> tuple[Path, int]:
+    # Not by tempfile, whose files nobody else may read: what the umask lets others do can only be
+    # found out by setting it, for all threads.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    while True:
+        temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}.part"
+        with suppress(FileExistsError):
+            return temporary, os.open(temporary, flags, mode)
 
 
 def _sync_folder(folder: Path) -> None:

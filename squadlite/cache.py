@@ -40,15 +40,15 @@ def default_cache_dir() -> Path:
     return base / "squadlite"
 
 
-def is_whole(cached: Path) -> bool:
+def is_usable(cached: Path) -> bool:
     """
-    Whether a file ends with the checksum of what stands before.
+    Whether a file is ours alone, and ends with the checksum of what stands before.
 
     Raises:
         OSError: there is no such file, or it can't be read.
     """
     with cached.open("rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size < _SUM_BYTES:
+        if os.fstat(file.fileno()).st_size < _SUM_BYTES or not _is_ours_alone(file):
             return False
         with (
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,

@@ -15,6 +15,7 @@ from squadlite.answering.reader import Reader
 from squadlite.answering.spans import Reading, Span, span_score
 from squadlite.asking import PORTIONS, SPANS_PER_PASSAGE, Reply, ask, ask_in_steps
 from squadlite.library.index import BookSource, ChapterInfo, Citation
+from squadlite.library.query import Query
 from squadlite.library.search import Passage
 from squadlite.library.structure import PageStart
 
@@ -35,15 +36,8 @@ class FakeIndex:
     related: Mapping[str, float] = field(default_factory=dict)
     embedder: object = None
 
-    def search(
-        self,
-        question: str,
-        limit: int,
-        *,
-        related: Mapping[str, float] | None = None,
-        embedder: object = None,
-    ) -> list[Passage]:
-        self.related, self.embedder = related or {}, embedder
+    def search(self, query: Query, limit: int) -> list[Passage]:
+        self.related, self.embedder = query.related, query.embedder
         return self.passages[:limit]
 
     def cite(self, passage: Passage) -> Citation:

@@ -51,12 +51,22 @@ def test_the_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> Non
     assert stat.S_IMODE(written.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
 
 
-def test_what_other_threads_write_meanwhile_keeps_its_permissions(
+def test_the_umask_which_is_all_threads_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def change(mask: int) -> int:
-        raise AssertionError(f"the whole process's umask was set to {mask:o}")
-
-    monkeypatch.setattr(os, "umask", change)
+    monkeypatch.setattr(os, "umask", None)
     with atomic_write(tmp_path / "file") as file:
         file.write(b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_name_that_is_taken_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter([b"a", b"a", b"b"])
+    monkeypatch.setattr(os, "urandom", lambda size: next(names))
+    with atomic_write(tmp_path / "file") as first, atomic_write(tmp_path / "file") as second:
+        first.write(b"first")
+        second.write(b"second")
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squadlite.cache import is_whole, map_cached, read_cached, write_cached
+from squadlite.cache import is_usable, map_cached, read_cached, write_cached
 
 BLOCK = 1 << 15
 
@@ -29,7 +29,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_was_kept_comes_back(kept: Path, size: int, seed: int) -> None:
     content = _content(size, seed)
     assert write_cached(kept, content)
-    assert is_whole(kept)
+    assert is_usable(kept)
     assert read_cached(kept) == content
     mapped = map_cached(kept, size)
     assert mapped is not None
@@ -42,7 +42,7 @@ def test_no_byte_changes_unnoticed(kept: Path, size: int, seed: int, data: st.Da
     whole = bytearray(kept.read_bytes())
     whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
     kept.write_bytes(whole)
-    assert not is_whole(kept)
+    assert not is_usable(kept)
     assert read_cached(kept) is None
     assert map_cached(kept, size) is None
 
@@ -56,14 +56,14 @@ def test_blocks_in_another_order_are_noticed(
     blocks = [content[i * BLOCK : (i + 1) * BLOCK] for i in range(3)]
     blocks[first], blocks[second] = blocks[second], blocks[first]
     kept.write_bytes(b"".join(blocks) + kept.read_bytes()[3 * BLOCK :])
-    assert is_whole(kept) == (first == second)
+    assert is_usable(kept) == (first == second)
 
 
 @given(size=SIZES, lost=st.integers(1, 2 * BLOCK))
 def test_a_file_that_ends_early_is_not_whole(kept: Path, size: int, lost: int) -> None:
     write_cached(kept, _content(size, 3))
     kept.write_bytes(kept.read_bytes()[:-lost])
-    assert not is_whole(kept)
+    assert not is_usable(kept)
     assert read_cached(kept) is None
     assert map_cached(kept, size) is None
 
@@ -88,3 +88,13 @@ def test_what_another_process_finishes_meanwhile_keeps_nothing_from_the_cache(
     (tmp_path / ".other.bin.part").symlink_to(tmp_path / "gone")
     assert write_cached(tmp_path / "kept.bin", b"content")
     assert read_cached(tmp_path / "kept.bin") == b"content"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_what_others_could_have_written_is_not_used(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.bin"
+    write_cached(kept, b"content")
+    kept.chmod(0o666)
+    assert not is_usable(kept)
+    assert read_cached(kept) is None
+    assert map_cached(kept, len(b"content")) is None

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -526,6 +527,25 @@ def test_the_module_is_the_command(book: Path) -> None:
     command = [sys.executable, "-m", "squadlite", "text", str(book), "--json"]
     finished = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     assert len(finished.stdout.splitlines()) == 2
+
+
+def test_a_question_that_is_not_text_is_printed_as_json_writes_it(
+    book: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    question = os.fsdecode(b"What was \xff made of?")
+    assert run(["ask", str(book), question, "--model", str(model), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["question"] == "What was \udcff made of?"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no shell that closes streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_command_whose_output_is_closed_does_its_work(book: Path, closed: str) -> None:
+    command = [sys.executable, "-m", "squadlite", "text", str(book)]
+    finished = subprocess.run(
+        f"{shlex.join(command)} {closed}", check=True, shell=True, capture_output=True, text=True
+    )
+    assert finished.stderr == ""
+    assert ("ivory" in finished.stdout) == closed.startswith("2")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from squadlite.errors import BoundError
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex
+from squadlite.library.query import Query
 from squadlite.library.structure import Book, Chapter, PageStart
 
 
@@ -84,6 +85,13 @@ def test_where_titles_have_no_numbers_chapters_are_counted_from_one() -> None:
 
 def test_a_title_that_is_a_number_comes_before_the_count() -> None:
     assert place("2", "3", "1", "2") == (2, len(TEXT))
+
+
+@pytest.mark.parametrize("title", ["ı", "İ. Giriş", "Sıx"])
+def test_a_letter_that_is_like_a_numeral_but_for_its_case_is_none(title: str) -> None:
+    assert place("Chapter 6", "I", title, "VI") == (2, 48)
+    with pytest.raises(BoundError):
+        place(title, "I", "VI")
 
 
 @pytest.mark.parametrize(
@@ -239,8 +247,8 @@ def test_a_search_with_a_bound_is_one_of_a_book_that_ends_there(
             given: dict[str, Any] = {"related": {"mule": 0.3, "only2": 0.5}}
             if weight is not None:
                 given["embedder"] = FakeEmbedder(weight=weight)
-            found = whole.known(bound).search(question, limit, **given)
-            assert found == known.search(question, limit, **given)
+            found = whole.known(bound).search(Query(question, **given), limit)
+            assert found == known.search(Query(question, **given), limit)
             for passage in found:
                 assert (passage.chapter_index, passage.end) <= (bound.chapter, bound.end)
                 text = book.chapters[passage.chapter_index].text
@@ -255,17 +263,21 @@ def test_what_stands_behind_makes_no_difference() -> None:
     for ending in endings:
         book = book_of([("One", known), ("Two", known + ending), ("The Murderer", ending or "End")])
         with indexed(book) as index:
-            found.append(index.known(bound).search("Rusk's salt", 9, embedder=FakeEmbedder()))
+            found.append(
+                index.known(bound).search(Query("Rusk's salt", embedder=FakeEmbedder()), 9)
+            )
     assert found[0] == found[1] == found[2] != []
 
 
 def test_an_unbounded_search_comes_back_after_a_bounded_one() -> None:
     with indexed(BOOKS[0]) as index:
         embedder = FakeEmbedder()
-        before = index.search("salt mule", 9, embedder=embedder)
+        before = index.search(Query("salt mule", embedder=embedder), 9)
         bounds = [Bound(0, 300), Bound(0, 300), Bound(0, 0), Bound(1, 40), Bound(99, 0)]
-        found = [index.known(bound).search("salt mule", 9, embedder=embedder) for bound in bounds]
-        assert index.search("salt mule", 9, embedder=embedder) == before
+        found = [
+            index.known(bound).search(Query("salt mule", embedder=embedder), 9) for bound in bounds
+        ]
+        assert index.search(Query("salt mule", embedder=embedder), 9) == before
     assert found[0] == found[1] != []
     assert found[2] == []
     assert found[4] == before
@@ -274,5 +286,5 @@ def test_an_unbounded_search_comes_back_after_a_bounded_one() -> None:
 def test_another_models_vectors_are_made_for_the_same_bound() -> None:
     with indexed(BOOKS[0]) as index, indexed(known_book(BOOKS[0], Bound(0, 700))) as known:
         for embedder in (FakeEmbedder("one"), FakeEmbedder("other", weight=0.2)):
-            found = index.known(Bound(0, 700)).search("salt", 9, embedder=embedder)
-            assert found == known.search("salt", 9, embedder=embedder)
+            found = index.known(Bound(0, 700)).search(Query("salt", embedder=embedder), 9)
+            assert found == known.search(Query("salt", embedder=embedder), 9)

@@ -1,6 +1,7 @@
 """EPUB books: which pages become chapters, with which titles and places."""
 
 import json
+import time
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from epubs import book_of, package, page, write_epub
 
 from squadlite.errors import BrokenBookError, ProtectedBookError, UnsupportedBookError
 from squadlite.library.book import open_book
+from squadlite.library.markup import MAX_LINE_CHARACTERS
 from squadlite.library.structure import MAX_COVER_BYTES, Cover
 
 PROSE = "<p>Once upon a time there was a carrier of salt, and this is her story.</p>"
@@ -337,3 +339,12 @@ def test_a_book_of_images_is_refused_as_one(tmp_path: Path) -> None:
     files["OPS/book.opf"] = package(["a.xhtml"], extra=images)
     with pytest.raises(UnsupportedBookError, match="9 images and hardly a word"):
         open_book(write_epub(tmp_path / "book.epub", files))
+
+
+def test_elements_in_one_another_are_not_each_read_to_the_end(tmp_path: Path) -> None:
+    name = "".join(f"<i>{number}</i> " for number in range(100_000))
+    authors = f"{'<dc:creator>of ' * 200}{name}{'</dc:creator>' * 200}"
+    path = book_of(tmp_path / "a.epub", {"a.xhtml": PROSE}, metadata=authors)
+    started = time.monotonic()
+    assert len(open_book(path).author) < 201 * MAX_LINE_CHARACTERS
+    assert time.monotonic() - started < 10

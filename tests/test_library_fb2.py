@@ -1,6 +1,7 @@
 """FictionBooks: which sections become chapters, and what the description says of the book."""
 
 import base64
+import time
 import zipfile
 from pathlib import Path
 
@@ -112,6 +113,14 @@ def test_bold_paragraphs_head_sections_without_titles(tmp_path: Path) -> None:
     )
     assert titles(book) == ["One", "Two"]
     assert "It was\n\nIt was a long" in book.chapters[1].text
+
+
+def test_the_text_of_sections_in_sections_is_gathered_once(tmp_path: Path) -> None:
+    started = time.monotonic()
+    text = f"<p>{'It was a long road. ' * 200_000}</p>"
+    (chapter,) = read(tmp_path, f"{'<section>' * 240}{text}{'</section>' * 240}").chapters
+    assert len(chapter.text) == 4_000_000 - 1
+    assert time.monotonic() - started < 20
 
 
 def test_what_stands_around_the_text_is_left_out(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from squadlite.library import index as index_module
 from squadlite.library.book import open_book
 from squadlite.library.cache import load
 from squadlite.library.index import BookIndex
+from squadlite.library.query import Query
 from squadlite.library.ranking import BM25_UNIT
 from squadlite.library.structure import Book, Chapter
 
@@ -72,14 +73,14 @@ def questions() -> list[dict[str, object]]:
 def test_the_evidence_is_among_the_first_five(
     salt_road: BookIndex, question: dict[str, str]
 ) -> None:
-    found = salt_road.search(question["question"], 5)
+    found = salt_road.search(Query(question["question"]), 5)
     assert any(question["evidence"] in passage.text for passage in found)
 
 
 @given(question=st.text(), limit=st.integers(1, 30))
 @settings(deadline=None)
 def test_any_text_can_be_searched(salt_road: BookIndex, question: str, limit: int) -> None:
-    found = salt_road.search(question, limit)
+    found = salt_road.search(Query(question), limit)
     assert len(found) <= limit
     for passage in found:
         text = salt_road.chapter(passage.chapter_index).text
@@ -93,41 +94,41 @@ def test_any_text_can_be_searched(salt_road: BookIndex, question: str, limit: in
     ['"', "salt AND", "NOT salt", "salt OR (mule", "text:salt", "sal*", "^salt", "a - -b", "NEAR("],
 )  # fmt: skip
 def test_operators_are_only_words(salt_road: BookIndex, question: str) -> None:
-    salt_road.search(question, 5)
+    salt_road.search(Query(question), 5)
 
 
 @pytest.mark.parametrize("question", ["who was it", "What is that?", "a"])
 def test_a_question_of_stop_words_finds_something(salt_road: BookIndex, question: str) -> None:
-    assert salt_road.search(question, 5)
+    assert salt_road.search(Query(question), 5)
 
 
 def test_a_question_without_words_finds_nothing(salt_road: BookIndex) -> None:
-    assert salt_road.search("?!", 5) == salt_road.search("", 5) == []
+    assert salt_road.search(Query("?!"), 5) == salt_road.search(Query(""), 5) == []
 
 
 def test_curly_and_straight_apostrophes_are_the_same(salt_road: BookIndex) -> None:
-    straight = salt_road.search("Who was Anselm's master?", 5)
-    assert straight == salt_road.search("Who was Anselm’s master?", 5)
+    straight = salt_road.search(Query("Who was Anselm's master?"), 5)
+    assert straight == salt_road.search(Query("Who was Anselm’s master?"), 5)
 
 
 def test_accents_and_endings_make_no_difference(tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     path.write_text("Zoë carried crème brûlées to the café.", encoding="utf-8")
     with BookIndex.open(path, cache_dir=tmp_path / "cache") as index:
-        assert index.search("Did Zoe carry a creme brulee?", 1)
-        assert index.search("CAFÉS", 1)
-        assert not index.search("tea", 1)
+        assert index.search(Query("Did Zoe carry a creme brulee?"), 1)
+        assert index.search(Query("CAFÉS"), 1)
+        assert not index.search(Query("tea"), 1)
 
 
 def test_related_words_find_what_the_question_does_not(salt_road: BookIndex) -> None:
-    assert not salt_road.search("violin", 5)
-    found = salt_road.search("violin", 5, related={"fiddle": 0.5})
+    assert not salt_road.search(Query("violin"), 5)
+    found = salt_road.search(Query("violin", related={"fiddle": 0.5}), 5)
     assert "fiddle" in found[0].text
 
 
 def test_a_limit_below_one_is_refused(salt_road: BookIndex) -> None:
     with pytest.raises(ValueError, match="limit"):
-        salt_road.search("salt", 0)
+        salt_road.search(Query("salt"), 0)
 
 
 def test_the_second_opening_does_not_read_the_book(
@@ -139,7 +140,7 @@ def test_the_second_opening_does_not_read_the_book(
     assert steps == sorted(steps)
     refuse_reading(monkeypatch)
     with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
-        assert index.search("salt", 1)
+        assert index.search(Query("salt"), 1)
 
 
 def test_another_content_is_another_index(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_another_content_is_another_index(tmp_path: Path) -> None:
     for word in ("salt", "pepper"):
         path.write_text(f"There was nothing but {word} in it.")
         with BookIndex.open(path, cache_dir=tmp_path / "cache") as index:
-            assert word in index.search("What was in it?", 1)[0].text
+            assert word in index.search(Query("What was in it?"), 1)[0].text
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
@@ -172,7 +173,7 @@ def test_a_damaged_index_is_built_again(tmp_path: Path, damage: str) -> None:
         contents = {"cut": whole[:middle], "flipped": flipped, "empty": b"", "text": b"salt" * 99}
         file.write_bytes(contents[damage])
     with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
-        assert index.search("salt", 1)
+        assert index.search(Query("salt"), 1)
     assert file.read_bytes() == whole
 
 
@@ -183,7 +184,7 @@ def test_the_cache_may_have_any_name(
     BookIndex.open(SALT_ROAD, cache_dir=tmp_path / name).close()
     refuse_reading(monkeypatch)
     with BookIndex.open(SALT_ROAD, cache_dir=tmp_path / name) as index:
-        assert index.search("salt", 1)
+        assert index.search(Query("salt"), 1)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -194,7 +195,7 @@ def test_an_open_index_lives_on_when_its_file_is_replaced(tmp_path: Path) -> Non
         other = tmp_path / "other"
         other.write_bytes(b"another file")
         other.replace(file)
-        assert index.search("salt", 1)
+        assert index.search(Query("salt"), 1)
 
 
 @given(
@@ -208,7 +209,7 @@ def test_chapters_and_passages_keep_every_character(chapters: list[str]) -> None
         assert [index.chapter(number).text for number in range(len(texts))] == [
             text if text.strip() else "" for text in texts
         ]
-        for passage in index.search("salt", 200):
+        for passage in index.search(Query("salt"), 200):
             text = texts[passage.chapter_index]
             assert text[passage.start : passage.end] == passage.text
 
@@ -219,7 +220,7 @@ def test_where_the_cache_cannot_be_written_the_book_is_answered_all_the_same(
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     with BookIndex.open(SALT_ROAD, cache_dir=blocked / "cache") as index:
-        assert index.search("salt", 1)
+        assert index.search(Query("salt"), 1)
 
 
 def test_an_index_knows_on_which_page_a_passage_stands(tmp_path: Path) -> None:
@@ -234,10 +235,10 @@ def test_an_index_knows_on_which_page_a_passage_stands(tmp_path: Path) -> None:
         assert chapter == open_book(path).chapters[0]
         assert [page.label for page in chapter.pages] == ["ix", "1", "2"]
         for label, word in (("ix", "white"), ("1", "grey"), ("2", "black")):
-            passage = index.search(word, 1)[0]
+            passage = index.search(Query(word), 1)[0]
             assert passage.page_at(passage.text.index(f"{word} salt")) == label
     with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
-        (passage,) = index.search("salt", 1)
+        (passage,) = index.search(Query("salt"), 1)
         assert passage.pages == ()
         assert passage.page_at(0) is None
 
@@ -247,7 +248,7 @@ def test_vectors_are_made_once_with_progress_and_kept_in_the_index(tmp_path: Pat
     with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
         plain = the_file(tmp_path).stat().st_size
         made = index.add_vectors(FakeEmbedder(), progress=lambda *step: told.append(step))
-        expected = index.search("salt", 5, embedder=FakeEmbedder())
+        expected = index.search(Query("salt", embedder=FakeEmbedder()), 5)
         for number in range(len(index.chapters)):
             assert index.chapter(number) == open_book(SALT_ROAD).chapters[number]
     number = len(made.codes)
@@ -255,7 +256,7 @@ def test_vectors_are_made_once_with_progress_and_kept_in_the_index(tmp_path: Pat
     assert plain < the_file(tmp_path).stat().st_size < 1.5 * plain
     again = FakeEmbedder()
     with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
-        assert index.search("salt", 5, embedder=again) == expected
+        assert index.search(Query("salt", embedder=again), 5) == expected
         np.testing.assert_array_equal(index.add_vectors(again).codes, made.codes)
     assert again.embedded == ["salt"]
 
@@ -263,7 +264,7 @@ def test_vectors_are_made_once_with_progress_and_kept_in_the_index(tmp_path: Pat
 def test_vectors_are_those_of_the_passages(salt_road: BookIndex) -> None:
     embedder = FakeEmbedder()
     salt_road.add_vectors(embedder)
-    found = salt_road.search("salt", 1000, embedder=embedder)
+    found = salt_road.search(Query("salt", embedder=embedder), 1000)
     by_place = sorted(found, key=lambda passage: (passage.chapter_index, passage.start))
     assert [passage.text for passage in by_place] == embedder.embedded[:-1]
     (asked,) = FakeEmbedder().embed(["salt"])
@@ -275,7 +276,7 @@ def test_vectors_are_those_of_the_passages(salt_road: BookIndex) -> None:
 def test_another_models_vectors_take_the_place_of_the_first_ones(tmp_path: Path) -> None:
     with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
         first = index.add_vectors(FakeEmbedder("first"))
-        index.search("salt", 1, embedder=FakeEmbedder("second"))
+        index.search(Query("salt", embedder=FakeEmbedder("second")), 1)
     with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
         kept = FakeEmbedder("second")
         assert index.add_vectors(kept).model == "second"
@@ -293,18 +294,18 @@ def test_an_index_built_anew_has_the_same_bytes_with_vectors(tmp_path: Path) -> 
 
 
 def test_a_question_without_a_known_word_finds_by_vectors(salt_road: BookIndex) -> None:
-    assert salt_road.search("zzqq", 3) == []
-    found = salt_road.search("zzqq", 3, embedder=FakeEmbedder())
+    assert salt_road.search(Query("zzqq"), 3) == []
+    found = salt_road.search(Query("zzqq", embedder=FakeEmbedder()), 3)
     assert len(found) == 3
     assert all(passage.bm25 == 0 and passage.score == passage.cosine for passage in found)
 
 
 def test_without_vectors_the_score_is_that_of_words(salt_road: BookIndex) -> None:
-    for passage in salt_road.search("salt", 5):
+    for passage in salt_road.search(Query("salt"), 5):
         assert (passage.score, passage.cosine) == (passage.bm25, None)
-    joined = salt_road.search("salt", 5, embedder=FakeEmbedder(weight=0))
+    joined = salt_road.search(Query("salt", embedder=FakeEmbedder(weight=0)), 5)
     assert [passage.bm25 for passage in joined] == [
-        passage.bm25 for passage in salt_road.search("salt", 5)
+        passage.bm25 for passage in salt_road.search(Query("salt"), 5)
     ]
     assert joined[0].score == joined[0].bm25 / BM25_UNIT
 
@@ -317,7 +318,7 @@ def test_where_the_cache_cannot_be_written_vectors_live_as_long_as_the_index(
     embedder = FakeEmbedder()
     with BookIndex.open(SALT_ROAD, cache_dir=blocked / "cache") as index:
         for question in ("salt", "mule"):
-            assert index.search(question, 1, embedder=embedder)
+            assert index.search(Query(question, embedder=embedder), 1)
     assert embedder.embedded[-2:] == ["salt", "mule"]
     assert len(set(embedder.embedded)) == len(embedder.embedded)
 
@@ -331,7 +332,7 @@ def test_vectors_cut_short_leave_the_index_as_it_was(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             index.add_vectors(FakeEmbedder(), progress=interrupt)
         assert the_file(tmp_path).read_bytes() == before
-        assert index.search("salt", 1, embedder=FakeEmbedder())
+        assert index.search(Query("salt", embedder=FakeEmbedder()), 1)
 
 
 def test_what_killed_processes_left_is_removed_in_time(tmp_path: Path) -> None:
@@ -345,7 +346,7 @@ def test_what_killed_processes_left_is_removed_in_time(tmp_path: Path) -> None:
 
 def open_and_search(cache: Path, results: "multiprocessing.Queue[str]") -> None:
     with BookIndex.open(SALT_ROAD, cache_dir=cache) as index:
-        results.put(index.search("Who was Anselm's master?", 1)[0].text)
+        results.put(index.search(Query("Who was Anselm's master?"), 1)[0].text)
 
 
 def test_processes_that_build_at_once_agree(tmp_path: Path) -> None:
@@ -393,7 +394,7 @@ from squadlite.library.structure import Book, Chapter
             assert connection is not None
             connection.close()
         with BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as index:
-            assert index.search("salt", 1)
+            assert index.search(Query("salt"), 1)
 
 
 def test_the_cache_is_where_the_user_or_the_platform_says(
@@ -420,6 +421,13 @@ def test_missing_empty_and_unfit_files_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     with pytest.raises(BrokenBookError, match="an empty file"):
         BookIndex.open(tmp_path / "empty.txt", cache_dir=tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_is_no_books_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BookError, match="a pipe or a device, expected a book's file"):
+        BookIndex.open(tmp_path / "pipe")
 
 
 def test_a_sqlite_without_full_text_search_is_named(

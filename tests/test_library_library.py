@@ -24,6 +24,7 @@ from squadlite.library.adding import Change, FileReport
 from squadlite.library.bound import Bound
 from squadlite.library.database import APPLICATION_ID, MIGRATIONS, Database
 from squadlite.library.library import Library, Position, default_library_file
+from squadlite.library.query import Query
 from squadlite.library.structure import Cover
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +75,7 @@ def found(library: Library, question: str) -> list[tuple[str, int, int, float, s
         return [
             (shelf.cite(passage).source.path, passage.chapter_index, passage.start,  # type: ignore[union-attr]
              passage.score, passage.text)
-            for passage in shelf.search(question, 9, embedder=FakeEmbedder())
+            for passage in shelf.search(Query(question, embedder=FakeEmbedder()), 9)
         ]  # fmt: skip
 
 
@@ -250,6 +251,34 @@ def test_a_name_that_is_not_text_is_told(library: Library, folder: Path) -> None
     assert len(library.books()) == 3
 
 
+def test_the_places_kept_in_a_book_that_becomes_shorter_are_its_end(
+    library: Library, folder: Path
+) -> None:
+    library.add([folder])
+    library.read(1, Bound(1, 20))
+    library.keep_position(1, Position(1, 7))
+    (folder / "Anna.md").write_text("---\ntitle: Anna\n---\n\nNo more.\n", encoding="utf-8")
+    assert changes(library.add([folder]))["Anna.md"] is Change.UPDATED
+    book = library.books()[0]
+    assert (book.id, book.chapters) == (1, 1)
+    assert (book.until, book.position) == (Bound(0, 8), Position(0, 8))
+    assert book.known_passages == book.passages
+
+
+def test_a_damaged_index_is_named_and_its_book_can_be_removed(
+    library: Library, folder: Path
+) -> None:
+    library.add([folder])
+    ((image,),) = library._database.rows("SELECT image FROM indexes WHERE book = 1")
+    damaged = image[:100] + bytes(len(image) - 100)
+    with library._database.writing():
+        library._database.write("UPDATE indexes SET image = ? WHERE book = 1", damaged)
+    with pytest.raises(LibraryError, match=r"book 1: its index in .* is damaged"):
+        library.index(1)
+    library.remove(1)
+    assert_whole(library)
+
+
 def test_a_book_that_changes_while_it_is_read_is_not_taken(
     library: Library, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,7 +378,9 @@ def test_what_is_not_read_yet_is_never_found(library: Library, folder: Path) -> 
     assert_whole(library)
     assert library.find("Anna").until == Bound(0, 600)
     with library.shelf() as shelf:
-        for passage in shelf.search("What of the salt of Anna?", 50, embedder=FakeEmbedder()):
+        for passage in shelf.search(
+            Query("What of the salt of Anna?", embedder=FakeEmbedder()), 50
+        ):
             assert passage.book != 1 or (passage.chapter_index, passage.start) < (0, 600)
             assert passage.book != 1 or passage.end <= 600
     library.read(1, None)

@@ -1,5 +1,6 @@
 """Markdown books."""
 
+import time
 from pathlib import Path
 
 from squadlite.library.book import Book, open_book
@@ -34,6 +35,17 @@ def test_front_matter_names_the_book(tmp_path: Path) -> None:
     book = read(tmp_path, f'---\ntitle: "The Road"\nauthor: A. Writer\nlang: de\n---\n\n{PROSE}')
     assert (book.title, book.author, book.language) == ("The Road", "A. Writer", "de")
     assert book.chapters[0].text == PROSE.strip()
+
+
+def test_front_matter_without_a_title_names_none(tmp_path: Path) -> None:
+    assert read(tmp_path, f"---\ntitle: \n---\n\n# The Road\n\n{PROSE}").title == "The Road"
+
+
+def test_spaces_in_front_matter_are_looked_at_once(tmp_path: Path) -> None:
+    title = f"The{' ' * 300_000}Road"
+    started = time.monotonic()
+    assert read(tmp_path, f"---\ntitle: {title}\n---\n\n{PROSE}").title == title
+    assert time.monotonic() - started < 10
 
 
 def test_html_inside_is_only_text(tmp_path: Path) -> None:

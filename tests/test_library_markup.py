@@ -1,5 +1,7 @@
 """Markup to text: paragraphs whole, words unbroken, everything that isn't text left out."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,3 +123,15 @@ def test_references_to_halves_of_characters_are_no_characters(
     text = "".join(str(piece) for piece in root.itertext())
     assert text.startswith("salt ")
     text.encode()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [" ", "<?xml", "<!doctype", "&a", "<p "],
+)
+def test_a_piece_of_markup_again_and_again_is_looked_at_once(piece: str) -> None:
+    started = time.monotonic()
+    parse_markup(f"<p>a{piece * 200_000}".encode())
+    assert text(f"<p>a<sup><a href='x'>{' ' * 200_000}</a></sup></p>") == "a"
+    assert text(f"<table><tr>{'<td></td> ' * 50_000}<td>a</td></tr></table>") == "a"
+    assert time.monotonic() - started < 10

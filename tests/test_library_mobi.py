@@ -237,6 +237,11 @@ def test_a_book_without_an_extended_header_has_its_name_and_language(
     assert open_book(write_mobi(tmp_path / "a.mobi", mobi6(PROSE), title=b"")).title == "a"
 
 
+def test_a_title_tells_a_terminal_nothing(tmp_path: Path) -> None:
+    path = write_mobi(tmp_path / "a.mobi", mobi6(PROSE), title=b"A \x1b[31mBook")
+    assert open_book(path).title == "A [31mBook"
+
+
 @pytest.mark.parametrize(
     ("code_page", "encoding"),
     [(65001, "utf-8"), (1252, "cp1252"), (1251, "cp1251"), (936, "gbk"), (0, "utf-8")],

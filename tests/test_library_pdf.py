@@ -77,6 +77,19 @@ def test_the_chapters_of_parts_are_chapters(tmp_path: Path) -> None:
     assert chapters[0].text.startswith("PART ONE\n\nI\n\nOnce")
 
 
+def test_titles_and_labels_tell_a_terminal_nothing(tmp_path: Path) -> None:
+    title = b"\xfe\xff" + "The \x9b31mSalt\x07 Road".encode("utf-16-be")
+    label = b"\xfe\xff" + "\x9b31m".encode("utf-16-be")
+    made = Pdf(
+        [chapter("The Well")],
+        info={"Title": title.decode("latin-1")},
+        catalog=f"/PageLabels<</Nums[0<</S/r/P<{label.hex()}>>>]>>",
+    )
+    book = open_book(made.write(tmp_path / "book.pdf"))
+    assert book.title == "The 31mSalt Road"
+    assert book.chapters[0].pages[0].label == "31mi"
+
+
 def test_a_title_that_is_a_file_name_is_none(tmp_path: Path) -> None:
     made = Pdf([lines(PROSE)], info={"Title": "Microsoft Word - salt final.docx"})
     assert open_book(made.write(tmp_path / "salt.pdf")).title == "salt"

@@ -1,14 +1,17 @@
 """The layout of PDF pages: what order lines are read in, what is dropped, what is joined."""
 
 import textwrap
+import time
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from squadlite.library.pdf_joining import Hyphens, join_lines
 from squadlite.library.pdf_layout import lay_out
 from squadlite.library.pdf_page import Page, Piece
+from squadlite.library.pdf_reading_order import Line
 from squadlite.library.structure import PageStart
 
 WORDS = (
@@ -103,6 +106,11 @@ def test_the_first_line_of_a_page_is_no_running_head() -> None:
     assert all(f"On the {word} day" in joined for word in ORDINALS[:5])
 
 
+@pytest.mark.parametrize("letter", ["ı", "İ"])
+def test_a_letter_that_is_like_a_numeral_but_for_its_case_is_no_page_number(letter: str) -> None:
+    assert texts(page(piece(f"{letter} vardı", y=50), *column(WORDS)))[0].startswith(letter)
+
+
 def test_the_numbers_of_chapters_are_no_page_numbers() -> None:
     pages = [
         page(piece(f"CHAPTER {number}", y=50), *column(f"On day {number} {WORDS}."))
@@ -128,6 +136,17 @@ def test_a_word_is_put_together_again_as_the_book_has_it_elsewhere() -> None:
     assert "old lantern, though" in text
     assert "troubles of" in text
     assert "Anglo-Saxons" in text
+
+
+def test_a_paragraph_of_very_many_lines_is_copied_once() -> None:
+    lines = [
+        Line("some words of a line that hyph-", 50, 200, 12.0 * place, 10, False, 0, 0, 50, 200)
+        for place in range(40_000)
+    ]
+    started = time.monotonic()
+    block = join_lines(lines, 0, Hyphens(lines), [page()])
+    assert block.text == "some words of a line that hyph" * 40_000 + "-"
+    assert time.monotonic() - started < 15
 
 
 def test_a_dash_at_the_end_of_a_line_stays_without_spaces() -> None:

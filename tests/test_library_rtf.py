@@ -1,5 +1,6 @@
 r"""RTF documents: characters in many writings, headings, notes, and groups that are passed over."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,15 @@ def test_any_document_is_text_or_a_book_error(pieces: list[str]) -> None:
         return
     assert text
     text.encode("utf-8")
+
+
+def test_a_title_tells_a_terminal_nothing() -> None:
+    data = rf"{{\rtf1\ansi{{\info{{\title The \'1b[31mSalt\'07 Road}}}}{PROSE}\par}}".encode()
+    assert read_rtf(Path("x.rtf"), data).title == "The [31mSalt Road"
+
+
+def test_empty_cells_before_others_are_gone_through_once() -> None:
+    started = time.monotonic()
+    text = text_of(r"{\b  }\cell" * 50_000 + r" a\cell" * 50_000)
+    assert text == " | ".join("a" * 50_000)
+    assert time.monotonic() - started < 15

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from squadlite.library.index import BookIndex
+from squadlite.library.query import Query
 from squadlite.library.search import search_books
 from squadlite.library.structure import Book, Chapter
 
@@ -42,8 +43,10 @@ def test_two_books_are_ranked_as_one_of_all_their_chapters(
     with index_of(1, 2, 3) as whole, index_of(1, 2) as first, index_of(3) as second:
         books = {7: first.known(None), 4: second.known(None)}
         asked = " ".join(question)
-        together = search_books(books, asked, limit, related={"lamp": 0.3}, embedder=embedder)
-        expected = whole.search(asked, limit, related={"lamp": 0.3}, embedder=embedder)
+        together = search_books(
+            books, Query(asked, related={"lamp": 0.3}, embedder=embedder), limit
+        )
+        expected = whole.search(Query(asked, related={"lamp": 0.3}, embedder=embedder), limit)
     chapters_before = {7: 0, 4: 2}
     assert [
         (chapters_before[found.book] + found.chapter_index, found.start, found.text, found.score)
@@ -53,4 +56,4 @@ def test_two_books_are_ranked_as_one_of_all_their_chapters(
 
 def test_a_limit_below_one_is_refused() -> None:
     with index_of(1) as book, pytest.raises(ValueError, match="limit"):
-        search_books({1: book.known(None)}, "salt", 0)
+        search_books({1: book.known(None)}, Query("salt"), 0)

@@ -1,5 +1,7 @@
 """Sentences: where they end, and where a stop ends nothing."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +57,9 @@ def test_any_text_is_covered_in_order_without_overlap(text: str) -> None:
         assert text[start:end] == text[start:end].strip() != ""
         position = end
     assert not text[position:].strip()
+
+
+def test_a_long_row_of_stops_is_gone_through_once() -> None:
+    started = time.monotonic()
+    assert sentences(f"Wait {'.' * 100_000}what?") == [f"Wait {'.' * 100_000}what?"]
+    assert time.monotonic() - started < 10

@@ -12,6 +12,7 @@ from squadlite.errors import LibraryError
 from squadlite.library.bound import Bound
 from squadlite.library.index import BookIndex, BookSource
 from squadlite.library.library import Library
+from squadlite.library.query import Query
 from squadlite.library.shelf import BOOKS_SEARCHED
 
 SALT_ROAD = Path(__file__).parent / "books" / "the-salt-road.epub"
@@ -38,8 +39,8 @@ def test_one_book_of_a_library_answers_as_it_does_alone(
     embedder = FakeEmbedder() if by_vectors else None
     question = "What did Rusk ask for instead of the toll?"
     with library.shelf([1]) as shelf, BookIndex.open(SALT_ROAD, cache_dir=tmp_path) as alone:
-        found = shelf.search(question, 9, embedder=embedder)
-        expected = alone.search(question, 9, embedder=embedder)
+        found = shelf.search(Query(question, embedder=embedder), 9)
+        expected = alone.search(Query(question, embedder=embedder), 9)
         for passage, same in zip(found, expected, strict=True):
             assert {**vars(passage), "book": 0} == vars(same)
             citation, of_same = shelf.cite(passage), alone.cite(same)
@@ -52,7 +53,7 @@ def test_the_book_with_the_questions_words_is_found_among_many(
     library: Library, number: int
 ) -> None:
     with library.shelf() as shelf:
-        (best,) = shelf.search(f"Who met number{number} on the bridge?", 1)
+        (best,) = shelf.search(Query(f"Who met number{number} on the bridge?"), 1)
         assert shelf.cite(best).source == BookSource(
             best.book, library.find(f"{best.book}").paths[0].as_posix()
         )
@@ -62,7 +63,7 @@ def test_the_book_with_the_questions_words_is_found_among_many(
 
 def test_only_the_books_asked_for_are_searched(library: Library) -> None:
     with library.shelf([3, 5]) as shelf:
-        found = shelf.search("Who paid the toll with salt?", 50, embedder=FakeEmbedder())
+        found = shelf.search(Query("Who paid the toll with salt?", embedder=FakeEmbedder()), 50)
         assert {passage.book for passage in found} == {3, 5}
     with pytest.raises(LibraryError, match="book 999"):
         library.shelf([3, 999])
@@ -74,7 +75,7 @@ def test_only_the_books_asked_for_are_searched(library: Library) -> None:
 )
 def test_any_text_can_be_searched(library: Library, question: str, limit: int) -> None:
     with library.shelf() as shelf:
-        found = shelf.search(question, limit, embedder=FakeEmbedder())
+        found = shelf.search(Query(question, embedder=FakeEmbedder()), limit)
         assert 0 < len(found) <= limit
         scores = [passage.score for passage in found]
         assert scores == sorted(scores, reverse=True)
@@ -85,12 +86,12 @@ def test_vectors_that_a_book_lacks_are_made_and_kept(library: Library) -> None:
     embedder = FakeEmbedder()
     steps: list[tuple[int, int]] = []
     with library.shelf([2, 4], progress=lambda *step: steps.append(step)) as shelf:
-        shelf.search("salt", 5, embedder=embedder)
+        shelf.search(Query("salt", embedder=embedder), 5)
         assert steps[-1][0] == steps[-1][1] == library.find("2").passages
         assert library.find("2").vectors == embedder.digest
         assert library.find("3").vectors is None
         n_embedded = len(embedder.embedded)
-        shelf.search("salt", 5, embedder=embedder)
+        shelf.search(Query("salt", embedder=embedder), 5)
         assert len(embedder.embedded) == n_embedded + 1  # the question
 
 
@@ -101,17 +102,17 @@ def test_a_book_that_is_removed_meanwhile_is_passed_over(tmp_path: Path) -> None
         library.add([tmp_path])
         with library.shelf() as shelf:
             library.remove(1)
-            assert {passage.book for passage in shelf.search("salt", 5)} == {2}
+            assert {passage.book for passage in shelf.search(Query("salt"), 5)} == {2}
             assert {
-                passage.book for passage in shelf.search("salt", 5, embedder=FakeEmbedder())
+                passage.book for passage in shelf.search(Query("salt", embedder=FakeEmbedder()), 5)
             } == {2}
         with library.shelf() as shelf:
-            (passage,) = shelf.search("salt", 1)
+            (passage,) = shelf.search(Query("salt"), 1)
             shelf.close()
             library.remove(2)
             with pytest.raises(LibraryError, match="removed meanwhile"):
                 shelf.cite(passage)
-            assert shelf.search("salt", 5, embedder=FakeEmbedder()) == []
+            assert shelf.search(Query("salt", embedder=FakeEmbedder()), 5) == []
 
 
 def test_a_book_of_which_nothing_is_known_says_nothing(tmp_path: Path) -> None:
@@ -121,4 +122,4 @@ def test_a_book_of_which_nothing_is_known_says_nothing(tmp_path: Path) -> None:
         assert library.find("1").known_passages == 0
         with library.shelf() as shelf:
             for embedder in (None, FakeEmbedder()):
-                assert shelf.search("What did Rusk ask for?", 5, embedder=embedder) == []
+                assert shelf.search(Query("What did Rusk ask for?", embedder=embedder), 5) == []

@@ -97,6 +97,28 @@ def test_a_calibre_library_cannot_lead_outside(tmp_path: Path) -> None:
     assert names(folder) == []
 
 
+def test_paths_of_a_calibre_library_that_no_file_can_have_are_passed_over(tmp_path: Path) -> None:
+    folder = calibre_library(
+        tmp_path / "library",
+        {"a\0": [("b", "TXT")], "round": [("b", "TXT")], "x" * 999: [("b", "TXT")]},
+    )
+    (folder / "round").symlink_to(folder / "round")
+    assert names(folder) == []
+
+
+def test_a_view_without_end_is_no_calibre_library(tmp_path: Path) -> None:
+    folder = calibre_library(tmp_path / "library", {"a": [("b", "TXT")]})
+    with sqlite3.connect(folder / "metadata.db") as database:
+        database.execute("DROP TABLE books")
+        database.execute(
+            "CREATE VIEW books AS WITH RECURSIVE n (id) AS"
+            " (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT id, 'a' AS path FROM n"
+        )
+    database.close()
+    write(folder, "a/b.txt")
+    assert names(folder) == ["a/b.txt"]
+
+
 @pytest.mark.parametrize("content", [b"no database", b""])
 def test_another_metadata_db_is_no_calibre_library(tmp_path: Path, content: bytes) -> None:
     write(tmp_path, "a.txt")

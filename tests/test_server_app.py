@@ -81,6 +81,20 @@ def test_what_is_no_book_is_refused_in_one_line_and_leaves_nothing(
     assert list((tmp_path / "library.db.books").iterdir()) == []
 
 
+def test_where_the_library_cant_be_written_only_what_was_sent_is_dropped(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(library: Library, paths: object) -> None:
+        raise LibraryError("no room")
+
+    add_book(client)
+    monkeypatch.setattr(Library, "add", add)
+    for content, name in ((BOOK, "again.md"), ("The mule was grey.", "mule.txt")):
+        assert upload(client, content, name)[-1] == ("error", {"error": "no room"})
+    (folder,) = (tmp_path / "library.db.books").iterdir()
+    assert [file.name for file in folder.iterdir()] == ["ferry.md"]
+
+
 def test_the_same_book_again_is_the_same_book(client: TestClient) -> None:
     assert add_book(client) == add_book(client) == add_book(client, name="other.md") == 1
     assert len(client.get("/api/books").json()["books"]) == 1

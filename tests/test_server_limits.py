@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from servers import BOOK, client_of, connect, served, upload
+from starlette.exceptions import HTTPException
 from test_cli import checkpoint, model  # noqa: F401
 
 from squadlite.cli import run
@@ -95,6 +96,15 @@ def test_a_client_that_leaves_in_the_middle_of_a_book_leaves_nothing(
         folder = tmp_path / "library.db.books"
         wait_until(lambda: folder.exists() and bool(list(folder.iterdir())))
     wait_until(lambda: not list(folder.iterdir()))
+
+
+def test_a_book_that_has_come_when_the_server_stops_is_not_kept(tmp_path: Path) -> None:
+    desk = uploads_module.UploadDesk(tmp_path / "library.db", None, lambda book: None)
+    with pytest.raises(HTTPException, match="the server is stopping"), desk.arriving() as file:
+        file.write(b"The mule was grey.")
+        desk.close()
+        desk.accept(file, "mule.txt")
+    assert list(desk.folder.iterdir()) == []
 
 
 def test_too_many_books_at_once_are_told_to_come_again(

@@ -33,6 +33,7 @@ from squadlite.atomic import atomic_write
 from squadlite.cli.output import existing_path, progress_bar
 from squadlite.library.index import BookIndex
 from squadlite.library.passages import MAX_WORDS, split_passages
+from squadlite.library.query import Query
 from squadlite.library.search import Passage
 from tools.command import books_option, file_argument, questions_option, run, seed_option
 from tools.evidence import find_place, fold, holds
@@ -45,6 +46,11 @@ _CUT_WORDS = (MAX_WORDS // 2, MAX_WORDS)
 Search = Callable[[BookIndex, str, int], list[Passage]]
 
 
+def search_words(index: BookIndex, question: str, limit: int) -> list[Passage]:
+    """The passages that a question's words find, and nothing else."""
+    return index.search(Query(question), limit)
+
+
 def book_data(
     index: BookIndex,
     questions: Sequence[Question],
@@ -52,7 +58,7 @@ def book_data(
     negatives: int,
     retrieved: int,
     seed: int,
-    search: Search = BookIndex.search,
+    search: Search = search_words,
 ) -> Iterator[tuple[str, Question, str, tuple[int, int] | None]]:
     """
     Ask a book's questions of passages with and without the answer.
@@ -153,7 +159,7 @@ def main(
     """
     articles: list[dict[str, Any]] = []
     asked = load_questions(questions)
-    search: Search = BookIndex.search
+    search: Search = search_words
     if searcher is not None:
         search = _search_with(Reader.load(searcher, compute="auto"))
     with progress_bar("Searching the books") as progress:

@@ -22,7 +22,7 @@ from squadlite.cli.output import print_json, print_table, progress_bar
 from squadlite.container import copy_sqz, open_sqz
 from squadlite.errors import DatasetError
 from squadlite.library.index import BookIndex
-from squadlite.library.query import query_words
+from squadlite.library.query import Query, query_words
 from tools.command import books_option, existing_file, file_argument, questions_option, run
 from tools.evidence import evidence_rank
 from tools.questions import Question, find_book, load_questions
@@ -58,7 +58,9 @@ def rank_evidence(
         related = reader.related_words.of(query_words(question.question))
         for weight in WEIGHTS:
             embedder.weight = weight
-            found = index.search(question.question, max(DEPTHS), related=related, embedder=embedder)
+            found = index.search(
+                Query(question.question, related=related, embedder=embedder), max(DEPTHS)
+            )
             ranks[weight].append(evidence_rank(index, question, found))
     return ranks
 

@@ -8,10 +8,12 @@ Reading: a question and its contexts become answers with character offsets and s
     vocabulary      fewer pieces: count them over a corpus, keep the most frequent
     windows         token ids -> windows the model can read, batched by length
     spans           logits -> the best answer spans and their scores
+    origin          where a loaded model comes from
     scorer          what scores tokens and embeds texts: our own kernels, or torch
     workers         batches shared out among threads
     metadata        what a model says of its use
     embedder        texts -> vectors
+    related         words that mean nearly the same, by the model's embeddings
     question_kind   what shape of answer a question asks for
     candidates      what is known of every span found for a question, in numbers
     confidence      those numbers -> how sure each answer is, as the model's file says

@@ -239,6 +239,9 @@ class Reader:
 
         Returns:
             One reading per context, in order.
+
+        Raises:
+            ValueError, SquadliteError: as for `read_pairs`.
         """
         return self.read_pairs([(question, context) for context in contexts], n_best=n_best)
 
@@ -261,6 +264,7 @@ class Reader:
             One reading per pair, in order.
 
         Raises:
+            ValueError: n_best below 1.
             SquadliteError: a model whose logits aren't numbers.
         """
         n_best = self.settings.n_best if n_best is None else n_best

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -83,8 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit code. Nothing but a bug raises.
     """
     try:
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        _prepare_streams()
         # `Context.exit` makes it return a code, and a command that ends by itself None.
         code = squadlite.main(arguments, prog_name="squadlite", standalone_mode=False)
         sys.stdout.flush()
@@ -104,3 +104,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: {one_line(error)}", err=True)
         return EXIT_ERROR
     return code or 0
+
+
+def _prepare_streams() -> None:
+    """Have whatever is printed go out in UTF-8, and nowhere where a stream is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started the command
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+        else:
+            # Words of the command line that aren't text have halves of surrogate pairs, which have
+            # no UTF-8 form: they are printed as JSON writes them.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -16,6 +16,7 @@ from squadlite.cli.output import (
     progress_bar,
 )
 from squadlite.errors import BookError
+from squadlite.library.query import Query
 
 if TYPE_CHECKING:
     from squadlite.bench.kind import RuntimeKind
@@ -189,7 +190,7 @@ def _passages(book: Path, question: str) -> list[str]:
     from squadlite.library.index import BookIndex
 
     with BookIndex.open(book) as index:
-        passages = [passage.text for passage in index.search(question, PASSAGES)]
+        passages = [passage.text for passage in index.search(Query(question), PASSAGES)]
     if not passages:
         raise BookError(f"{book}: found no passage with a word of {question!r}")
     return passages

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from squadlite.closing import Closing
 from squadlite.errors import BrokenBookError
+from squadlite.library.structure import MAX_COVER_BYTES, Cover
 
 MiB = 1 << 20
 MAX_DIRECTORY_BYTES = 4 * MiB
@@ -45,7 +46,7 @@ class BoundedReader(io.BufferedReader):
 
 class BookArchive(Closing):
     """
-    The members of a ZIP archive by name, as an EPUB needs them.
+    The members of a ZIP archive by name.
 
     Nothing is written to disk and nothing is trusted: sizes and the compression ratio are checked
     on the bytes that really come out, so a zip bomb stops at the limit.
@@ -113,6 +114,15 @@ class BookArchive(Closing):
             return self._inflate(info, MAX_ITEM_BYTES if limit is None else limit)
         except (*DAMAGE, RuntimeError) as error:
             raise self._broken(name, f"damaged ({error})") from error
+
+    def read_cover(self, name: str | None) -> Cover | None:
+        """The picture in a member as `find` gives it; None where there is none that we can show."""
+        if name is None:
+            return None
+        try:
+            return Cover.from_image(self.read(name, limit=MAX_COVER_BYTES))
+        except BrokenBookError:
+            return None  # the text is what matters
 
     def _inflate(self, info: zipfile.ZipInfo, limit: int) -> bytes:
         limit = min(limit, self._remaining)

@@ -73,9 +73,11 @@ def check_book_file(path: str | Path) -> Path:
         BrokenBookError: it is empty.
     """
     path = Path(path)
-    if path.is_dir():
-        raise BookError(f"{path}: a folder, expected a book's file")
     try:
+        if path.exists() and not path.is_file():
+            # A pipe would be empty when it is read again, and a device has no end.
+            found = "a folder" if path.is_dir() else "a pipe or a device"
+            raise BookError(f"{path}: {found}, expected a book's file")
         with path.open("rb") as file:
             first = file.read(1)
     except (OSError, ValueError) as error:

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 from squadlite.errors import BoundError
+from squadlite.library.numerals import roman_number
 
 if TYPE_CHECKING:
     from squadlite.library.index import BookIndex
@@ -19,13 +19,13 @@ _NUMBER_WORDS = (
     "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
     "twenty",
 )  # fmt: skip
-_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
 _ROMAN_NUMBER = (
     "(?=[ivxlcdm])m{0,3}(?:c[md]|d?c{0,3})(?:x[cl]|l?x{0,3})(?:i[xv]|v?i{0,3})(?![ivxlcdm])"
 )
-# A number alone stands before a mark or at the end: “I Go to Sea” isn't the first chapter.
+# A number alone stands before a mark or at the end: “I Go to Sea” isn't the first chapter. Without
+# regard for case "ı" would be an "i", but that only ASCII is looked for.
 _TITLE = re.compile(
-    rf"(chapter\s+)?(\d{{1,6}}|{'|'.join(_NUMBER_WORDS)}|{_ROMAN_NUMBER})"
+    rf"(chapter\s+)?(\d{{1,6}}|(?a:{'|'.join(_NUMBER_WORDS)}|{_ROMAN_NUMBER}))"
     r"(?(1)\b|(?=\s*(?:[.:)—–]|\s-\s|$)))[\s.:)—–-]*(.*)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -134,10 +134,7 @@ def _number(text: str) -> int:
         return int(text)
     if text in _NUMBER_WORDS:
         return _NUMBER_WORDS.index(text) + 1
-    values = [_ROMAN[letter] for letter in text]
-    return values[-1] + sum(
-        -value if value < following else value for value, following in pairwise(values)
-    )
+    return roman_number(text)
 
 
 def _words(text: str) -> list[str]:

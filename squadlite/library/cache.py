@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from squadlite.cache import is_whole, write_cached
+from squadlite.cache import is_usable, write_cached
 
 
 def load(cached: Path) -> sqlite3.Connection | None:
@@ -11,10 +11,10 @@ def load(cached: Path) -> sqlite3.Connection | None:
     Open the index in a cache file, every byte of which has been checked; it can't be written to.
 
     Returns:
-        None where there is no whole one of ours.
+        None where there is no whole one that is ours alone.
     """
     try:
-        if not is_whole(cached):
+        if not is_usable(cached):
             return None
         # Nobody writes into a file of the cache: a new one takes its name. SQLite passes over the
         # checksum, since the database's header counts its pages.

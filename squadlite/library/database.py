@@ -121,6 +121,11 @@ class Database(Closing):
         with self._telling():
             return self._connection.execute(statement, values).lastrowid or 0
 
+    def write_all(self, statement: str, values: Iterable[tuple[object, ...]]) -> None:
+        """Run a statement of a transaction for each of some values; see `write`."""
+        with self._telling():
+            self._connection.executemany(statement, values)
+
     def data_version(self) -> int:
         """
         A number that changes when another connection has written to the file.
@@ -130,11 +135,6 @@ class Database(Closing):
         """
         ((version,),) = self.rows("PRAGMA data_version")
         return int(version)
-
-    def write_all(self, statement: str, values: Iterable[tuple[object, ...]]) -> None:
-        """Run a statement of a transaction for each of some values; see `write`."""
-        with self._telling():
-            self._connection.executemany(statement, values)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -15,8 +15,8 @@ from squadlite.library.office import (
     MAX_STYLE_DEPTH,
     attribute,
     metadata_field,
+    named_level,
     read_part,
-    read_thumbnail,
 )
 from squadlite.library.paragraphs import ParagraphBuilder
 from squadlite.library.sections import split_chapters
@@ -26,7 +26,6 @@ _RELATIONSHIPS = "_rels/.rels"
 _DOCUMENT = "word/document.xml"
 _METADATA = "docProps/core.xml"
 _THUMBNAIL = "docProps/thumbnail.jpeg"
-_HEADING_NAME = re.compile(r"heading ([1-6])|(title)", re.IGNORECASE)
 _CONTENTS_NAME = re.compile(r"toc( heading| ?\d)|table of figures", re.IGNORECASE)
 # Deleted and moved text, what fields compute from, settings, and what stands there a second time.
 _SKIPPED_NAMES = "del movefrom instrtext ppr rpr sectpr tblpr trpr tcpr sdtpr rt fallback"
@@ -56,7 +55,7 @@ def read_docx(path: Path) -> Book:
         styles = _Styles(read_part(archive, posixpath.join(folder, "styles.xml")))
         notes = _read_notes(archive, folder)
         metadata = read_part(archive, _METADATA)
-        cover = read_thumbnail(archive, _THUMBNAIL)
+        cover = archive.read_cover(archive.find(_THUMBNAIL))
         images = sum(name.startswith(f"{folder}/media/") for name in archive.names())
     blocks = without_licence(_Walker(styles, notes).walk(document))
     refuse_images(path, words=count_words(blocks), images=images)
@@ -117,10 +116,9 @@ class _Styles:
             name, base = style.find("{*}name"), style.find("{*}basedOn")
             named = "" if name is None else attribute(name, "val")
             bases[identifier] = "" if base is None else attribute(base, "val")
-            level = outline_level(style)
-            heading = _HEADING_NAME.fullmatch(named)
-            if level is None and heading:
-                level = int(heading[1] or 1)
+            level = _outline_level(style)
+            if level is None:
+                level = named_level(named)
             if level is not None:
                 self._levels[identifier] = level
             if _CONTENTS_NAME.fullmatch(named):
@@ -142,7 +140,7 @@ class _Styles:
 
     def level(self, paragraph: etree._Element) -> int:
         """The level of a paragraph as a heading; 0 for text."""
-        own = outline_level(paragraph)
+        own = _outline_level(paragraph)
         return self._levels.get(self._style(paragraph), 0) if own is None else own
 
     def _style(self, paragraph: etree._Element) -> str:
@@ -150,7 +148,7 @@ class _Styles:
         return "" if style is None else attribute(style, "val")
 
 
-def outline_level(element: etree._Element) -> int | None:
+def _outline_level(element: etree._Element) -> int | None:
     """The heading level that a paragraph or a style sets, 0 for text; None if it sets none."""
     outline = element.find("{*}pPr/{*}outlineLvl")
     digits = "" if outline is None else attribute(outline, "val")

@@ -23,11 +23,9 @@ from squadlite.library.markup import (
     text_content,
 )
 from squadlite.library.structure import (
-    MAX_COVER_BYTES,
     Block,
     Book,
     Chapter,
-    Cover,
     count_words,
     join_blocks,
 )
@@ -82,7 +80,7 @@ def read_epub(path: Path) -> Book:
         package = _read_package(archive, path)
         entries, skipped = _read_navigation(archive, package)
         pages = _read_pages(archive, package, skipped)
-        cover = _read_cover(archive, package)
+        cover = archive.read_cover(package.cover)
     words = sum(count_words(page.blocks) for page in pages)
     refuse_images(path, words=words, images=package.images)
     chapters = _chapters(pages, entries, book_title=package.metadata.get("title", ""))
@@ -213,15 +211,6 @@ def _cover_item(root: etree._Element, manifest: dict[str, _Item]) -> str | None:
         if meta.get("name") == "cover" and meta.get("content", "") in manifest:
             return manifest[meta.get("content", "")].href
     return None
-
-
-def _read_cover(archive: BookArchive, package: _Package) -> Cover | None:
-    if package.cover is None:
-        return None
-    try:
-        return Cover.from_image(archive.read(package.cover, limit=MAX_COVER_BYTES))
-    except BrokenBookError:
-        return None  # the text is what matters
 
 
 def _toc_item(root: etree._Element, manifest: dict[str, _Item]) -> str | None:

@@ -12,7 +12,13 @@ from squadlite.library.archive import MAX_ITEM_BYTES, MAX_TOTAL_BYTES, BookArchi
 from squadlite.library.frontmatter import is_publishers_page, is_title_page
 from squadlite.library.gutenberg import without_licence
 from squadlite.library.kinds import refuse_images
-from squadlite.library.markup import local_name, page_blocks, parse_xml, text_content
+from squadlite.library.markup import (
+    has_text,
+    local_name,
+    page_blocks,
+    parse_xml,
+    text_content,
+)
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import (
     MAX_COVER_BYTES,
@@ -197,21 +203,22 @@ def _heading(section: etree._Element) -> etree._Element | None:
     for child in section.iterchildren(etree.Element):
         if local_name(child) == "title" and len(text_content(child).split()) > MAX_TITLE_WORDS:
             return _heading(child)
-        if text_content(child):
+        if has_text(child):
             return child if local_name(child) == "title" or _is_bold(child) else None
     return None
 
 
 def _is_bold(paragraph: etree._Element) -> bool:
     """Whether a paragraph is one piece in bold, short enough for a title."""
-    text = text_content(paragraph)
-    return (
+    is_one_piece = (
         local_name(paragraph) == "p"
         and len(paragraph) == 1
         and local_name(paragraph[0]) == "strong"
-        and text_content(paragraph[0]) == text
-        and len(text.split()) <= MAX_TITLE_WORDS
     )
+    if not is_one_piece:
+        return False
+    text = text_content(paragraph)
+    return text_content(paragraph[0]) == text and len(text.split()) <= MAX_TITLE_WORDS
 
 
 def _break_lines(element: etree._Element) -> None:

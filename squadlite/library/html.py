@@ -1,6 +1,5 @@
 """Books of one HTML page."""
 
-import re
 from pathlib import Path
 
 from lxml import etree
@@ -12,6 +11,7 @@ from squadlite.library.markup import local_name, page_blocks, parse_page, text_c
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import Book
 
+_XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 _AUTHOR_NAMES = frozenset(["author", "dc.creator", "dcterms.creator"])
 
 
@@ -25,14 +25,16 @@ def read_html(path: Path, data: bytes) -> Book:
     return book_from_page(path, decode(data, declared=True))
 
 
-def book_from_page(path: Path, source: str, *, title: str = "", author: str = "") -> Book:
+def book_from_page(
+    path: Path, source: str, *, title: str = "", author: str = "", language: str = ""
+) -> Book:
     """
     Make a book of a page's source (see `read_html`).
 
     Args:
         path: the file, for messages and for the title of last resort.
         source: HTML.
-        title, author: what is known of them already.
+        title, author, language: what is known of them already.
     """
     root = parse_page(source)
     found = [] if root is None else page_blocks(root)
@@ -45,13 +47,10 @@ def book_from_page(path: Path, source: str, *, title: str = "", author: str = ""
     return Book(
         title=title,
         author=author or header.author or _meta_author(root) or page_author,
-        language=root.get("lang") or root.get(_XML_LANG) or header.language,
+        language=language or root.get("lang") or root.get(_XML_LANG) or header.language,
         chapters=split_chapters(blocks, book_title=title),
         identifier=header.identifier,
     )
-
-
-_XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def _page_title(root: etree._Element) -> str:
@@ -62,7 +61,7 @@ def _page_title(root: etree._Element) -> str:
 
 def _first_heading(root: etree._Element) -> str:
     heading = root.find(".//{*}h1")
-    return "" if heading is None else re.sub(r"\s+", " ", text_content(heading))
+    return "" if heading is None else text_content(heading)
 
 
 def _meta_author(root: etree._Element) -> str:

@@ -1,7 +1,7 @@
 """A book's index: its chapters, passages and words in one SQLite file in the user's cache."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +16,7 @@ from squadlite.library.book import check_book_file, open_book
 from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.index_building import INDEX_VERSION, NUMBER, build_index
 from squadlite.library.known import KnownBook, KnownPassages
+from squadlite.library.query import Query
 from squadlite.library.ranking import PassageTable
 from squadlite.library.search import Passage
 from squadlite.library.structure import Book, Chapter, PageStart
@@ -113,10 +114,10 @@ class BookIndex(Closing):
         """
         Open a book's index; read the book and build it where there is none yet.
 
-        The file in the cache is a SQLite database with its SHA-256 behind it: one that is damaged
-        in any way, or not ours, is built again. It appears under its name only when it is complete,
-        so neither a kill nor a second process does harm. Where the cache can't be written, the
-        index lives in memory alone.
+        The file in the cache is a SQLite database with its checksum behind it: one that is damaged
+        in any way, or that others could have written, is built again. It appears under its name
+        only when it is complete, so neither a kill nor a second process does harm. Where the cache
+        can't be written, the index lives in memory alone.
 
         Args:
             path: the book's file.
@@ -217,24 +218,13 @@ class BookIndex(Closing):
                 store(self._connection, self._cached)
         return self._vectors
 
-    def search(
-        self,
-        question: str,
-        limit: int,
-        *,
-        related: Mapping[str, float] | None = None,
-        embedder: TextEmbedder | None = None,
-    ) -> list[Passage]:
+    def search(self, query: Query, limit: int) -> list[Passage]:
         """
         Find the passages that look most like they answer a question.
 
         Args:
-            question: any text.
+            query: the question, and what else to search by.
             limit: how many passages to return at most, at least 1.
-            related: words that are not in the question but may stand in its answer's passage, each
-                with its weight in 0..1.
-            embedder: a model by whose vectors passages are found too, whatever their words;
-                `add_vectors` makes those that the index doesn't hold. None: words alone count.
 
         Returns:
             Passages, best first; fewer than `limit` where the book has fewer or, without an
@@ -243,7 +233,7 @@ class BookIndex(Closing):
         Raises:
             ValueError: limit below 1.
         """
-        return self.known(None).search(question, limit, related=related, embedder=embedder)
+        return self.known(None).search(query, limit)
 
     def known(self, until: "Bound | None") -> KnownBook:
         """

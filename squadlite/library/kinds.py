@@ -68,7 +68,7 @@ _COMIC_EXTENSIONS = frozenset([".cbz", ".cbr", ".cb7", ".cbt", ".cba"])
 _IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff")
 _HTML_EXTENSIONS = frozenset([".html", ".htm", ".xhtml"])
 _MARKDOWN_EXTENSIONS = frozenset([".md", ".markdown", ".mdown", ".mkd"])
-HEAD_BYTES = 4096
+_HEAD_BYTES = 4096
 
 
 def detect_kind(path: Path) -> Kind:
@@ -81,7 +81,7 @@ def detect_kind(path: Path) -> Kind:
         OSError: the file can't be read.
     """
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+        head = file.read(_HEAD_BYTES)
     if head.startswith(_ZIP_STARTS):
         return Kind.EPUB if _EPUB_START in head else _archive_kind(path)
     if _PDF_MARK in head[:_PDF_MARK_BYTES]:

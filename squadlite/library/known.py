@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.library.concordance import Concordance, Places
+from squadlite.library.query import Query
 from squadlite.library.ranking import Integers, PassageTable
 from squadlite.library.search import Passage, search_books
 from squadlite.library.structure import PageStart
@@ -125,16 +126,9 @@ class KnownBook:
         self._is_whole = passages is index.passages
         self._vectors: PassageVectors | None = None
 
-    def search(
-        self,
-        question: str,
-        limit: int,
-        *,
-        related: Mapping[str, float] | None = None,
-        embedder: TextEmbedder | None = None,
-    ) -> list[Passage]:
+    def search(self, query: Query, limit: int) -> list[Passage]:
         """Find passages as `BookIndex.search` does."""
-        return search_books({0: self}, question, limit, related=related, embedder=embedder)
+        return search_books({0: self}, query, limit)
 
     def cite(self, passage: Passage) -> "Citation":
         """Say what a passage that `search` found is from."""

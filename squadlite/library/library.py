@@ -223,10 +223,10 @@ class Library(Closing):
         """What the library holds, and what is still to be done."""
         books = self.books()
         files = [path for book in books for path in book.paths]
-        beside = [self.path.with_name(f"{self.path.name}-wal")]
+        kept = (self.path, self.path.with_name(f"{self.path.name}-wal"))
         return LibraryStatus(
             path=self.path,
-            n_bytes=sum(file.stat().st_size for file in [self.path, *beside] if file.exists()),
+            n_bytes=sum(file.stat().st_size for file in kept if file.exists()),
             books=len(books),
             passages=sum(book.passages for book in books),
             files=len(files),

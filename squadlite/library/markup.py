@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from squadlite.library.decoding import decode
+from squadlite.library.decoding import clean_controls, decode
 from squadlite.library.structure import Block
 
+MAX_LINE_CHARACTERS = 10_000
 EPUB_TYPE = "{http://www.idpf.org/2007/ops}type"
 
 _SKIPPED_NAMES = """
@@ -30,8 +31,8 @@ _SKIPPED_TYPES = frozenset(
 )
 # Class names of Project Gutenberg's page numbers, licence header and licence footer.
 _SKIPPED_CLASSES = frozenset(["pagenum", "pageno", "pg-boilerplate"])
-_NOTE_MARK = re.compile(r"\s*[\[(]?\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*[\])]?\s*")
-_BRACKETED_MARK = re.compile(r"\s*\[\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*\]\s*|\s*↩\ufe0e?\s*")
+_NOTE_MARK = re.compile(r"[\[(]?\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*[\])]?")
+_BRACKETED_MARK = re.compile(r"\[\s*(\d{1,3}|[*†‡§¶]{1,3}|[a-z])\s*\]|↩\ufe0e?")
 
 # References to halves of characters, which are none.
 _SURROGATE = re.compile(
@@ -39,7 +40,8 @@ _SURROGATE = re.compile(
     r"|0*(?:5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3])(?!\d))",
     re.IGNORECASE | re.ASCII,
 )
-_XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>", re.IGNORECASE)
+# Whatever it ends with, so that each piece of the page is looked at once.
+_XML_DECLARATION = re.compile(r"<\?xml[^>]*(?:>|\Z)", re.IGNORECASE)
 _DOCTYPE = re.compile("<!doctype", re.IGNORECASE)
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
 _XML_ENTITIES = frozenset(["amp", "lt", "gt", "quot", "apos"])
@@ -49,6 +51,7 @@ _SELF_CLOSED = re.compile(
 _WHITESPACE = re.compile(r"[^\S\u2028]+")
 _BREAK = "\u2028"  # Unicode's line separator marks <br> until the block's whitespace is folded
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
+_VISIBLE = re.compile(rf"[^\s{_INVISIBLE.pattern[1:-1]}]")
 
 
 def parse_markup(data: bytes) -> etree._Element | None:
@@ -102,9 +105,15 @@ def _xml_parser(*, recover: bool) -> etree.XMLParser:
 def _prepare(source: str) -> str:
     # A parser that mends what it can lets them through, and texts with them can't be got out.
     source = _SURROGATE.sub("&#xFFFD", source)
-    source = _XML_DECLARATION.sub("", source, count=1)
-    source = _without_doctype(source)
+    source = _without_doctype(_without_declaration(source))
     return _ENTITY.sub(_entity_character, source).strip()
+
+
+def _without_declaration(source: str) -> str:
+    for match in _XML_DECLARATION.finditer(source):
+        if match[0].endswith("?>"):
+            return source[: match.start()].rstrip() + source[match.end() :]
+    return source
 
 
 def _without_doctype(source: str) -> str:
@@ -155,13 +164,30 @@ def page_types(root: etree._Element) -> set[str]:
 
 
 def text_content(element: etree._Element) -> str:
-    """All text inside an element, on one line."""
-    return clean_line("".join(str(piece) for piece in element.itertext(etree.Element)))
+    """
+    All text inside an element, on one line: a title, a name.
+
+    No more of it is looked at than MAX_LINE_CHARACTERS, since elements in one another have the text
+    of all that are inside, each anew.
+    """
+    pieces: list[str] = []
+    characters = 0
+    for piece in element.itertext(etree.Element):
+        pieces.append(str(piece)[: MAX_LINE_CHARACTERS - characters])
+        characters += len(pieces[-1])
+        if characters == MAX_LINE_CHARACTERS:
+            break
+    return clean_line("".join(pieces))
+
+
+def has_text(element: etree._Element) -> bool:
+    """Whether there is any text inside an element; no more of it is looked at than it takes."""
+    return any(_VISIBLE.search(str(piece)) for piece in element.itertext(etree.Element))
 
 
 def clean_line(text: str) -> str:
-    """Text on one line, whitespace folded and invisible characters dropped."""
-    text = _INVISIBLE.sub("", text)
+    """Text on one line, whitespace folded, control and invisible characters dropped."""
+    text = _INVISIBLE.sub("", clean_controls(text))
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
@@ -175,6 +201,7 @@ class _BlockBuilder:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self._has_text = False
         self._anchors: list[str] = []
         self._heading = 0
         self._pre_depth = 0
@@ -204,7 +231,7 @@ class _BlockBuilder:
         name = local_name(element)
         if name in _BLOCKS or _is_block_cell(element):
             yield from self._flush()
-        elif name in _CELLS and self._has_text():
+        elif name in _CELLS and self._has_text:
             self._pieces.append(" | ")
         elif name == "br":
             self._pieces.append(_BREAK)
@@ -232,17 +259,16 @@ class _BlockBuilder:
             self._pieces.append(text.replace("\n", _BREAK))
         else:
             self._pieces.append(text.replace(_BREAK, " "))
+        self._has_text = self._has_text or bool(text.strip())
         if self._link_depth:
             self._linked += len(text)
 
-    def _has_text(self) -> bool:
-        return any(not piece.isspace() for piece in self._pieces)
-
     def _flush(self) -> Iterator[Block]:
         text, linked = "".join(self._pieces), self._linked
+        has_text, self._has_text = self._has_text, False
         self._pieces.clear()
         self._linked = 0
-        if not text or text.isspace():
+        if not has_text:
             return
         # Splitting and joining folds whitespace several times faster than a substitution.
         lines = [" ".join(line.split()) for line in text.split(_BREAK)]
@@ -290,6 +316,6 @@ def _is_note_mark(element: etree._Element) -> bool:
     link = element if local_name(element) == "a" else element.find(".//{*}a")
     if link is None or link.get("href") is None:
         return False
-    text = "".join(str(piece) for piece in element.itertext())
+    text = "".join(str(piece) for piece in element.itertext()).strip()
     raised = local_name(element) == "sup" or element.find(".//{*}sup") is not None
     return (_NOTE_MARK if raised else _BRACKETED_MARK).fullmatch(text) is not None

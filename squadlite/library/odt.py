@@ -14,7 +14,6 @@ from squadlite.library.office import (
     attribute,
     metadata_field,
     read_part,
-    read_thumbnail,
 )
 from squadlite.library.paragraphs import ParagraphBuilder
 from squadlite.library.sections import split_chapters
@@ -65,7 +64,7 @@ def read_odt(path: Path) -> Book:
             )
         styles = _Styles([content, read_part(archive, _STYLES)])
         metadata = read_part(archive, _METADATA)
-        cover = read_thumbnail(archive, _THUMBNAIL)
+        cover = archive.read_cover(archive.find(_THUMBNAIL))
         images = sum(name.startswith("Pictures/") for name in archive.names())
     blocks = without_licence(_Walker(styles).walk(text))
     refuse_images(path, words=count_words(blocks), images=images)
@@ -94,7 +93,7 @@ class _Styles:
             for style in () if part is None else part.iterfind(".//{*}style"):
                 name = attribute(style, "name")
                 self._parents[name] = attribute(style, "parent-style-name")
-                level = heading_level(attribute(style, "default-outline-level"))
+                level = _heading_level(attribute(style, "default-outline-level"))
                 if level:
                     self._levels[name] = level
             usual = () if part is None else part.iterfind(".//{*}default-style/{*}text-properties")
@@ -107,7 +106,7 @@ class _Styles:
     def level(self, paragraph: etree._Element) -> int:
         """The level of a paragraph as a heading; 0 for text."""
         if local_name(paragraph) == "h":
-            return heading_level(attribute(paragraph, "outline-level")) or 1
+            return _heading_level(attribute(paragraph, "outline-level")) or 1
         style = attribute(paragraph, "style-name")
         for _ in range(MAX_STYLE_DEPTH):
             if style in self._levels:
@@ -116,7 +115,7 @@ class _Styles:
         return 0
 
 
-def heading_level(digits: str) -> int:
+def _heading_level(digits: str) -> int:
     """The heading level that digits write, at most 6; 0 for none."""
     return min(int(digits), 6) if digits.isdecimal() and len(digits) < 3 else 0
 

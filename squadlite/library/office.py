@@ -1,14 +1,21 @@
-"""What DOCX and ODT have in common: archives of XML, with attributes in namespaces."""
+"""What word processors' documents have in common: styles, and archives of XML."""
+
+import re
 
 from lxml import etree
 
-from squadlite.errors import BrokenBookError
 from squadlite.library.archive import BookArchive
 from squadlite.library.markup import parse_xml, text_content
-from squadlite.library.structure import MAX_COVER_BYTES, Cover
 
 # Styles are based on others; more of them in a row than this go round in circles.
 MAX_STYLE_DEPTH = 20
+_HEADING_NAME = re.compile(r"heading ([1-6])|title", re.IGNORECASE)
+
+
+def named_level(style: str) -> int | None:
+    """The heading level that Word's name of a style tells; None for any other name."""
+    heading = _HEADING_NAME.fullmatch(style)
+    return int(heading[1] or 1) if heading else None
 
 
 def read_part(archive: BookArchive, name: str) -> etree._Element | None:
@@ -20,17 +27,6 @@ def read_part(archive: BookArchive, name: str) -> etree._Element | None:
     """
     member = archive.find(name)
     return None if member is None else parse_xml(archive.read(member))
-
-
-def read_thumbnail(archive: BookArchive, name: str) -> Cover | None:
-    """The picture of the first page; None where there is none that we know to show."""
-    member = archive.find(name)
-    if member is None:
-        return None
-    try:
-        return Cover.from_image(archive.read(member, limit=MAX_COVER_BYTES))
-    except BrokenBookError:
-        return None  # the text is what matters
 
 
 def attribute(element: etree._Element, name: str) -> str:

@@ -2,7 +2,6 @@
 
 import unicodedata
 
-from squadlite.library.decoding import clean_controls
 from squadlite.library.markup import clean_line
 from squadlite.library.structure import Block
 
@@ -20,6 +19,7 @@ class ParagraphBuilder:
     def __init__(self) -> None:
         self.blocks: list[Block] = []
         self._lines: list[list[str]] = [[]]
+        self._has_text = False
         self._anchors: list[str] = []
         self._notes: list[Block] = []
         self._levels: list[int] = []
@@ -35,10 +35,12 @@ class ParagraphBuilder:
 
     def add(self, text: str) -> None:
         """Add text; whitespace in it counts as one space."""
-        if self._cell_ended and text.strip():
+        is_visible = bool(text.strip())
+        if self._cell_ended and is_visible:
             self._cell_ended = False
-            if any(piece.strip() for line in self._lines for piece in line):
+            if self._has_text:
                 self._lines[-1].append(_CELL)
+        self._has_text = self._has_text or is_visible
         self._lines[-1].append(text)
         if self._links:
             self._linked += len(text)
@@ -100,7 +102,7 @@ class ParagraphBuilder:
 
     def end_block(self, level: int = 0) -> None:
         """Make a block of the text since the last one, if there is any."""
-        cleaned = (clean_line(clean_controls("".join(line))) for line in self._lines)
+        cleaned = (clean_line("".join(line)) for line in self._lines)
         lines = [line for line in cleaned if line]
         if lines:
             # Marks may come together with their letters only where lines are joined.
@@ -109,6 +111,7 @@ class ParagraphBuilder:
             self.blocks.append(Block(text, level, tuple(self._anchors), share))
             self._anchors.clear()
         self._lines = [[]]
+        self._has_text = False
         self._cell_ended = False
         self._linked = 0
         self.blocks += self._notes

@@ -141,7 +141,8 @@ def _parse(
         if head is None:
             head = record
             continue
-        pages.append(Page(record["label"], tuple(Piece(*piece) for piece in record["pieces"])))
+        pieces = tuple(Piece(*piece) for piece in record["pieces"])
+        pages.append(Page(clean_line(record["label"]), pieces))
         images += record["images"]
     if head is None or len(pages) < head["pages"]:
         raise _death(finished, path)

@@ -12,6 +12,7 @@ _HYPHENS = ("-", "‐")
 _WORD = re.compile(r"[^\W\d_]+(?:[-‐’'][^\W\d_]+)*")
 _LAST_WORD = re.compile(rf"{_WORD.pattern}\Z")
 _MAX_WORD = 60
+_END = _MAX_WORD + 1  # a word and its hyphen
 
 
 def join_lines(lines: list[Line], level: int, hyphens: "Hyphens", pages: list[Page]) -> Block:
@@ -26,6 +27,8 @@ def join_lines(lines: list[Line], level: int, hyphens: "Hyphens", pages: list[Pa
     """
     broken = sum(line.has_room(following) for line, following in pairwise(lines))
     separator = "\n" if broken * 2 > len(lines) - 1 and not level else " "
+    pieces: list[str] = []
+    length = 0
     text = lines[0].text
     starts = [PageStart(pages[lines[0].page].label, 0)]
     for last, line in pairwise(lines):
@@ -36,9 +39,13 @@ def join_lines(lines: list[Line], level: int, hyphens: "Hyphens", pages: list[Pa
         elif not hyphens.stay(text, line.text):
             text = text[:-1]
         if line.page != last.page:
-            starts.append(PageStart(pages[line.page].label, len(text)))
+            starts.append(PageStart(pages[line.page].label, length + len(text)))
         text += line.text
-    return Block(text, level, pages=tuple(starts))
+        # Only the end is looked at again: the whole isn't to be copied for each line.
+        pieces.append(text[:-_END])
+        length += len(pieces[-1])
+        text = text[-_END:]
+    return Block("".join([*pieces, text]), level, pages=tuple(starts))
 
 
 class Hyphens:

@@ -10,7 +10,6 @@ The layout of a PDF: its pages, which are lines at places, to the paragraphs of 
 
 from dataclasses import dataclass, replace
 
-from squadlite.library.decoding import clean_controls
 from squadlite.library.markup import clean_line
 from squadlite.library.pdf_joining import Hyphens, join_lines
 from squadlite.library.pdf_margins import without_margins
@@ -67,4 +66,4 @@ def _cleaned(page: Page) -> Page:
 def _clean_text(piece: Piece) -> str:
     # The mark of a hyphen that shows at the line's end alone is needed there.
     hyphen = "-" if piece.text.endswith("\u00ad") else ""
-    return clean_line(clean_controls(piece.text).translate(_LIGATURES)) + hyphen
+    return clean_line(piece.text.translate(_LIGATURES)) + hyphen

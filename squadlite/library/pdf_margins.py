@@ -5,9 +5,9 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from operator import itemgetter
 
+from squadlite.library.numerals import roman_number
 from squadlite.library.pdf_page import Page, Piece, body_size
 
 # Running heads and feet are among so many of a page's outermost lines ...
@@ -19,13 +19,13 @@ _SAME_HEIGHT = 6.0
 _MAX_HEAD_CHARACTERS = 120
 # What is larger is no page's number, but a chapter's.
 _MAX_NUMBER_SHARE = 1.3
-_DIGITS = r"(\d{1,5}|[ivxlcdm]{1,9})"
+# Without regard for case "ı" would be an "i", but that only ASCII is looked for.
+_DIGITS = r"(\d{1,5}|(?a:[ivxlcdm]{1,9}))"
 # A page's number: what begins or ends a line.
 _PAGE_NUMBER = re.compile(
     rf"^\W*(?:page |p\. ?)?{_DIGITS}\b\W*|\W*\b(?:page |p\. ?)?{_DIGITS}(?: of \d+)?\W*$",
     re.IGNORECASE,
 )
-_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100, "d": 500, "m": 1000}
 
 
 def without_margins(pages: list[Page]) -> list[Page]:
@@ -106,7 +106,4 @@ def _outermost(page: Page) -> tuple[list[list[Piece]], list[list[Piece]]]:
 
 def _page_number(digits: str) -> int:
     """The number that digits or Roman numerals write."""
-    if digits.isdecimal():
-        return int(digits)
-    values = [_ROMAN[letter] for letter in digits.lower()]
-    return sum(-a if a < b else a for a, b in pairwise([*values, 0]))
+    return int(digits) if digits.isdecimal() else roman_number(digits)

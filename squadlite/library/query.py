@@ -1,6 +1,12 @@
-"""From a question in plain language to the words to look for."""
+"""Queries: what is looked for of a question in plain language."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from squadlite.library.vectors import TextEmbedder
 
 _WORD = re.compile(r"\w+")
 _APOSTROPHE = re.compile("[’‘ʼ`´]")
@@ -15,6 +21,24 @@ your he him his she her it its they them their as so than too very can could wil
 should may might must not no nor there here then
 """
 STOP_WORDS = frozenset(_FUNCTION_WORDS.split())
+
+
+@dataclass(frozen=True)
+class Query:
+    """
+    What passages are searched by.
+
+    Args:
+        question: any text.
+        related: words that are not in the question but may stand in its answer's passage, each with
+            its weight in 0..1.
+        embedder: a model by whose vectors passages are found too, whatever their words; those that
+            an index doesn't hold are made. None: words alone count.
+    """
+
+    question: str
+    related: Mapping[str, float] = field(default_factory=dict)
+    embedder: "TextEmbedder | None" = None
 
 
 def query_words(question: str) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from squadlite.errors import BrokenBookError
 from squadlite.library.gutenberg import without_licence
 from squadlite.library.markup import clean_line
-from squadlite.library.office import MAX_STYLE_DEPTH
+from squadlite.library.office import MAX_STYLE_DEPTH, named_level
 from squadlite.library.paragraphs import ParagraphBuilder
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import Book
@@ -66,7 +66,6 @@ _SKIPPED = frozenset(_SKIPPED_NAMES.split())
 _KNOWN = frozenset(["bkmkstart", "footnote"])
 # Groups of which we keep something that isn't the book's text; "info" holds some of them.
 _PLACES = frozenset(["fonttbl", "stylesheet", "info", "title", "author", "bkmkstart"])
-_HEADING_NAME = re.compile(r"heading ([1-6])|(title)", re.IGNORECASE)
 _CHARSETS = {
     0: "cp1252", 77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk",
     136: "cp950", 161: "cp1253", 162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256",
@@ -334,9 +333,8 @@ class _Reader:
 
     def _end_style(self) -> None:
         style, self._style = self._style, _Style()
-        heading = _HEADING_NAME.fullmatch(style.name.strip().rstrip(";"))
-        if style.level is None and heading:
-            style.level = int(heading[1] or 1)
+        if style.level is None:
+            style.level = named_level(style.name.strip().rstrip(";"))
         self._styles[style.number] = style
 
     # Characters and their encoding

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from squadlite.library.concordance import Stemmer
-from squadlite.library.query import query_words
+from squadlite.library.query import Query, query_words
 from squadlite.library.ranking import (
     Integers,
     PassageTable,
@@ -79,20 +79,13 @@ class SearchedBook(Protocol):
         """Where pages begin in a part of a chapter's text, the one that it begins on at 0."""
 
 
-def search_books(
-    books: Mapping[int, SearchedBook],
-    question: str,
-    limit: int,
-    *,
-    related: Mapping[str, float] | None = None,
-    embedder: TextEmbedder | None = None,
-) -> list[Passage]:
+def search_books(books: Mapping[int, SearchedBook], query: Query, limit: int) -> list[Passage]:
     """
     Find the passages that look most like they answer a question, as if the books were one.
 
     Args:
         books: number -> book, at least one.
-        question, limit, related, embedder: as for `BookIndex.search`.
+        query, limit: as for `BookIndex.search`.
 
     Returns:
         Passages of all books, best first.
@@ -104,15 +97,15 @@ def search_books(
         raise ValueError(f"limit: {limit}, expected at least 1")
     numbers, searched = list(books), list(books.values())
     table = _join([book.table for book in searched])
-    weights = term_weights(question, related or {})
+    weights = term_weights(query)
     terms = _terms(weights, searched, len(table))
     ranked: list[tuple[int, float, float, float | None]]
-    if embedder is None:
+    if query.embedder is None:
         by_terms = rank_passages(terms, table, limit=limit)
         ranked = [(passage, score, score, None) for passage, score in by_terms]
     else:
-        cosines = _cosines(question, searched, embedder)
-        joined = rank_by_both(terms, table, cosines, weight=embedder.weight, limit=limit)
+        cosines = _cosines(query.question, searched, query.embedder)
+        joined = rank_by_both(terms, table, cosines, weight=query.embedder.weight, limit=limit)
         ranked = [(one.passage, one.score, one.bm25, one.cosine) for one in joined]
     firsts = [0, *accumulate(len(book.table) for book in searched)]
     found = []
@@ -127,14 +120,14 @@ def search_books(
     return found
 
 
-def term_weights(question: str, related: Mapping[str, float]) -> dict[str, float]:
+def term_weights(query: Query) -> dict[str, float]:
     """
     The terms of a question and of the words related to its own.
 
     Returns:
         Term -> weight: 1 for the question's, 0..1 for others.
     """
-    words = [*((word, 1.0) for word in query_words(question)), *related.items()]
+    words = [*((word, 1.0) for word in query_words(query.question)), *query.related.items()]
     with closing(Stemmer()) as stemmer:
         stemmed = stemmer.terms([word for word, _ in words])
     weights: dict[str, float] = {}

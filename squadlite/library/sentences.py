@@ -4,10 +4,11 @@ import re
 
 _CLOSERS = "\"'”’»)]"
 # A stop, what closes after it, and the first letter of the next sentence behind quotation marks. It
-# begins with one set of characters, which is looked for several times faster than one of two.
+# begins with one set of characters, which is looked for several times faster than one of two. Of
+# stops in a row only the first is looked at: from each of them the row would be gone through anew.
 _STOP = re.compile(
     rf"""[.!?…。！？](?:
-        (?<=[.!?…])[.!?…]*[{re.escape(_CLOSERS)}]*(?=\s)
+        (?<=[.!?…])(?<![.!?…]{{2}})[.!?…]*+[{re.escape(_CLOSERS)}]*+(?=\s)
         | (?<=[。！？])[。！？]*[」』”’）]*
     )(?=\s+["'“”‘’«(\[—–-]*(\w)?|)""",
     re.VERBOSE,

@@ -13,10 +13,10 @@ from squadlite.errors import LibraryError
 from squadlite.library.bound import Bound
 from squadlite.library.database import Database
 from squadlite.library.index import BookIndex, BookSource, Citation
+from squadlite.library.query import Query
 from squadlite.library.ranking import TERM_SATURATION
 from squadlite.library.search import Passage, search_books, term_weights
 from squadlite.library.stored import add_vectors, load_index
-from squadlite.library.vectors import TextEmbedder
 from squadlite.progress import Progress
 
 # The passages of so many books are ranked for a question. On a shelf of 56 novels the right one is
@@ -57,19 +57,12 @@ class Selection:
     def __init__(self, books: Mapping[int, tuple[ShelvedBook, Shared[BookIndex]]]) -> None:
         self._books = books
 
-    def search(
-        self,
-        question: str,
-        limit: int,
-        *,
-        related: Mapping[str, float] | None = None,
-        embedder: TextEmbedder | None = None,
-    ) -> list[Passage]:
+    def search(self, query: Query, limit: int) -> list[Passage]:
         """
         Find the passages of all these books that look most like they answer a question.
 
         Args:
-            question, limit, related, embedder: as for `BookIndex.search`.
+            query, limit: as for `BookIndex.search`.
 
         Returns:
             Passages, best first, ranked as if the books were one.
@@ -82,7 +75,7 @@ class Selection:
         known = {
             number: index.get().known(book.until) for number, (book, index) in self._books.items()
         }
-        return search_books(known, question, limit, related=related, embedder=embedder)
+        return search_books(known, query, limit)
 
     def cite(self, passage: Passage) -> Citation:
         """Say what a passage that `search` found is from."""
@@ -120,19 +113,12 @@ class Shelf(Closing):
         self._passages = np.array([books[number].passages for number in sorted(books)])
         self._open: dict[int, Shared[BookIndex]] = {}
 
-    def search(
-        self,
-        question: str,
-        limit: int,
-        *,
-        related: Mapping[str, float] | None = None,
-        embedder: TextEmbedder | None = None,
-    ) -> list[Passage]:
+    def search(self, query: Query, limit: int) -> list[Passage]:
         """
         Find the passages of all books that look most like they answer a question.
 
         Args:
-            question, limit, related, embedder: as for `BookIndex.search`.
+            query, limit: as for `BookIndex.search`.
 
         Returns:
             Passages, best first, of the books that `select` gives.
@@ -141,26 +127,27 @@ class Shelf(Closing):
             LibraryError: the library's file can't be read.
             ValueError: limit below 1.
         """
-        selection = self.select(question, embedder)
-        return selection.search(question, limit, related=related, embedder=embedder)
+        return self.select(query).search(query, limit)
 
-    def select(self, question: str, embedder: TextEmbedder | None = None) -> Selection:
+    def select(self, query: Query) -> Selection:
         """
         Find the books that may answer a question: those whose terms promise most.
 
         Args:
-            question: any text.
-            embedder: a model; those of the books that have no vectors of it get them, as by
-                `Library.add_vectors`.
+            query: the question; where it has an embedder, those of the books that have no vectors
+                of it get them, as by `Library.add_vectors`. Words only related to the question's
+                lead to more wrong books than right ones, and don't count.
 
         Raises:
             LibraryError: the library's file can't be read.
             EngineError: see `Engine.map`.
         """
-        promising = self._promising(question)
-        if embedder is not None:
+        promising = self._promising(query.question)
+        if query.embedder is not None:
             new = [book for book in promising if book not in self._open]
-            add_vectors(self._database, new, embedder, engine=self.engine, progress=self._progress)
+            add_vectors(
+                self._database, new, query.embedder, engine=self.engine, progress=self._progress
+            )
         selected = {
             book: (self._books[book], index)
             for book in promising
@@ -189,8 +176,7 @@ class Shelf(Closing):
         relative = self._passages / max(1.0, float(self._passages.mean()))
         saturation = TERM_SATURATION * (1 - _LENGTH_WEIGHT + _LENGTH_WEIGHT * relative)
         scores = np.zeros(len(self._numbers))
-        # Words that are only related to the question's lead to more wrong books than right ones.
-        for term in term_weights(question, {}):
+        for term in term_weights(Query(question)):
             positions, counts = self._holding(term)
             holding = int(counts.sum())
             rarity = math.log(1 + (total - holding + 0.5) / (holding + 0.5))

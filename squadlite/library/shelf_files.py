@@ -14,6 +14,9 @@ FORMATS = (
     *("html", "htm", "xhtml", "md", "markdown", "txt"),
 )
 CALIBRE_DATABASE = "metadata.db"
+_COUNT_TABLES = (
+    "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('books', 'data')"
+)
 # Any text looks like these, so that other files are books of these kinds only by their names.
 _TEXT_KINDS = frozenset([Kind.HTML, Kind.MARKDOWN, Kind.TEXT])
 
@@ -86,6 +89,9 @@ def _calibre_books(folder: Path) -> list[Path] | None:
         with closing(
             sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
         ) as calibre:
+            # A view of somebody else's could have rows without end.
+            if calibre.execute(_COUNT_TABLES).fetchone() != (2,):
+                return None
             rows = calibre.execute(
                 "SELECT books.id, books.path, data.name, data.format FROM books"
                 " JOIN data ON data.book = books.id ORDER BY books.path, books.id"
@@ -97,10 +103,17 @@ def _calibre_books(folder: Path) -> list[Path] | None:
     for book, place, name, kind in rows:
         extension = str(kind).lower()
         path = folder / str(place) / f"{name}.{extension}"
-        # The paths are data of somebody else's, and may lead anywhere.
-        if extension not in FORMATS or not path.resolve().is_relative_to(root):
+        if extension not in FORMATS or not _is_file_below(root, path):
             continue
         rank = FORMATS.index(extension)
-        if path.is_file() and (book not in best or rank < best[book][0]):
+        if book not in best or rank < best[book][0]:
             best[book] = rank, path
     return [path for _, path in best.values()]
+
+
+def _is_file_below(root: Path, path: Path) -> bool:
+    """Whether a path that is data of somebody else's, and may lead anywhere, leads to a file."""
+    try:
+        return path.resolve().is_relative_to(root) and path.is_file()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, names that no file can have
+        return False

@@ -1,12 +1,15 @@
 """What a library's file holds of one book: its entry, index, cover, terms and vectors."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from squadlite.engines import LOCAL, Engine
+from squadlite.errors import LibraryError
 from squadlite.library.bound import Bound
 from squadlite.library.database import Database
 from squadlite.library.index import BookIndex
@@ -37,7 +40,7 @@ def load_index(database: Database, book: int) -> BookIndex | None:
         None where there is no such book.
 
     Raises:
-        LibraryError: the library's file can't be read.
+        LibraryError: the library's file can't be read, or the index is damaged.
     """
     rows = database.rows(
         "SELECT image, model, width, codes, scales FROM indexes"
@@ -52,7 +55,19 @@ def load_index(database: Database, book: int) -> BookIndex | None:
         vectors = PassageVectors(
             model, np.frombuffer(codes, np.int8).reshape(-1, width), np.frombuffer(scales, SCALE)
         )
-    return BookIndex.load(image, vectors)
+    return _open_index(database, book, image, vectors)
+
+
+def _open_index(
+    database: Database, book: int, image: bytes, vectors: PassageVectors | None = None
+) -> BookIndex:
+    try:
+        return BookIndex.load(image, vectors)
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        raise LibraryError(
+            f"book {book}: its index in {database.path} is damaged ({error}); remove it and add it "
+            "again"
+        ) from error
 
 
 def add_vectors(
@@ -167,11 +182,25 @@ def write_book(database: Database, book: int | None, digest: str, content: Conte
             *values,
             book,
         )
+        _move_places_inside(database, book, index)
     database.write("INSERT OR REPLACE INTO indexes VALUES (?, ?)", book, index.image())
     if cover is not None:
         database.write("INSERT INTO covers VALUES (?, ?, ?)", book, cover.media_type, cover.data)
     write_terms(database, book, index)
     return book
+
+
+def _move_places_inside(database: Database, book: int, index: BookIndex) -> None:
+    """Where a book that has become shorter ends before a place kept in it, its end is the place."""
+    last = index.chapter(len(index.chapters) - 1)
+    end = last.index, len(last.text)
+    for place in ("(until_chapter, until_end)", "(position_chapter, position_offset)"):
+        database.write(
+            f"UPDATE books SET {place} = (?, ?) WHERE id = ? AND {place} > (?, ?)",
+            *end,
+            book,
+            *end,
+        )
 
 
 def write_terms(database: Database, book: int, index: BookIndex) -> None:
@@ -197,11 +226,11 @@ def delete_terms(database: Database, book: int) -> None:
         "SELECT image, index_version FROM indexes JOIN books ON id = book WHERE id = ?", book
     )
     if version == INDEX_VERSION:
-        with BookIndex.load(image) as index:
+        with suppress(LibraryError), _open_index(database, book, image) as index:
             database.write_all(
                 "DELETE FROM terms WHERE term = ? AND book = ?",
                 ((term, book) for term in index.terms()),
             )
-    else:
-        # An index that can't be read any more: the terms of all books are gone through.
-        database.write("DELETE FROM terms WHERE book = ?", book)
+            return
+    # An index that can't be read any more: the terms of all books are gone through.
+    database.write("DELETE FROM terms WHERE book = ?", book)

@@ -141,8 +141,7 @@ class Interface:
 
         def find(library: Library, book: LibraryBook) -> list[dict[str, Any]]:
             with library.index(book.id) as index:
-                chapters = [index.chapter(chapter.index) for chapter in index.chapters]
-            return people_json(find_people(chapters, book.until))
+                return people_json(find_people(index.read_chapters(), book.until))
 
         return Json({"people": await self._with_book(request, find)})
 

@@ -14,6 +14,8 @@ MAX_JSON_BYTES = 64 << 10
 # A body must come faster than this after a while; a phone's uplink at its worst is faster.
 GRACE_SECONDS = 15.0
 MIN_BYTES_PER_SECOND = 8 << 10
+# What is left of a body that isn't read must not be taken for the next request.
+_CLOSE = {"Connection": "close"}
 
 
 async def stream_body(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
@@ -44,10 +46,6 @@ async def stream_body(request: Request, limit: int) -> AsyncGenerator[bytes, Non
             if received <= limit:
                 yield piece
     raise HTTPException(413, f"a body of more than {limit} bytes", _CLOSE)
-
-
-# What is left of a body that isn't read must not be taken for the next request.
-_CLOSE = {"Connection": "close"}
 
 
 async def read_json(request: Request) -> Any:

@@ -10,7 +10,7 @@ import threading
 import unicodedata
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -121,8 +121,11 @@ class UploadDesk:
             name: as who sent it calls it.
 
         Raises:
+            HTTPException: the server is stopping, and nobody would add it.
             OSError: it can't be kept.
         """
+        if self._is_closed:
+            raise busy(str(_STOPPING), _RETRY_SECONDS)
         arrived.file.flush()
         os.fsync(arrived.file.fileno())
         # The same book again is the same file; others of its name don't stand in its way.
@@ -192,18 +195,21 @@ class UploadDesk:
         try:
             tell("Indexing")(0, 1)
             (report,) = library.add([upload.path])
-            if report.book is None:
-                self._discard(upload, library)
-                return Event("error", {"error": one_line(report.detail)})
-            self._add_vectors(library, tell("Reading"))
-            return Event("book", self._describe(library.find(str(report.book))))
+            if report.book is not None:
+                self._add_vectors(library, tell("Reading"))
+                return Event("book", self._describe(library.find(str(report.book))))
+            message = one_line(report.detail)
         except Exception as error:  # noqa: BLE001 - the next book is another
-            return Event("error", {"error": failure(error, "a book that was sent")})
+            message = failure(error, "a book that was sent")
+        self._discard(upload, library)
+        return Event("error", {"error": message})
 
     def _discard(self, upload: Upload, library: Library) -> None:
-        """Remove a file, unless it is a book's that was sent here before."""
-        if all(upload.path.resolve() not in book.paths for book in library.books()):
-            shutil.rmtree(upload.path.parent, ignore_errors=True)
+        """Remove a file, unless it is a book's, or nobody can tell."""
+        with suppress(SquadliteError, OSError):
+            if all(upload.path.resolve() not in book.paths for book in library.books()):
+                upload.path.unlink()
+                upload.path.parent.rmdir()  # which fails where the book has another name too
 
     def _add_vectors(self, library: Library, progress: Progress) -> None:
         def advance(done: int, total: int) -> None:

@@ -4,7 +4,8 @@ import re
 import struct
 from collections.abc import Sequence
 
-Bytes = bytes | memoryview
+from squadlite.library.mobi.records import Bytes
+
 # A record holds 4096 bytes of text, some programs' a few more.
 MAX_RECORD_BYTES = 1 << 16
 MAX_DICTIONARY_BYTES = 32 << 20

@@ -4,7 +4,9 @@ import struct
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
-Bytes = bytes | memoryview
+from squadlite.library.markup import clean_line
+from squadlite.library.mobi.records import Bytes
+
 NO_RECORD = 0xFFFFFFFF
 MAX_EXTH_RECORDS = 10_000
 _PALMDOC = struct.Struct(">HHIHHHH")
@@ -90,7 +92,7 @@ class Header:
 
     def texts(self, kind: Exth) -> list[str]:
         """The values of one type of the extended header that have text."""
-        texts = [self.decode(value).strip() for value in self.exth.get(kind, [])]
+        texts = [clean_line(self.decode(value)) for value in self.exth.get(kind, [])]
         return [text for text in texts if text]
 
     def number(self, kind: Exth) -> int | None:
@@ -148,7 +150,7 @@ def read_header(record: Bytes) -> Header | None:
         exth=_read_exth(record, end) if number(_EXTH_FLAGS) & _EXTH_FLAG else {},
     )
     start, size = number(_TITLE[0]), number(_TITLE[1])
-    return replace(header, title=header.decode(record[start : start + size]).strip())
+    return replace(header, title=clean_line(header.decode(record[start : start + size])))
 
 
 def _number(record: Bytes, offset: int, end: int) -> int:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-Bytes = bytes | memoryview
+from squadlite.library.mobi.records import Bytes
+
 ReadRecord = Callable[[int], Bytes]
 
 MAX_ENTRIES = 50_000

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from squadlite.errors import BrokenBookError
+from squadlite.library.markup import clean_line
 from squadlite.library.mobi.header import Header
 from squadlite.library.mobi.index import DamagedIndexError, Index, ReadRecord, read_index
 
@@ -110,17 +111,18 @@ def _put_together(markup: bytes, skeletons: Index, fragments: Index) -> list[Pag
         start, size = skeleton.value(_EXTENT), skeleton.value(_EXTENT, 1)
         if start is None or size is None or start < end:
             return []
-        end = start + size
-        # Fragments come in order, so what precedes the last one is done with.
-        done, rest, place = [], markup[start:end], start
+        end = skeleton_end = start + size
+        pieces, done, place = [], start, start
         for fragment in islice(waiting, skeleton.value(_FRAGMENT_COUNT) or 0):
             length = fragment.value(_EXTENT, 1) or 0
+            # Fragments come in order, so what precedes the last one is done with.
             before = max(0, _number(fragment.name) - place)
-            done += [rest[:before], markup[end : end + length]]
-            rest = rest[before:]
+            cut = min(done + before, skeleton_end)
+            pieces += [markup[done:cut], markup[end : end + length]]
+            done = cut
             place += before + length
             end += length
-        pages.append(Page(start, b"".join([*done, rest])))
+        pages.append(Page(start, b"".join([*pieces, markup[done:skeleton_end]])))
     return pages
 
 
@@ -146,12 +148,11 @@ def _lines(contents: Index, fragment_places: list[int], header: Header) -> list[
     lines = []
     for entry in contents.entries:
         label = entry.value(_LABEL)
-        title = "" if label is None else header.decode(contents.string(label))
+        title = "" if label is None else clean_line(header.decode(contents.string(label)))
         place = entry.value(_PLACE)
         fragment = entry.value(_FRAGMENT_PLACE)
         if fragment is not None and fragment < len(fragment_places):
             place = fragment_places[fragment] + (entry.value(_FRAGMENT_PLACE, 1) or 0)
-        title = " ".join(title.split())
         if title and place is not None:
             lines.append(Line(title, place, entry.value(_DEPTH) or 0))
     return lines
@@ -168,9 +169,9 @@ def _lines_within(pages: list[Page], header: Header) -> list[Line]:
     lines = []
     for page in contents:
         for link in _LINK.finditer(page.markup, place - page.start):
-            title = html.unescape(header.decode(_TAG.sub(b"", link[2])))
-            if title.strip():
-                lines.append(Line(" ".join(title.split()), int(link[1]), 0))
+            title = clean_line(html.unescape(header.decode(_TAG.sub(b"", link[2]))))
+            if title:
+                lines.append(Line(title, int(link[1]), 0))
     return lines
 
 

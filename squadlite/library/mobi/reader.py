@@ -13,7 +13,6 @@ from squadlite.library.gutenberg import without_licence
 from squadlite.library.kinds import refuse_images
 from squadlite.library.markup import page_blocks, page_types, parse_page
 from squadlite.library.mobi.compression import (
-    Bytes,
     DamagedRecordError,
     HuffmanUnpacker,
     unpack_palmdoc,
@@ -27,7 +26,7 @@ from squadlite.library.mobi.pages import (
     read_pages,
     with_anchors,
 )
-from squadlite.library.mobi.records import PalmDatabase
+from squadlite.library.mobi.records import Bytes, PalmDatabase
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import Block, Book, Chapter, Cover, join_blocks
 from squadlite.library.text import read_text

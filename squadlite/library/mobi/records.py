@@ -6,9 +6,10 @@ from pathlib import Path
 
 from squadlite.errors import BrokenBookError
 
+Bytes = bytes | memoryview  # a record, or a piece of one
+
 MAX_FILE_BYTES = 128 << 20
 _HEADER_BYTES = 78
-_KIND_OFFSET = 60
 _COUNT_OFFSET = 76
 _ENTRY_BYTES = 8
 
@@ -19,9 +20,6 @@ class PalmDatabase:
 
     Args:
         path: the file, at most MAX_FILE_BYTES.
-
-    Attributes:
-        kind: type and creator: b"BOOKMOBI" or b"TEXtREAd" in books.
 
     Raises:
         BrokenBookError: not a whole PalmDB.
@@ -36,7 +34,6 @@ class PalmDatabase:
         self._data = memoryview(path.read_bytes())
         if size < _HEADER_BYTES:
             raise self.broken(f"{size} bytes, expected a header of {_HEADER_BYTES}")
-        self.kind = bytes(self._data[_KIND_OFFSET : _KIND_OFFSET + 8])
         (count,) = struct.unpack_from(">H", self._data, _COUNT_OFFSET)
         end = _HEADER_BYTES + _ENTRY_BYTES * count
         if count == 0 or end > size:
