@@ -559,3 +559,27 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(book: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_command_whose_output_is_closed_runs_to_its_end(book: Path, stream: str) -> None:
+    closed = {"stdout": ">&-", "stderr": "2>&-"}[stream]
+    command = f'"$0" -m squadlite text "$1" {closed}; echo "exit code $?"'
+    arguments = ["sh", "-c", command, sys.executable, str(book)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.endswith("exit code 0\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_name_that_is_not_utf_8_is_printed_as_an_escape(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.md"
+    Path(os.fsdecode(path)).write_text("The ferry was late.", encoding="utf-8")
+    command = [sys.executable, "-m", "squadlite", "text"]
+    for options in ([], ["--json"]):
+        done = subprocess.run([*command, path, *options], capture_output=True, check=True)
+        assert b"caf\\udce9" in done.stdout
+    assert json.loads(done.stdout)["title"] == "caf\udce9"
+    missing = subprocess.run([*command, path + b"/"], capture_output=True, check=False)
+    assert missing.returncode == 2
+    assert b"Traceback" not in missing.stderr

@@ -83,8 +83,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit code. Nothing but a bug raises.
     """
     try:
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+        _prepare_streams()
         # `Context.exit` makes it return a code, and a command that ends by itself None.
         code = squadlite.main(arguments, prog_name="squadlite", standalone_mode=False)
         sys.stdout.flush()
@@ -104,3 +103,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: {one_line(error)}", err=True)
         return EXIT_ERROR
     return code or 0
+
+
+def _prepare_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by who started the command
+            stream = open(os.devnull, "w")  # noqa: PTH123, SIM115 - open until the process ends
+            setattr(sys, name, stream)
+        # Bytes of a name or an argument that aren't UTF-8 are lone surrogates in Python, which
+        # UTF-8 can't write; so they come out as \udcff, in JSON and for a person.
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
