@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from pathlib import Path
@@ -35,3 +36,17 @@ def test_the_new_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> Non
     with atomic_write(written):
         pass
     assert stat.S_IMODE(written.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+def test_what_goes_wrong_is_told_of_the_file_itself(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "file"
+    with pytest.raises(OSError) as missing, atomic_write(path):
+        pass
+    path = tmp_path / "file"
+    with pytest.raises(OSError) as full, atomic_write(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError) as other, atomic_write(path):
+        (tmp_path / "other").read_bytes()
+    assert missing.value.filename == str(tmp_path / "nowhere" / "file")
+    assert full.value.filename == str(path)
+    assert other.value.filename == str(tmp_path / "other")

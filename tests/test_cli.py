@@ -301,7 +301,9 @@ def test_a_broken_line_of_questions_is_named(
         ["ask", "{book}", "Who?", "--top-k", "0"],
         ["ask", "{book}", "Who?", "--min-score", "70"],
         ["convert", "{book}"],
+        ["convert", "{book}", "-o", "{book}/no/such/folder/x.sqz"],
         ["convert", "{book}", "-o", "x.sqz", "--vocab-size", "5"],
+        ["eval", "{book}", "{book}", "--predictions", "{book}/no/such/folder/x.json"],
         ["convert", "{book}", "-o", "x.sqz", "--bits", "17"],
         ["convert", "{book}", "-o", "x.sqz", "--bits", "3.5"],
         ["convert", "{book}", "-o", "x.sqz", "--target-size", "8MB"],
@@ -331,7 +333,6 @@ def test_wrong_usage_exits_with_2(
         ["text", "{broken}"],
         ["convert", "{folder}", "-o", "{folder}/x.sqz"],
         ["convert", "{book}", "-o", "{folder}/x.sqz"],
-        ["convert", "{checkpoint}", "-o", "{folder}/no/such/folder/x.sqz"],
         ["inspect", "{book}"],
         ["verify", "{book}"],
         ["eval", "{model}", "{book}"],
@@ -485,7 +486,9 @@ def test_verify_names_the_damage(
     content[200] ^= 1
     damaged.write_bytes(content)
     assert run(["verify", str(damaged)]) == 1
-    assert "digest" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith(f"Error: {damaged}: ")
+    assert "digest" in error
 
 
 def write_squad(path: Path) -> Path:

@@ -16,6 +16,7 @@ from squadlite.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    require_folder,
     show_notices,
     threads_option,
 )
@@ -62,6 +63,8 @@ def evaluate(
     Example:
       squadlite eval model.sqz dev-v2.0.json --limit 500
     """
+    require_folder(predictions)
+
     from squadlite.answering.evaluate import evaluate as evaluate_reader
     from squadlite.answering.reader import Reader
     from squadlite.answering.squad import load_squad

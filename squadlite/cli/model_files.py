@@ -19,6 +19,7 @@ from squadlite.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    require_folder,
 )
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def convert(
             "--like stands for --bits, --calibration, --target-size and --vocab-size."
         )
     _check_budget(bits, calibration, target_size, format_version)
+    require_folder(output)
 
     from squadlite.convert import convert as convert_checkpoint
 

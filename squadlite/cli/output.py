@@ -49,10 +49,16 @@ model_option = click.option(
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
+def require_folder(output: Path | None) -> None:
+    """Refuse an output file without a folder: what would fail after an hour's work fails now."""
+    if output is not None and not output.parent.is_dir():
+        raise click.UsageError(f"{output.parent} is not a folder.")
+
+
 def one_line(error: Exception) -> str:
     """Say in one line what went wrong, as `EXPECTED_ERRORS` tell it."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
         return "not enough memory"
     return " ".join(str(error).split())
