@@ -279,7 +279,21 @@ def test_a_file_of_questions_gives_a_line_for_each(
     assert [reply["id"] for reply in printed_json(capsys)] == ["a", "2"]
 
 
-@pytest.mark.parametrize("line", ["{", '"text"', "{}", '{"question": 3}', "[" * 100_000])
+def test_a_question_of_a_file_may_hold_any_line_end_but_its_own(
+    book: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(
+        '{"question": "Who\u2028 was\x85 late?"}\r\n', encoding="utf-8", newline=""
+    )
+    assert run(["ask", str(book), "--questions", str(questions), "--model", str(model)]) == 0
+    asked = [json.loads(line)["question"] for line in capsys.readouterr().out.split("\n")[:-1]]
+    assert asked == ["Who\u2028 was\x85 late?"]
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '"text"', "{}", '{"question": 3}', '{"question": " "}', "[" * 100_000]
+)
 def test_a_broken_line_of_questions_is_named(
     line: str, book: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,12 +314,18 @@ def test_a_broken_line_of_questions_is_named(
         ["ask", "no such book", "Who?"],
         ["ask", "{book}", "Who?", "--top-k", "0"],
         ["ask", "{book}", "Who?", "--min-score", "70"],
+        ["ask", "{book}", "Who?", "--min-score", "nan"],
+        ["ask", "{book}", ""],
+        ["ask", "{book}", " \n"],
         ["convert", "{book}"],
         ["convert", "{book}", "-o", "{book}/no/such/folder/x.sqz"],
         ["convert", "{book}", "-o", "x.sqz", "--vocab-size", "5"],
         ["eval", "{book}", "{book}", "--predictions", "{book}/no/such/folder/x.json"],
         ["convert", "{book}", "-o", "x.sqz", "--bits", "17"],
         ["convert", "{book}", "-o", "x.sqz", "--bits", "3.5"],
+        ["convert", "{book}", "-o", "x.sqz", "--bits", "nan"],
+        ["eval", "{book}", "{book}", "--threshold", "nan"],
+        ["eval", "{book}", "{book}", "--threshold", "inf"],
         ["convert", "{book}", "-o", "x.sqz", "--target-size", "8MB"],
         ["convert", "{book}", "-o", "x.sqz", "--calibration", "{book}"],
         ["convert", "{book}", "-o", "x.sqz", "--calibration", "{book}", "--target-size", "8 bytes"],

@@ -8,6 +8,7 @@ import click
 
 from squadlite.atomic import atomic_write
 from squadlite.cli.output import (
+    FiniteRange,
     compute_option,
     existing_file,
     existing_path,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--threshold",
-    type=float,
+    type=FiniteRange(),
     default=0.0,
     show_default=True,
     help="Give no answer where the null score is above the best span's by more than this.",

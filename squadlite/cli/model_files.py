@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from squadlite.cli.output import (
+    FiniteRange,
     existing_file,
     existing_path,
     format_bytes,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=output_file, required=True, help="The .sqz file to write.")
 @click.option(
     "--bits",
-    type=click.FloatRange(min=0, min_open=True, max=16),
+    type=FiniteRange(min=0, min_open=True, max=16),
     help="Bits of a quantized value, with --calibration on average.  [default: 10]",
 )
 @click.option(
