@@ -595,14 +595,16 @@ def test_a_command_whose_output_is_closed_runs_to_its_end(book: Path, stream: st
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
-def test_a_name_that_is_not_utf_8_is_printed_as_an_escape(tmp_path: Path) -> None:
+def test_a_name_or_a_question_that_is_not_utf_8_does_no_harm(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/caf\xe9.md"
     Path(os.fsdecode(path)).write_text("The ferry was late.", encoding="utf-8")
     command = [sys.executable, "-m", "squadlite", "text"]
     for options in ([], ["--json"]):
         done = subprocess.run([*command, path, *options], capture_output=True, check=True)
-        assert b"caf\\udce9" in done.stdout
-    assert json.loads(done.stdout)["title"] == "caf\udce9"
+        assert "caf\ufffd" in done.stdout.decode()
+    ask = [*command[:-1], "ask", path, b"Who was at the caf\xe9?", "--json"]
+    done = subprocess.run(ask, capture_output=True, check=True)
+    assert json.loads(done.stdout)["question"] == "Who was at the caf\udce9?"
     missing = subprocess.run([*command, path + b"/"], capture_output=True, check=False)
     assert missing.returncode == 2
     assert b"Traceback" not in missing.stderr

@@ -12,7 +12,13 @@ from squadlite.library.archive import MAX_ITEM_BYTES, MAX_TOTAL_BYTES, BookArchi
 from squadlite.library.frontmatter import is_publishers_page, is_title_page
 from squadlite.library.gutenberg import without_licence
 from squadlite.library.kinds import refuse_images
-from squadlite.library.markup import local_name, page_blocks, parse_xml, text_content
+from squadlite.library.markup import (
+    local_name,
+    page_blocks,
+    parse_xml,
+    text_content,
+    title_from_name,
+)
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import (
     MAX_COVER_BYTES,
@@ -63,7 +69,9 @@ def read_fb2(path: Path) -> Book:
     root = parse_xml(text)
     if root is None or local_name(root) != "fictionbook":
         raise BrokenBookError(f"{path.name}: not a FictionBook's XML")
-    title = _first_text(root, "title-info", "book-title") or path.stem.removesuffix(".fb2")
+    title = _first_text(root, "title-info", "book-title") or title_from_name(path).removesuffix(
+        ".fb2"
+    )
     main, notes = _bodies(root)
     blocks = [block for body in main for block in _body_blocks(body, book_title=title)]
     chapters = [*split_chapters(without_licence(blocks), book_title=title), *_note_chapters(notes)]

@@ -1,9 +1,11 @@
 """XHTML and HTML to clean blocks of text."""
 
 import html.entities
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 
 from lxml import etree
 
@@ -48,7 +50,8 @@ _SELF_CLOSED = re.compile(
 )
 _WHITESPACE = re.compile(r"[^\S\u2028]+")
 _BREAK = "\u2028"  # Unicode's line separator marks <br> until the block's whitespace is folded
-_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
+# Control characters come by references ("&#27;"), and would reach a terminal.
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x9f]")
 
 
 def parse_markup(data: bytes) -> etree._Element | None:
@@ -163,6 +166,11 @@ def clean_line(text: str) -> str:
     """Text on one line, whitespace folded and invisible characters dropped."""
     text = _INVISIBLE.sub("", text)
     return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def title_from_name(path: Path) -> str:
+    """The title of a book that names none: its file's name as text, on one line."""
+    return clean_line(os.fsencode(path.stem).decode(errors="replace"))
 
 
 def page_blocks(root: etree._Element) -> list[Block]:
