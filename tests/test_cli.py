@@ -253,6 +253,38 @@ def test_every_answer_is_shown_with_how_sure_it_is_and_its_chapters(
         assert f"{answer['score']:.0%} {' '.join(answer['text'].split())} (" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_plain"),
+    [("NO_COLOR", "1", True), ("TERM", "dumb", True), ("TERM", "xterm", False)],
+)
+def test_a_terminal_gets_no_colours_that_it_does_not_want(  # noqa: PLR0917
+    name: str,
+    value: str,
+    is_plain: bool,
+    book: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(["ask", str(book), QUESTION, "--model", str(model), "--min-score", "0"]) == 0
+    assert ("\x1b" not in capsys.readouterr().out) == is_plain
+
+
+def test_a_long_answer_goes_on_below_itself(
+    book: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    arguments = ["ask", str(book), QUESTION, "--model", str(model), "--min-score", "1"]
+    assert run(arguments) == 0
+    _, _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 5
+    assert all(re.match(r"  [ \d]{3}%  \S|        \S", line) for line in lines)
+
+
 def test_the_page_says_how_sure_an_answer_is_in_the_same_words() -> None:
     script = files("squadlite.server").joinpath("static", "js", "answers.js").read_text("utf-8")
     for least, words, _ in SURENESS:
