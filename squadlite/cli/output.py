@@ -77,6 +77,7 @@ def one_line(error: Exception) -> str:
 
 
 _WORD = re.compile(r"\S+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Decimal, as disks and the paper count.
 _UNITS = {"B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
@@ -235,7 +236,9 @@ def cells(text: str) -> int:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows of text under headings: numbers aligned right, words left."""
-    columns = [_align(column) for column in zip(headings, *rows, strict=True)]
+    # A file's name may hold line ends and worse.
+    shown = [[_CONTROL.sub(lambda sign: repr(sign[0])[1:-1], cell) for cell in row] for row in rows]
+    columns = [_align(column) for column in zip(headings, *shown, strict=True)]
     heading, *lines = ("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
     click.secho(heading, bold=True)
     for line in lines:
