@@ -154,6 +154,9 @@ def ask(
         passages: how many passages to read at most, the most promising ones.
         min_score: 0..1: an answer must have a higher score, else the book doesn't say; None: as
             the model says.
+
+    Raises:
+        ValueError: `top_k` or `passages` below 1, or a `min_score` out of its range.
     """
     *_, last = ask_in_steps(
         question,
@@ -184,7 +187,15 @@ def ask_in_steps(
     Yields:
         A step when the passages are found, and one after each of the PORTIONS that it takes. The
         last one's reply is `ask`'s.
+
+    Raises:
+        ValueError: as for `ask`.
     """
+    for name, value in (("top_k", top_k), ("passages", passages)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected at least 1")
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise ValueError(f"min_score is {min_score}, expected 0..1")
     started = time.perf_counter()
     found = retrieve(question, index, reader, passages)
     retrieved = time.perf_counter()

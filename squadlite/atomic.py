@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+_SUFFIX = ".part"
+
 
 @contextmanager
 def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterator[BinaryIO]:
@@ -27,18 +29,30 @@ def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterato
     Raises:
         OSError: the folder can't be written to.
     """
-    temporary, descriptor = _create_beside(path, mode)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-            file.flush()
+    with _named_after(path):
+        temporary, descriptor = _create_beside(path, mode)
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                yield file
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+            temporary.replace(path)
             if sync:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-        if sync:
-            _sync_folder(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+                _sync_folder(path.parent)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _named_after(path: Path) -> Iterator[None]:
+    # The error of a full disk names no file, and that of a folder the temporary one.
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename).endswith(_SUFFIX):
+            error.filename = str(path)
         raise
 
 
@@ -47,7 +61,7 @@ def _create_beside(path: Path, mode: int) -> tuple[Path, int]:
     # found out by setting it, for all threads.
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     while True:
-        temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}.part"
+        temporary = path.parent / f".{path.name}.{os.urandom(4).hex()}{_SUFFIX}"
         with suppress(FileExistsError):
             return temporary, os.open(temporary, flags, mode)
 

@@ -96,6 +96,7 @@ class Book(Closing):
         Raises:
             BoundError: the book has no such place as `until` names.
             SquadliteError: a model that can't be loaded; see `Reader.load`.
+            ValueError: `top_k` or `passages` below 1, or a `min_score` out of its range.
         """
         return ask_index(
             question,
@@ -156,6 +157,7 @@ def ask(
         BookError: the book can't be read or indexed.
         BoundError: the book has no such place as `until` names.
         SquadliteError: a model that can't be loaded; see `Reader.load`.
+        ValueError: as for `Book.ask`.
     """
     with Book.open(book, model=model) as opened:
         return opened.ask(

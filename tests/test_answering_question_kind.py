@@ -37,6 +37,30 @@ def test_a_questions_kind_is_told_by_its_words(question: str, kind: QuestionKind
 
 
 @pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("who is silas marner", QuestionKind.IDENTITY),
+        ("Who is marner?", QuestionKind.IDENTITY),
+        ("who's the squire?", QuestionKind.IDENTITY),
+        ("who was the squire of raveloe?", QuestionKind.IDENTITY),
+        ("who is the weaver?", QuestionKind.PERSON),
+        ("who is the", QuestionKind.PERSON),
+        ("who is silas's friend?", QuestionKind.PERSON),
+        ("who is moriarty?", QuestionKind.PERSON),
+        ("Who is the Weaver?", QuestionKind.IDENTITY),
+    ],
+)
+def test_in_a_question_without_capitals_the_book_tells_what_is_a_name(
+    question: str, kind: QuestionKind
+) -> None:
+    passages = [
+        "Silas Marner, the weaver, had a friend. Weaver though he was, the weaver owed",
+        "the Squire of Raveloe nothing. “No squire, ” said Marner, “is the Squire.”",
+    ]
+    assert question_kind(question, passages) is kind
+
+
+@pytest.mark.parametrize(
     ("kind", "answer", "expected"),
     [
         (QuestionKind.PERSON, "old Mr. Lammeter", True),

@@ -70,3 +70,17 @@ def test_a_name_that_is_taken_is_not_written_to(
         second.write(b"second")
     assert (tmp_path / "file").read_bytes() == b"first"
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_what_goes_wrong_is_told_of_the_file_itself(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "file"
+    with pytest.raises(OSError) as missing, atomic_write(path):
+        pass
+    path = tmp_path / "file"
+    with pytest.raises(OSError) as full, atomic_write(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError) as other, atomic_write(path):
+        (tmp_path / "other").read_bytes()
+    assert missing.value.filename == str(tmp_path / "nowhere" / "file")
+    assert full.value.filename == str(path)
+    assert other.value.filename == str(tmp_path / "other")

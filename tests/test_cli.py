@@ -254,6 +254,38 @@ def test_every_answer_is_shown_with_how_sure_it_is_and_its_chapters(
         assert f"{answer['score']:.0%} {' '.join(answer['text'].split())} (" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_plain"),
+    [("NO_COLOR", "1", True), ("TERM", "dumb", True), ("TERM", "xterm", False)],
+)
+def test_a_terminal_gets_no_colours_that_it_does_not_want(  # noqa: PLR0917
+    name: str,
+    value: str,
+    is_plain: bool,
+    book: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(["ask", str(book), QUESTION, "--model", str(model), "--min-score", "0"]) == 0
+    assert ("\x1b" not in capsys.readouterr().out) == is_plain
+
+
+def test_a_long_answer_goes_on_below_itself(
+    book: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    arguments = ["ask", str(book), QUESTION, "--model", str(model), "--min-score", "1"]
+    assert run(arguments) == 0
+    _, _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 5
+    assert all(re.match(r"  [ \d]{3}%  \S|        \S", line) for line in lines)
+
+
 def test_the_page_says_how_sure_an_answer_is_in_the_same_words() -> None:
     script = files("squadlite.server").joinpath("static", "js", "answers.js").read_text("utf-8")
     for least, words, _ in SURENESS:
@@ -280,7 +312,21 @@ def test_a_file_of_questions_gives_a_line_for_each(
     assert [reply["id"] for reply in printed_json(capsys)] == ["a", "2"]
 
 
-@pytest.mark.parametrize("line", ["{", '"text"', "{}", '{"question": 3}', "[" * 100_000])
+def test_a_question_of_a_file_may_hold_any_line_end_but_its_own(
+    book: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(
+        '{"question": "Who\u2028 was\x85 late?"}\r\n', encoding="utf-8", newline=""
+    )
+    assert run(["ask", str(book), "--questions", str(questions), "--model", str(model)]) == 0
+    asked = [json.loads(line)["question"] for line in capsys.readouterr().out.split("\n")[:-1]]
+    assert asked == ["Who\u2028 was\x85 late?"]
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '"text"', "{}", '{"question": 3}', '{"question": " "}', "[" * 100_000]
+)
 def test_a_broken_line_of_questions_is_named(
     line: str, book: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,10 +347,18 @@ def test_a_broken_line_of_questions_is_named(
         ["ask", "no such book", "Who?"],
         ["ask", "{book}", "Who?", "--top-k", "0"],
         ["ask", "{book}", "Who?", "--min-score", "70"],
+        ["ask", "{book}", "Who?", "--min-score", "nan"],
+        ["ask", "{book}", ""],
+        ["ask", "{book}", " \n"],
         ["convert", "{book}"],
+        ["convert", "{book}", "-o", "{book}/no/such/folder/x.sqz"],
         ["convert", "{book}", "-o", "x.sqz", "--vocab-size", "5"],
+        ["eval", "{book}", "{book}", "--predictions", "{book}/no/such/folder/x.json"],
         ["convert", "{book}", "-o", "x.sqz", "--bits", "17"],
         ["convert", "{book}", "-o", "x.sqz", "--bits", "3.5"],
+        ["convert", "{book}", "-o", "x.sqz", "--bits", "nan"],
+        ["eval", "{book}", "{book}", "--threshold", "nan"],
+        ["eval", "{book}", "{book}", "--threshold", "inf"],
         ["convert", "{book}", "-o", "x.sqz", "--target-size", "8MB"],
         ["convert", "{book}", "-o", "x.sqz", "--calibration", "{book}"],
         ["convert", "{book}", "-o", "x.sqz", "--calibration", "{book}", "--target-size", "8 bytes"],
@@ -332,7 +386,6 @@ def test_wrong_usage_exits_with_2(
         ["text", "{broken}"],
         ["convert", "{folder}", "-o", "{folder}/x.sqz"],
         ["convert", "{book}", "-o", "{folder}/x.sqz"],
-        ["convert", "{checkpoint}", "-o", "{folder}/no/such/folder/x.sqz"],
         ["inspect", "{book}"],
         ["verify", "{book}"],
         ["eval", "{model}", "{book}"],
@@ -486,7 +539,9 @@ def test_verify_names_the_damage(
     content[200] ^= 1
     damaged.write_bytes(content)
     assert run(["verify", str(damaged)]) == 1
-    assert "digest" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith(f"Error: {damaged}: ")
+    assert "digest" in error
 
 
 def write_squad(path: Path) -> Path:
@@ -579,3 +634,29 @@ def test_a_reader_that_goes_away_ends_the_command_quietly(book: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_command_whose_output_is_closed_runs_to_its_end(book: Path, stream: str) -> None:
+    closed = {"stdout": ">&-", "stderr": "2>&-"}[stream]
+    command = f'"$0" -m squadlite text "$1" {closed}; echo "exit code $?"'
+    arguments = ["sh", "-c", command, sys.executable, str(book)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.endswith("exit code 0\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_name_or_a_question_that_is_not_utf_8_does_no_harm(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.md"
+    Path(os.fsdecode(path)).write_text("The ferry was late.", encoding="utf-8")
+    command = [sys.executable, "-m", "squadlite", "text"]
+    for options in ([], ["--json"]):
+        done = subprocess.run([*command, path, *options], capture_output=True, check=True)
+        assert "caf\ufffd" in done.stdout.decode()
+    ask = [*command[:-1], "ask", path, b"Who was at the caf\xe9?", "--json"]
+    done = subprocess.run(ask, capture_output=True, check=True)
+    assert json.loads(done.stdout)["question"] == "Who was at the caf\udce9?"
+    missing = subprocess.run([*command, path + b"/"], capture_output=True, check=False)
+    assert missing.returncode == 2
+    assert b"Traceback" not in missing.stderr

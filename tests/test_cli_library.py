@@ -1,6 +1,8 @@
 """`squadlite library` as its users meet it: what is printed, exit codes, no traceback ever."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,30 @@ def test_add_says_what_became_of_each_file(
         f"Moved: {added / 'ivory.md'} -> {added / 'moved.md'}",
         "1 unchanged, 1 duplicate, 1 failed, 1 moved. 2 in the library.",
     ]
-    assert printed.err.splitlines() == ["Not added: empty.md: an empty file, expected a book"]
+    assert printed.err.splitlines() == [
+        f"Not added: {added / 'empty.md'}: an empty file, expected a book"
+    ]
+
+
+def test_a_path_without_a_name_is_not_the_current_folder(
+    library_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["library", "add", ""]) == 2
+    assert "expected a file or a folder" in capsys.readouterr().err
+    assert not library_file.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+def test_a_file_whose_name_is_not_utf_8_is_not_added(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.md"))
+    path.write_text(OTHER, encoding="utf-8")
+    assert run(["library", "add", str(path), "--json"]) == 1
+    assert printed_json(capsys)[0]["path"] == str(path)
+    assert run(["library", "add", str(path)]) == 1
+    expected = f"Not added: '{folder}/caf\\udce9.md': a name that isn't text, expected UTF-8\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_add_prints_an_object_a_file(
@@ -157,7 +182,7 @@ def test_status_says_what_is_to_be_done(
     first, second, third, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith(str(library_file))
     assert second.startswith("2 books, ")
-    assert third == "1 files are gone; their books can still be asked"
+    assert third == "Files that are gone, whose books can still be asked: 1"
 
 
 @pytest.mark.parametrize(

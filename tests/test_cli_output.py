@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squadlite.cli.output import cells, wrapped
+from squadlite.cli.output import cells, print_table, wrapped
 
 
 def lines(text: str, columns: int) -> list[str]:
@@ -40,3 +40,11 @@ def test_no_line_is_too_long_and_no_word_lost(text: str, columns: int) -> None:
     # White space before a line's first word stays, however much.
     assert all(cells(line.lstrip()) <= columns for line in found)
     assert len(found) > text.count("\n")
+
+
+def test_a_row_of_a_table_is_one_line_whatever_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["Book", "File"], [["1", "/books/a\nnovel\x1b.txt"]])
+    assert capsys.readouterr().out.splitlines() == [
+        "Book  File",
+        "   1  /books/a\\nnovel\\x1b.txt",
+    ]

@@ -1,8 +1,10 @@
 """squadlite from Python."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +29,18 @@ def test_a_question_is_answered_as_by_the_command(reader: Reader) -> None:
     assert reply.answer == "a hatful of salt"
     assert len(reply.answers) == 2
     assert squadlite.ask(str(SALT_ROAD), QUESTION, model=reader, min_score=1).answer is None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"top_k": 0}, {"passages": 0}, {"min_score": 70}, {"min_score": -1}, {"min_score": math.nan}],
+)
+def test_a_setting_that_gives_no_answer_ever_is_refused(
+    settings: dict[str, Any], reader: Reader
+) -> None:
+    (name,) = settings
+    with pytest.raises(ValueError, match=f"{name} is "):
+        squadlite.ask(SALT_ROAD, QUESTION, model=reader, **settings)
 
 
 def test_a_book_is_what_it_holds_and_what_it_says(reader: Reader) -> None:

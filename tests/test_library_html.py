@@ -66,3 +66,9 @@ def test_no_text_under_any_heading_is_lost(tmp_path: Path) -> None:
     text = " ".join(chapter.text for chapter in read(tmp_path, source).chapters)
     for word in ("One", "alpha", "Two", "Three"):
         assert word in text
+
+
+def test_control_characters_that_come_by_reference_are_dropped(tmp_path: Path) -> None:
+    book = read(tmp_path, f"<html><title>A&#27;[31m Title</title><p>al&#x7;pha&#27;[0m</p>{PROSE}")
+    assert book.title == "A[31m Title"
+    assert book.chapters[0].text.startswith("alpha[0m\n")

@@ -163,3 +163,9 @@ def test_project_gutenbergs_frame_is_set_apart(tmp_path: Path, word: str, stars:
     assert (book.title, book.author, book.language) == ("The Road", "A. Writer", "en")
     assert book.identifier == "http://www.gutenberg.org/11"
     assert [c.text for c in book.chapters] == [" ".join(PROSE.split())]
+
+
+def test_a_title_that_is_the_files_name_is_one_line_of_text(tmp_path: Path) -> None:
+    path = tmp_path / "A long\nname\x1b[31m.txt"
+    path.write_text("The ferry was late.", encoding="utf-8")
+    assert open_book(path).title == "A long name[31m"

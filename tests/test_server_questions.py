@@ -73,6 +73,7 @@ def test_how_sure_an_answer_has_to_be_can_be_said(client: TestClient) -> None:
     ("body", "status"),
     [
         ({}, 400), ([], 400), ({"question": ""}, 400), ({"question": 7}, 400),
+        ({"question": " \n"}, 400),
         ({"question": "x" * 1001}, 400), ({"question": "Who?", "more": 1}, 400),
         ({"question": "Who?", "books": []}, 400), ({"question": "Who?", "books": 1}, 400),
         ({"question": "Who?", "books": ["1"]}, 400), ({"question": "Who?", "books": [True]}, 400),
@@ -86,6 +87,14 @@ def test_what_is_no_question_is_refused(client: TestClient, body: object, status
     refused = client.post("/api/questions", json=body)
     assert refused.status_code == status
     assert list(refused.json()) == ["error"]
+
+
+def test_what_a_question_may_have_is_said_where_it_has_something_else(client: TestClient) -> None:
+    refused = client.post("/api/questions", json={"question": "Who?", "top_k": 3})
+    assert refused.json() == {
+        "error": "expected a JSON object with question, books (optional), min_score (optional) "
+        "and nothing else"
+    }
 
 
 @pytest.mark.parametrize("body", ["", "{", "[" * 60_000, '{"question": NaN}', "\xff"])

@@ -105,7 +105,8 @@ def describe(
     for candidate in candidates:
         if candidate.rank not in passages:
             passages[candidate.rank] = _PassageWords(candidate.passage)
-    kind = question_kind(question)
+    texts = {candidate.rank: candidate.passage for candidate in candidates}
+    kind = question_kind(question, list(texts.values()))
     asked, content = set(map(_stem, _words(question))), set(map(_stem, content_words))
     rows = []
     for candidate, answer in zip(candidates, answers, strict=True):

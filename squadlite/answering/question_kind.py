@@ -1,6 +1,7 @@
 """What a question's words say of its answer's shape: a name or none, a place, a time, a number."""
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 
 
@@ -48,9 +49,19 @@ _PREPOSITION = (
 _CAPITAL = r"\b[A-Z]"
 
 
-def question_kind(question: str) -> QuestionKind:
-    """The kind of any text taken as a question in English; OTHER where nothing tells."""
-    if (begin := re.match(_WHO_IS, question)) and _is_name(question[begin.end() :]):
+def question_kind(question: str, passages: Sequence[str] = ()) -> QuestionKind:
+    """
+    The kind of a question.
+
+    Args:
+        question: any text, taken for English.
+        passages: of the book: where somebody is asked for in lower case, what they mostly write
+            with a capital is a name.
+
+    Returns:
+        OTHER where nothing tells.
+    """
+    if (begin := re.match(_WHO_IS, question)) and _is_name(question[begin.end() :], passages):
         return QuestionKind.IDENTITY
     folded = question.lower()
     return next((kind for kind, sign in _KINDS if re.search(sign, folded)), QuestionKind.OTHER)
@@ -85,8 +96,17 @@ def has_shape(kind: QuestionKind, answer: str) -> bool | None:
             return None
 
 
-def _is_name(text: str) -> bool:
-    words = re.findall(_WORD, text)
-    return any(word[0].isupper() for word in words) and all(
-        word[0].isupper() or word in _OF_NAMES for word in words
-    )
+def _is_name(text: str, passages: Sequence[str] = ()) -> bool:
+    """Whether a text is a name alone; of one in lower case passages tell, where there are any."""
+    words = [word for word in re.findall(_WORD, text) if word not in _OF_NAMES]
+    if text.islower():
+        return bool(words) and all(_has_capital(word, passages) for word in words)
+    return bool(words) and all(word[0].isupper() for word in words)
+
+
+def _has_capital(word: str, passages: Sequence[str]) -> bool:
+    """Whether passages write a word with a capital more often than not."""
+    sign = re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE)
+    found: list[str] = [form for passage in passages for form in sign.findall(passage)]
+    n_capitals = sum(form[0].isupper() for form in found)
+    return 2 * n_capitals > len(found)

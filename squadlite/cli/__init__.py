@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from squadlite import __version__
-from squadlite.cli.output import EXPECTED_ERRORS, one_line
+from squadlite.cli.output import EXPECTED_ERRORS, one_line, shows_colours
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -50,7 +50,8 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, package_name="squadlite")
-def squadlite() -> None:
+@click.pass_context
+def squadlite(context: click.Context) -> None:
     """
     Answer questions from your e-books, offline.
 
@@ -58,6 +59,9 @@ def squadlite() -> None:
     Example:
       squadlite ask book.epub "Who keeps the lighthouse?"
     """
+    if not shows_colours():
+        # click itself knows neither NO_COLOR nor TERM=dumb.
+        context.color = False
 
 
 def main() -> None:

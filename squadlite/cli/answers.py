@@ -77,7 +77,13 @@ def print_reply(reply: "Reply", title: str, *, bounded: bool = False) -> None:
         # Beside the answers of one book its title says nothing.
         book = "" if answer.source is None else f"{answer.book}: "
         where = f"{book}{_chapters(answer.places)}"
-        _print(f"  {answer.score:4.0%}  {_one_line(answer.text)}  ({where})", dim=True)
+        _print_beside(f"  {answer.score:4.0%}  ", f"{_one_line(answer.text)}  ({where})")
+
+
+def _print_beside(label: str, text: str) -> None:
+    for start, end in wrapped(text, terminal_width() - len(label)):
+        click.secho(f"{label}{text[start:end]}", dim=True)
+        label = " " * len(label)
 
 
 def _print(text: str, **style: Any) -> None:

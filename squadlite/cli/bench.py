@@ -14,6 +14,7 @@ from squadlite.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    require_folder,
 )
 from squadlite.errors import BookError
 from squadlite.library.query import Query
@@ -141,10 +142,8 @@ def bench(
     from squadlite.bench.settings import BenchSettings
     from squadlite.cores import usable_cores
 
-    # What would fail after an hour of measuring fails now.
     for output in (json_file, plot):
-        if output is not None and not output.parent.is_dir():
-            raise click.UsageError(f"{output.parent} is not a folder.")
+        require_folder(output)
     if plot is not None:
         require_matplotlib()
     settings = BenchSettings(

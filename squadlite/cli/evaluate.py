@@ -8,6 +8,7 @@ import click
 
 from squadlite.atomic import atomic_write
 from squadlite.cli.output import (
+    FiniteRange,
     compute_option,
     existing_file,
     existing_path,
@@ -16,6 +17,7 @@ from squadlite.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    require_folder,
     show_notices,
     threads_option,
 )
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--threshold",
-    type=float,
+    type=FiniteRange(),
     default=0.0,
     show_default=True,
     help="Give no answer where the null score is above the best span's by more than this.",
@@ -62,6 +64,8 @@ def evaluate(
     Example:
       squadlite eval model.sqz dev-v2.0.json --limit 500
     """
+    require_folder(predictions)
+
     from squadlite.answering.evaluate import evaluate as evaluate_reader
     from squadlite.answering.reader import Reader
     from squadlite.answering.squad import load_squad

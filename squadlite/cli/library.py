@@ -57,8 +57,18 @@ def library() -> None:
     """
 
 
+def _check_paths(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    if "" in value:  # an unset variable of a shell, which would stand for the current folder
+        raise click.BadParameter("found '', expected a file or a folder")
+    return value
+
+
 @library.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(), callback=_check_paths
+)
 @model_option
 @compute_option("auto")
 @threads_option
@@ -68,7 +78,7 @@ def library() -> None:
 @click.pass_context
 def add(
     context: click.Context,
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     model: Path,
     compute: "Compute",
     threads: int | None,
@@ -146,7 +156,11 @@ def _print_report(report: "FileReport") -> None:
 
 def print_failure(report: "FileReport") -> None:
     """Say on stderr why a file isn't in the library."""
-    click.echo(f"Not added: {' '.join(report.detail.split())}", err=True)
+    detail = report.detail
+    if detail.startswith(f"{report.path.name}: "):
+        # The name alone says too little where folders are added.
+        detail = f"{report.path}{detail.removeprefix(report.path.name)}"
+    click.echo(f"Not added: {' '.join(detail.split())}", err=True)
 
 
 def _print_summary(reports: "list[FileReport]", n_books: int) -> None:
@@ -362,10 +376,10 @@ def status(library_file: Path | None, as_json: bool) -> None:
         return
     click.echo(f"{found.path}  ({format_bytes(found.n_bytes)})")
     click.echo(f"{found.books} books, {found.passages} passages, {found.files} files")
-    for count, what in (
-        (found.missing_files, "files are gone; their books can still be asked"),
-        (found.books_without_vectors, "books have no vectors yet: add them again"),
-        (found.outdated_books, "books were indexed by an older squadlite: add them again"),
+    for what, count in (
+        ("Files that are gone, whose books can still be asked", found.missing_files),
+        ("Books without vectors yet, to be added again", found.books_without_vectors),
+        ("Books indexed by an older squadlite, to be added again", found.outdated_books),
     ):
         if count:
-            click.echo(f"{count} {what}")
+            click.echo(f"{what}: {count}")

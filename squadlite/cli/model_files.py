@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from squadlite.cli.output import (
+    FiniteRange,
     existing_file,
     existing_path,
     format_bytes,
@@ -19,6 +20,7 @@ from squadlite.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    require_folder,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=output_file, required=True, help="The .sqz file to write.")
 @click.option(
     "--bits",
-    type=click.FloatRange(min=0, min_open=True, max=16),
+    type=FiniteRange(min=0, min_open=True, max=16),
     help="Bits of a quantized value, with --calibration on average.  [default: 10]",
 )
 @click.option(
@@ -133,6 +135,7 @@ def convert(
             "--like stands for --bits, --calibration, --target-size and --vocab-size."
         )
     _check_budget(bits, calibration, target_size, format_version)
+    require_folder(output)
 
     from squadlite.convert import convert as convert_checkpoint
 

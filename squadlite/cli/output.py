@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -34,6 +35,17 @@ existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 existing_path = click.Path(exists=True, path_type=Path)
 
 
+class FiniteRange(click.FloatRange):
+    """The type of a number within bounds: "nan", which `click.FloatRange` takes, is within none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a usage error."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not a finite number.", param, ctx)
+        return number
+
+
 class _ModelPath(click.Path):
     # The path of an existing model, or that of one of our own by its name.
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -49,16 +61,23 @@ model_option = click.option(
 output_file = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
+def require_folder(output: Path | None) -> None:
+    """Refuse an output file without a folder: what would fail after an hour's work fails now."""
+    if output is not None and not output.parent.is_dir():
+        raise click.UsageError(f"{output.parent} is not a folder.")
+
+
 def one_line(error: Exception) -> str:
     """Say in one line what went wrong, as `EXPECTED_ERRORS` tell it."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror is not None:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     if isinstance(error, MemoryError):
         return "not enough memory"
     return " ".join(str(error).split())
 
 
 _WORD = re.compile(r"\S+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # Decimal, as disks and the paper count.
 _UNITS = {"B": 1, "KB": 1000, "MB": 1_000_000, "GB": 1_000_000_000}
@@ -217,7 +236,9 @@ def cells(text: str) -> int:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows of text under headings: numbers aligned right, words left."""
-    columns = [_align(column) for column in zip(headings, *rows, strict=True)]
+    # A file's name may hold line ends and worse.
+    shown = [[_CONTROL.sub(lambda sign: repr(sign[0])[1:-1], cell) for cell in row] for row in rows]
+    columns = [_align(column) for column in zip(headings, *shown, strict=True)]
     heading, *lines = ("  ".join(cells).rstrip() for cells in zip(*columns, strict=True))
     click.secho(heading, bold=True)
     for line in lines:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from squadlite.cli.output import Command, existing_file, model_option
+from squadlite.cli.output import Command, FiniteRange, existing_file, model_option
 from squadlite.errors import DatasetError
 
 _OPTIONS = (
@@ -33,7 +33,7 @@ _OPTIONS = (
     ),
     click.option(
         "--min-score",
-        type=click.FloatRange(0, 1),
+        type=FiniteRange(0, 1),
         help="Give an answer only if it is surer than this, 0 to 1; else the book doesn't say.  "
         "[default: the model's own]",
     ),
@@ -69,12 +69,15 @@ def load_questions(question: str | None, questions: Path | None) -> list[Questio
         The questions; None where there are none, so that they will be typed.
 
     Raises:
-        UsageError: both; or neither, and no standard input to type them into.
+        UsageError: both, or a question without words; or neither, and no standard input to type
+            them into.
         DatasetError: a file that doesn't hold what it should.
     """
     if question is not None and questions is not None:
         raise click.UsageError("Give either a QUESTION or --questions FILE, not both.")
     if question is not None:
+        if not question.strip():
+            raise click.UsageError(f"QUESTION: found {question!r}, expected words.")
         return [Question(None, question)]
     if questions is not None:
         return list(_parse_questions(questions))
@@ -85,7 +88,8 @@ def load_questions(question: str | None, questions: Path | None) -> list[Questio
 
 def _parse_questions(path: Path) -> Iterator[Question]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not `splitlines`: JSON strings may hold line ends of other kinds as they are.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise DatasetError(
             f"{path}: {error.reason} at byte {error.start}, expected UTF-8"
@@ -98,7 +102,7 @@ def _parse_questions(path: Path) -> Iterator[Question]:
         except (ValueError, RecursionError) as error:
             raise DatasetError(f"{path}: line {number}: {error}, expected a JSON object") from None
         question = record.get("question") if isinstance(record, dict) else None
-        if not isinstance(question, str):
+        if not isinstance(question, str) or not question.strip():
             raise DatasetError(f"{path}: line {number}: no `question` text, expected one")
         identifier = record.get("id")
         yield Question(None if identifier is None else str(identifier), question)

@@ -118,7 +118,7 @@ class SqzFile(Closing):
         try:
             return tensor.codec.decode(data, tensor.shape)
         except CodecError as error:
-            raise CodecError(f"tensor {name!r}: {error}") from error
+            raise CodecError(f"{self.path}: tensor {name!r}: {error}") from error
 
     def read_stored(self, name: str) -> bytes:
         """
@@ -134,7 +134,8 @@ class SqzFile(Closing):
         data = self._bytes(tensor.offset, tensor.end)
         if sha256(data).hexdigest() != tensor.digest:
             raise DigestError(
-                f"tensor {name!r}: digest of bytes {tensor.offset}..{tensor.end} doesn't match them"
+                f"{self.path}: tensor {name!r}: digest of bytes {tensor.offset}..{tensor.end} "
+                "doesn't match them"
             )
         return data
 
@@ -150,7 +151,7 @@ class SqzFile(Closing):
         try:
             return tensor.codec.encoder(data, tensor.shape)
         except CodecError as error:
-            raise CodecError(f"tensor {name!r}: {error}") from error
+            raise CodecError(f"{self.path}: tensor {name!r}: {error}") from error
 
     def verify(self) -> None:
         """
@@ -166,13 +167,15 @@ class SqzFile(Closing):
             self.read(name)
         for start, stop in self._gaps():
             if any(self._bytes(start, stop)):
-                raise TensorError(f"padding: bytes {start}..{stop} must be zero")
+                raise TensorError(f"{self.path}: padding: bytes {start}..{stop} must be zero")
         digest = sha256()
         end = self._preamble.file_bytes - DIGEST_BYTES
         for start in range(0, end, _CHUNK_BYTES):
             digest.update(self._bytes(start, min(start + _CHUNK_BYTES, end)))
         if digest.digest() != self._bytes(end, self._preamble.file_bytes):
-            raise DigestError("file: digest in the last 32 bytes doesn't match the bytes before it")
+            raise DigestError(
+                f"{self.path}: digest in the last 32 bytes doesn't match the bytes before it"
+            )
 
     def _bytes(self, start: int, stop: int) -> bytes:
         if self._map.closed:

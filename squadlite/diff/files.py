@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from squadlite.answering.confidence import METADATA_MEMBER
 from squadlite.answering.reader import check_readable
 from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.container import SqzFile, TensorInfo, open_sqz
-from squadlite.errors import SquadliteError
+from squadlite.errors import ConfigError, HeaderError, TensorError, TokenizerError
 from squadlite.progress import Progress
 from squadlite.tensors import WORD_EMBEDDINGS, Part, StoredTensors, count_parts, read_config
 
@@ -158,25 +157,18 @@ class _Model:
     # One side; errors name its file.
 
     def __init__(self, file: SqzFile) -> None:
-        self.file = file
         config = read_config(file)
         self._tensors = StoredTensors(file, config)
-        with self._named():
+        try:
             self.spec = TokenizerSpec.from_sqz(file)
             check_readable(config, self.spec)
+        except (HeaderError, TensorError, TokenizerError, ConfigError) as error:
+            raise type(error)(f"{file.path}: {error}") from error
         self.infos = {name: file.tensors[name] for name in self._tensors}
         self.parts = count_parts(file.tensors.values(), file.path.stat().st_size)
 
     def read(self, name: str) -> NDArray[np.float32]:
-        with self._named():
-            return self._tensors[name]
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except SquadliteError as error:
-            raise type(error)(f"{self.file.path}: {error}") from error
+        return self._tensors[name]
 
 
 def _diff_fields(a: Mapping[str, Any], b: Mapping[str, Any]) -> Fields:

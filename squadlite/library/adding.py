@@ -101,7 +101,7 @@ def _look_at(path: Path) -> "_BookFile | BookError":
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        return BookError(f"{path!r}: a name that isn't text, expected UTF-8")
+        return BookError(f"{str(path)!r}: a name that isn't text, expected UTF-8")
     try:
         check_book_file(path)
         # Before the content, so that a file which changes meanwhile is read again next time.

@@ -21,6 +21,7 @@ from squadlite.library.markup import (
     parse_xml,
     semantic_types,
     text_content,
+    title_from_name,
 )
 from squadlite.library.structure import (
     Block,
@@ -87,7 +88,7 @@ def read_epub(path: Path) -> Book:
     if not chapters:
         raise BrokenBookError(f"{path.name}: no text in any of {len(package.spine)} pages")
     return Book(
-        title=package.metadata.get("title") or path.stem,
+        title=package.metadata.get("title") or title_from_name(path),
         author=package.metadata.get("creator", ""),
         language=package.metadata.get("language", ""),
         chapters=tuple(

@@ -18,6 +18,7 @@ from squadlite.library.markup import (
     page_blocks,
     parse_xml,
     text_content,
+    title_from_name,
 )
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import (
@@ -69,7 +70,9 @@ def read_fb2(path: Path) -> Book:
     root = parse_xml(text)
     if root is None or local_name(root) != "fictionbook":
         raise BrokenBookError(f"{path.name}: not a FictionBook's XML")
-    title = _first_text(root, "title-info", "book-title") or path.stem.removesuffix(".fb2")
+    title = _first_text(root, "title-info", "book-title") or title_from_name(path).removesuffix(
+        ".fb2"
+    )
     main, notes = _bodies(root)
     blocks = [block for body in main for block in _body_blocks(body, book_title=title)]
     chapters = [*split_chapters(without_licence(blocks), book_title=title), *_note_chapters(notes)]

@@ -7,7 +7,13 @@ from lxml import etree
 from squadlite.errors import BrokenBookError
 from squadlite.library.decoding import decode
 from squadlite.library.gutenberg import read_header, split_title, without_licence
-from squadlite.library.markup import local_name, page_blocks, parse_page, text_content
+from squadlite.library.markup import (
+    local_name,
+    page_blocks,
+    parse_page,
+    text_content,
+    title_from_name,
+)
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import Book
 
@@ -43,7 +49,7 @@ def book_from_page(
     if root is None or not blocks:
         raise BrokenBookError(f"{path.name}: no text in the page")
     page_title, page_author = split_title(_page_title(root))
-    title = title or header.title or page_title or _first_heading(root) or path.stem
+    title = title or header.title or page_title or _first_heading(root) or title_from_name(path)
     return Book(
         title=title,
         author=author or header.author or _meta_author(root) or page_author,

@@ -12,7 +12,7 @@ from squadlite.library.vectors import VECTORS_TABLE
 from squadlite.progress import Progress
 
 # Raise it whenever the same book would give another index.
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 _APPLICATION_ID = 0x53515A49  # "SQZI", so that another program's database is told apart
 # A chapter's text stands in its passages', each up to where the next begins, so that what overlaps
 # is kept once. Numbers of all passages are arrays of NUMBER, read at once.

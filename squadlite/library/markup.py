@@ -1,9 +1,11 @@
 """XHTML and HTML to clean blocks of text."""
 
 import html.entities
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 
 from lxml import etree
 
@@ -51,7 +53,6 @@ _SELF_CLOSED = re.compile(
 _WHITESPACE = re.compile(r"[^\S\u2028]+")
 _BREAK = "\u2028"  # Unicode's line separator marks <br> until the block's whitespace is folded
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
-_VISIBLE = re.compile(rf"[^\s{_INVISIBLE.pattern[1:-1]}]")
 
 
 def parse_markup(data: bytes) -> etree._Element | None:
@@ -182,13 +183,22 @@ def text_content(element: etree._Element) -> str:
 
 def has_text(element: etree._Element) -> bool:
     """Whether there is any text inside an element; no more of it is looked at than it takes."""
-    return any(_VISIBLE.search(str(piece)) for piece in element.itertext(etree.Element))
+    return any(_visible(str(piece)).strip() for piece in element.itertext(etree.Element))
 
 
 def clean_line(text: str) -> str:
     """Text on one line, whitespace folded, control and invisible characters dropped."""
-    text = _INVISIBLE.sub("", clean_controls(text))
-    return unicodedata.normalize("NFC", " ".join(text.split()))
+    return unicodedata.normalize("NFC", " ".join(_visible(text).split()))
+
+
+def _visible(text: str) -> str:
+    # Control characters come by references too ("&#27;"), and would reach a terminal.
+    return _INVISIBLE.sub("", clean_controls(text))
+
+
+def title_from_name(path: Path) -> str:
+    """The title of a book that names none: its file's name as text, on one line."""
+    return clean_line(os.fsencode(path.stem).decode(errors="replace"))
 
 
 def page_blocks(root: etree._Element) -> list[Block]:
@@ -254,7 +264,7 @@ class _BlockBuilder:
     def _add(self, text: str | None) -> None:
         if not text:
             return
-        text = _INVISIBLE.sub("", text)
+        text = _visible(text)
         if self._pre_depth:
             self._pieces.append(text.replace("\n", _BREAK))
         else:

@@ -8,7 +8,7 @@ from squadlite.errors import BrokenBookError, ProtectedBookError, UnsupportedBoo
 from squadlite.library.archive import BookArchive
 from squadlite.library.gutenberg import without_licence
 from squadlite.library.kinds import refuse_images
-from squadlite.library.markup import local_name
+from squadlite.library.markup import local_name, title_from_name
 from squadlite.library.office import (
     MAX_STYLE_DEPTH,
     attribute,
@@ -70,7 +70,7 @@ def read_odt(path: Path) -> Book:
     refuse_images(path, words=count_words(blocks), images=images)
     if not blocks:
         raise BrokenBookError(f"{path.name}: no text in the document")
-    title = metadata_field(metadata, "title") or path.stem
+    title = metadata_field(metadata, "title") or title_from_name(path)
     return Book(
         title=title,
         # The other creator is who changed the document last.

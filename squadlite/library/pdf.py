@@ -15,7 +15,7 @@ from typing import IO, Any
 from squadlite.errors import BookError, BrokenBookError, ProtectedBookError, UnsupportedBookError
 from squadlite.library.frontmatter import is_contents, is_publishers_page, is_title_page
 from squadlite.library.gutenberg import read_header, without_licence
-from squadlite.library.markup import clean_line
+from squadlite.library.markup import clean_line, title_from_name
 from squadlite.library.pdf_layout import PlacedBlock, lay_out
 from squadlite.library.pdf_page import Page, Piece
 from squadlite.library.sections import has_prose, is_division, split_chapters
@@ -85,7 +85,7 @@ def read_pdf(path: Path) -> Book:
     placed = [one for one in placed if id(one.block) in kept]
     if not placed:
         raise BrokenBookError(f"{path.name}: no text in any of {len(document.pages)} pages")
-    title = document.title or header.title or path.stem
+    title = document.title or header.title or title_from_name(path)
     return Book(
         title=title,
         author=document.author or header.author,

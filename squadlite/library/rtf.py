@@ -15,7 +15,7 @@ from pathlib import Path
 
 from squadlite.errors import BrokenBookError
 from squadlite.library.gutenberg import without_licence
-from squadlite.library.markup import clean_line
+from squadlite.library.markup import clean_line, title_from_name
 from squadlite.library.office import MAX_STYLE_DEPTH, named_level
 from squadlite.library.paragraphs import ParagraphBuilder
 from squadlite.library.sections import split_chapters
@@ -88,7 +88,7 @@ def read_rtf(path: Path, data: bytes) -> Book:
     blocks = without_licence(reader.builder.blocks)
     if not blocks:
         raise BrokenBookError(f"{path.name}: no text in the document")
-    title = clean_line(reader.fields.get("title", "")) or path.stem
+    title = clean_line(reader.fields.get("title", "")) or title_from_name(path)
     return Book(
         title=title,
         author=clean_line(reader.fields.get("author", "")),

@@ -8,7 +8,7 @@ from pathlib import Path
 from squadlite.errors import BrokenBookError
 from squadlite.library.decoding import decode
 from squadlite.library.gutenberg import read_header, without_licence
-from squadlite.library.markup import clean_line
+from squadlite.library.markup import clean_line, title_from_name
 from squadlite.library.sections import split_chapters
 from squadlite.library.structure import Block, Book
 
@@ -88,7 +88,7 @@ def read_text(path: Path, data: bytes) -> Book:
         else Block(_unwrap(paragraph.lines, width))
         for paragraph in _mark_chapters(paragraphs)
     ]
-    title = header.title or path.stem
+    title = header.title or title_from_name(path)
     return Book(
         title=title,
         author=header.author,

@@ -282,9 +282,9 @@ def _check_question(text: object, numbers: object, min_score: object) -> None:
     Raises:
         HTTPException: it mayn't.
     """
-    if not isinstance(text, str) or not 0 < len(text) <= MAX_QUESTION_CHARACTERS:
+    if not isinstance(text, str) or not text.strip() or len(text) > MAX_QUESTION_CHARACTERS:
         raise HTTPException(
-            400, f"question: expected text of 1 to {MAX_QUESTION_CHARACTERS} characters"
+            400, f"question: expected words, {MAX_QUESTION_CHARACTERS} characters at most"
         )
     if min_score is not None and not (
         isinstance(min_score, int | float)

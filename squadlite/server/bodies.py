@@ -76,7 +76,8 @@ async def read_object(request: Request, *names: str, optional: tuple[str, ...] =
     """
     value = await read_json(request)
     if not isinstance(value, dict) or not set(names) <= value.keys() <= {*names, *optional}:
-        raise HTTPException(400, f"expected a JSON object with {', '.join(names)}")
+        known = ", ".join([*names, *(f"{name} (optional)" for name in optional)])
+        raise HTTPException(400, f"expected a JSON object with {known} and nothing else")
     return value
 
 

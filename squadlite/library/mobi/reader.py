@@ -11,7 +11,7 @@ from squadlite.library.decoding import clean_controls, decode
 from squadlite.library.frontmatter import is_contents, is_publishers_page, is_title_page
 from squadlite.library.gutenberg import without_licence
 from squadlite.library.kinds import refuse_images
-from squadlite.library.markup import page_blocks, page_types, parse_page
+from squadlite.library.markup import page_blocks, page_types, parse_page, title_from_name
 from squadlite.library.mobi.compression import (
     DamagedRecordError,
     HuffmanUnpacker,
@@ -76,7 +76,7 @@ def read_mobi(path: Path) -> Book:
         return read_text(path, markup)
     if markup.startswith(_PRINT_REPLICA):
         raise UnsupportedBookError(f"{path.name}: a Kindle print replica, which is a PDF")
-    title = next(iter(header.texts(Exth.TITLE)), "") or header.title or path.stem
+    title = next(iter(header.texts(Exth.TITLE)), "") or header.title or title_from_name(path)
     pages, lines = read_pages(markup, header, edition.record)
     if len(pages) > MAX_PAGES:
         raise database.broken(f"{len(pages)} pages, at most {MAX_PAGES}")
