@@ -203,6 +203,12 @@ def test_settings_out_of_range_are_usage_errors(world: Path, tmp_path: Path, opt
     assert option.strip("-").replace("-", "_") in result.output
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_in_one_line(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="device cuda: found no GPU"):
+        train(world, tmp_path / "out", "--device", "cuda")
+
+
 def test_a_training_killed_and_resumed_ends_with_the_same_weights(
     world: Path, tmp_path: Path
 ) -> None:

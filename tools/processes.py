@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import distributed
 
+from tools.errors import TrainingError
+
 Item = TypeVar("Item")
 
 
@@ -40,9 +42,14 @@ class Processes:
         Args:
             device: "cpu" or "cuda"; None: CUDA when there is one. Several processes talk by nccl
                 on CUDA and by gloo on CPUs.
+
+        Raises:
+            TrainingError: CUDA is asked for, and there is none.
         """
         kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if kind == "cuda":
+            if not torch.cuda.is_available():
+                raise TrainingError("device cuda: found no GPU that torch can use")
             # It makes a plan for each new shape, a tenth of a second long, and all shapes are new.
             torch.backends.cuda.enable_cudnn_sdp(False)
         if "WORLD_SIZE" not in os.environ:

@@ -60,8 +60,8 @@ def finetune_student(
     Raises:
         CheckpointError, TokenizerError: a folder can't be loaded.
         DatasetError: the data can't be trained on.
-        TrainingError: a loss that isn't a number, a state of another training, or a teacher that
-            doesn't fit.
+        TrainingError: a loss that isn't a number, a state of another training, a teacher that
+            doesn't fit, or a device that isn't there.
     """
     with Processes.joined(device) as processes, _threads(threads), training_bar() as report:
         start = load_input(source)

@@ -56,8 +56,8 @@ def finetune_teacher(
     Raises:
         CheckpointError, TokenizerError: the student can't be loaded.
         DatasetError: the data can't be trained on.
-        TrainingError: a teacher that can't be loaded, a loss that isn't a number, or a state of
-            another training.
+        TrainingError: a teacher that can't be loaded, a loss that isn't a number, a state of
+            another training, or a device that isn't there.
     """
     with Processes.joined(device) as processes, training_bar() as report:
         start = load_input(student)
