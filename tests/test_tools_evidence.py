@@ -49,6 +49,11 @@ def test_evidence_without_the_gold_answer_is_located_as_a_whole() -> None:
     assert locate("He asked for a song.", "for a ballad", ["ballad"]) is None
 
 
+@pytest.mark.parametrize("text", ["He asked for a song.", ""])
+def test_no_evidence_stands_nowhere(text: str) -> None:
+    assert locate(text, " \n", ["song"]) is None
+
+
 @dataclass
 class FakeIndex:
     """A book of two chapters in the same file."""

@@ -38,7 +38,7 @@ def locate(text: str, evidence: str, answers: Sequence[str]) -> tuple[int, int] 
     folded, positions = fold(text)
     folded_evidence = fold(evidence)[0].strip()
     evidence_start = folded.find(folded_evidence)
-    if evidence_start < 0:
+    if not folded_evidence or evidence_start < 0:
         return None
     for answer in answers:
         folded_answer = fold(answer)[0].strip()
