@@ -46,7 +46,7 @@ from squadlite.cli.output import output_file, print_json, print_table, progress_
 from squadlite.convert import convert
 from squadlite.quantization import MeasuredModel
 from squadlite.source import load_source
-from tools.command import existing_file, existing_folder, run
+from tools.command import existing_file, existing_folder, existing_path, run
 from tools.paper import BASES, PAPER_BASE
 from tools.paper import rows as paper_rows
 from tools.questions import load_questions
@@ -136,7 +136,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 @click.command(help=__doc__)
-@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
+@click.argument("checkpoint", type=existing_path)
 @click.option("--data", type=existing_file, required=True, help="SQuAD 2.0 file to score on.")
 @click.option(
     "--calibration",

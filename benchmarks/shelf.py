@@ -36,11 +36,10 @@ from benchmarks.tables import percent, print_rows
 from squadlite.answering.reader import Reader
 from squadlite.answering.squad import load_squad
 from squadlite.asking import Reply, ask
-from squadlite.cli.output import print_json, progress_bar
+from squadlite.cli.output import model_option, print_json, progress_bar
 from squadlite.library.book import open_book
 from squadlite.library.library import Library
 from squadlite.library.structure import Chapter
-from squadlite.models import DEFAULT_MODEL
 from tools.assemble_books import merge_cuts
 from tools.command import existing_file, existing_folder, run
 from tools.measures import best_f1
@@ -217,7 +216,7 @@ def _is_from(reply: Reply, path: Path) -> bool:
 )
 @click.option("--n-others", default=200, show_default=True)
 @click.option("--limit", type=int, help="Ask so many of the questions, drawn with a seed.")
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEFAULT_MODEL)
+@model_option
 @click.option(
     "--folder", type=existing_folder, help="Keep the shelves here, and go on with those there."
 )
