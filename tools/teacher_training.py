@@ -39,6 +39,7 @@ def finetune_teacher(
     student: Path,
     resume: bool = False,
     device: str | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """
     Train the model of a folder that transformers loads.
@@ -49,7 +50,7 @@ def finetune_teacher(
         plan: how to train, and on what; without a teacher, vectors, quantization or evaluation.
         student: the checkpoint folder whose windows it reads.
         resume: go on with a training that was stopped.
-        device: "cpu" or "cuda"; None: CUDA where there is one.
+        device, threads: see `Processes.joined`.
 
     Returns:
         What `output`/stages.json says.
@@ -60,7 +61,7 @@ def finetune_teacher(
         TrainingError: a teacher that can't be loaded, a loss that isn't a number, a state of
             another training, or a device that isn't there.
     """
-    with Processes.joined(device) as processes, training_bar() as report:
+    with Processes.joined(device, threads) as processes, training_bar() as report:
         start = load_input(student)
         model, teacher_tokenizer, n_positions = load_transformers_teacher(source)
         model = model.to(processes.device).requires_grad_(True)
