@@ -155,6 +155,15 @@ def test_one_recipe_says_what_differs_on_a_cpu(tmp_path: Path) -> None:
     assert [(stage.name, stage.options) for stage in cpu.stages[1:]] == [("two", {"groups": 1})]
 
 
+def test_another_command_may_run_on_a_cpu(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in", num_layers=4)
+    path = small_recipe(tmp_path)
+    text = path.read_text().replace('run = "sketch"', 'run = "sketch"\ncpu = {run = "average"}')
+    path.write_text(text)
+    runs = [load_recipe(path, on_cpu=on_cpu).stages[1].run for on_cpu in (False, True)]
+    assert runs == ["sketch", "average"]
+
+
 def test_a_training_in_a_recipe_resumes(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "in")
     write_squad(tmp_path / "data.json", 2)

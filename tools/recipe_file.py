@@ -209,6 +209,7 @@ class _StageReader:
         where = f"{self.path}: stages[{number}]"
         if not isinstance(values, dict):
             raise RecipeError(f"{where}: found {values!r}, expected a table")
+        values = _on_device(values, self.on_cpu, where)
         for name in ("name", "run"):
             if not isinstance(values.get(name), str):
                 raise RecipeError(f"{where}: {name}: found {values.get(name)!r}, expected a string")
@@ -219,7 +220,6 @@ class _StageReader:
         if run not in COMMANDS:
             raise RecipeError(f"{where}: found run {run!r}, expected one of {', '.join(COMMANDS)}")
         output = self.output / f"{name}{_FILE_EXTENSIONS.get(run, '')}"
-        values = _on_device(values, self.on_cpu, where)
         source = self._source(values, COMMANDS[run], where)
         options, reads, keeps = self._options(values, COMMANDS[run], where)
         processes = self._processes(values, run, where)
