@@ -72,7 +72,13 @@ from tools.teacher_training import finetune_teacher
     "[default: all]",
 )
 @click.option("--epochs", type=float, default=2, show_default=True)
-@click.option("--batch-size", type=int, default=12, show_default=True, help="Windows in a step.")
+@click.option(
+    "--batch-size",
+    type=int,
+    default=12,
+    show_default=True,
+    help="Windows in a step; questions with --group-passages.",
+)
 @click.option("--learning-rate", type=float, default=3e-5, show_default=True)
 @click.option(
     "--warmup", type=float, default=0.1, show_default=True, help="Share of rising learning rate."
