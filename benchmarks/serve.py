@@ -179,7 +179,7 @@ def memory(process: int) -> float:
     """The memory that a process holds, in MB; Linux only."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1000
+    return int(line.split()[1]) * 1024 / 1e6  # Linux calls 1024 bytes a kB
 
 
 def alone(address: tuple[str, int], library: Path, questions: Sequence[str]) -> dict[str, float]:
