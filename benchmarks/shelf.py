@@ -105,7 +105,7 @@ def _parts(stretches: Sequence[str], number: int) -> Iterator[str]:
     for stretch in stretches:
         part.append(stretch)
         done += len(stretch)
-        if done >= total * given / number:
+        if done * number >= total * given:
             yield "\n\n".join(part)
             part, given = [], given + 1
 
