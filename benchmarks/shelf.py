@@ -40,7 +40,7 @@ from squadlite.cli.output import model_option, print_json, progress_bar
 from squadlite.library.book import open_book
 from squadlite.library.library import Library
 from squadlite.library.structure import Chapter
-from tools.assemble_books import merge_cuts
+from tools.assemble_books import book_name, merge_cuts
 from tools.command import existing_file, existing_folder, run
 from tools.measures import best_f1
 from tools.questions import Question, find_book, load_questions
@@ -90,7 +90,7 @@ def make_others(folder: Path, data: Path, number: int) -> None:
     folder.mkdir(exist_ok=True)
     passages: dict[str, list[str]] = {}
     for example in load_squad(data):
-        passages.setdefault(example.title.rpartition("/")[2], []).append(example.context)
+        passages.setdefault(book_name(example.title), []).append(example.context)
     for position, (name, cuts) in enumerate(passages.items()):
         n_parts = number // len(passages) + (position < number % len(passages))
         for part, text in enumerate(_parts(merge_cuts(cuts), n_parts), start=1):

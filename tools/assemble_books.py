@@ -145,8 +145,8 @@ def _paragraphs(text: str) -> str:
     return "\n".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in text.split("\n\n"))
 
 
-def _name(title: str) -> str:
-    # "book/AUTHOR_TITLE" and "plain/AUTHOR_TITLE" are about the same book.
+def book_name(title: str) -> str:
+    """The book of an article: "book/AUTHOR_TITLE" and "plain/AUTHOR_TITLE" are about the same."""
     return title.rpartition("/")[2]
 
 
@@ -176,12 +176,12 @@ def main(
     by_name: dict[str, list[SquadExample]] = {}
     for path in data:
         for example in load_squad(path):
-            by_name.setdefault(_name(example.title), []).append(example)
-    for name in map(_name, (*books, *leave_out)):
+            by_name.setdefault(book_name(example.title), []).append(example)
+    for name in map(book_name, (*books, *leave_out)):
         if name not in by_name:
             raise DatasetError(f"book {name!r}: expected one of {', '.join(by_name)}")
-    unwanted = set(map(_name, leave_out))
-    names = [name for name in map(_name, books or by_name) if name not in unwanted]
+    unwanted = set(map(book_name, leave_out))
+    names = [name for name in map(book_name, books or by_name) if name not in unwanted]
     with atomic_folder(output) as folder:
         for name in names:
             page, questions = assemble(by_name[name], name)
