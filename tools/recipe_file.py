@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,19 @@ class Recipe:
     evaluation: Path | None
     evaluation_limit: int | None
     evaluation_compute: Compute
+
+    def until(self, name: str) -> "Recipe":
+        """
+        The recipe that ends with a stage.
+
+        Raises:
+            RecipeError: there is no such stage.
+        """
+        names = [stage.name for stage in self.stages]
+        if name not in names:
+            expected = f"one of {', '.join(names)}"
+            raise RecipeError(f"{self.path}: found no stage {name!r}, expected {expected}")
+        return replace(self, stages=self.stages[: names.index(name) + 1])
 
 
 def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False) -> Recipe:
