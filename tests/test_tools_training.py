@@ -205,9 +205,17 @@ def test_answers_that_do_not_match_their_text_are_refused(world: Path, tmp_path:
         train(world, tmp_path / "out", "--data", tmp_path / "bad.json")
 
 
-@pytest.mark.parametrize("option", ["--epochs", "--batch-size", "--warmup", "--log-steps"])
-def test_settings_out_of_range_are_usage_errors(world: Path, tmp_path: Path, option: str) -> None:
-    arguments = (world / "start", tmp_path / "out", "--data", world / "train.json", option, -1)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *((option, -1) for option in ("--epochs", "--batch-size", "--warmup", "--log-steps")),
+        *(("--epochs", "inf"), ("--max-seconds", "nan"), ("--learning-rate", "nan")),
+    ],
+)
+def test_settings_out_of_range_are_usage_errors(
+    world: Path, tmp_path: Path, option: str, value: object
+) -> None:
+    arguments = (world / "start", tmp_path / "out", "--data", world / "train.json", option, value)
     result = run_stage(finetune, *arguments)
     assert result.exit_code == 2
     assert option.strip("-").replace("-", "_") in result.output

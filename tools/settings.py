@@ -54,6 +54,9 @@ class TrainingSettings:
     precision: Precision = "f32"
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}, expected a finite number")
         self.schedule(1)
         for name in ("epochs", "batch_size", "max_gradient_norm", "max_pass_tokens"):
             if getattr(self, name) <= 0:
