@@ -52,10 +52,9 @@ from squadlite.answering.reader import Reader
 from squadlite.asking import DEFAULT_PASSAGES, Reply, ask, retrieve
 from squadlite.atomic import atomic_write
 from squadlite.bench.plot import require_matplotlib
-from squadlite.cli.output import output_file, print_json, progress_bar
+from squadlite.cli.output import model_option, output_file, print_json, progress_bar, threads_option
 from squadlite.config import COMPUTES, Compute
 from squadlite.library.index import BookIndex
-from squadlite.models import DEFAULT_MODEL
 from tools.command import existing_folder, run
 from tools.evidence import evidence_rank
 from tools.measures import best_f1
@@ -138,10 +137,10 @@ def measure_folder(
 @click.command()
 @click.argument("books", type=existing_folder)
 @click.argument("folders", metavar="QUESTIONS...", nargs=-1, required=True, type=existing_folder)
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEFAULT_MODEL)
+@model_option
 @click.option("--passages", default=DEFAULT_PASSAGES, show_default=True)
 @click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True)
-@click.option("--threads", type=int)
+@threads_option
 @click.option("--plot", type=output_file, help="Draw the risk-coverage curves into this PNG.")
 @click.option("--details", is_flag=True, help="Print every question with its reply.")
 def main(

@@ -42,11 +42,11 @@ from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.answering.windows import Batch, pad_batch
 from squadlite.bench.peers.weights import save_for_transformers
 from squadlite.bench.system import size_of
-from squadlite.cli.output import existing_file, print_json, progress_bar
+from squadlite.cli.output import print_json, progress_bar
 from squadlite.convert import convert
 from squadlite.errors import ComputeError
 from squadlite.model import QuestionAnsweringModel, load_model
-from tools.command import existing_folder, run
+from tools.command import existing_file, existing_folder, run
 
 NUM_LINES = 10_000
 PARITY_QUESTIONS = 32

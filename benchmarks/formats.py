@@ -30,10 +30,9 @@ from benchmarks.tables import percent, print_rows
 from squadlite.answering.metrics import normalize_answer
 from squadlite.answering.reader import Reader
 from squadlite.asking import ask
-from squadlite.cli.output import print_json, progress_bar
+from squadlite.cli.output import model_option, print_json, progress_bar, threads_option
 from squadlite.library.book import Book, open_book
 from squadlite.library.index import BookIndex
-from squadlite.models import DEFAULT_MODEL
 from tools.command import existing_folder, run
 from tools.measures import best_f1
 from tools.questions import Question, load_questions
@@ -133,8 +132,8 @@ def summarize(ending: str, pairs: Sequence[tuple[Reading, Reading]]) -> dict[str
 @click.argument("epubs", type=existing_folder)
 @click.argument("converted", type=existing_folder)
 @click.option("--questions", type=existing_folder, help="Holds NAME.jsonl for each book NAME.")
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEFAULT_MODEL)
-@click.option("--threads", type=int, help="Threads for the model.")
+@model_option
+@threads_option
 def main(
     epubs: Path, converted: Path, questions: Path | None, model: Path, threads: int | None
 ) -> None:

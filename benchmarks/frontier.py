@@ -27,7 +27,7 @@ was stopped goes on where it was.
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -38,18 +38,18 @@ from benchmarks.books import measure_folder
 from benchmarks.kept_rows import digest, keep_rows
 from squadlite.answering.evaluate import evaluate
 from squadlite.answering.reader import Reader
-from squadlite.answering.squad import load_squad
+from squadlite.answering.squad import SquadExample, load_squad
 from squadlite.asking import DEFAULT_PASSAGES
 from squadlite.atomic import atomic_write
 from squadlite.bench.plot import require_matplotlib, to_png
 from squadlite.cli.output import output_file, print_json, print_table, progress_bar
 from squadlite.convert import convert
 from squadlite.quantization import MeasuredModel
-from squadlite.source import load_source
-from tools.command import existing_file, existing_folder, run
+from squadlite.source import Source, load_source
+from tools.command import existing_file, existing_folder, existing_path, run
 from tools.paper import BASES, PAPER_BASE
 from tools.paper import rows as paper_rows
-from tools.questions import load_questions
+from tools.questions import Question, load_questions
 
 RESULTS = Path(__file__).with_name("results") / "frontier.json"
 TENSOR_BITS = (4, 6, 8)
@@ -85,6 +85,71 @@ def points(also: Sequence[Path]) -> Iterator[Point]:
         yield Point("per tensor", f"{bits} bit per tensor", settings)
     for path in also:
         yield Point("trained", f"trained, {path.stem}", path=path)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """
+    What every point is measured by.
+
+    Args:
+        checkpoint: a folder or a .sqz file.
+        examples: of the SQuAD data to score on.
+        calibration: SQuAD files to choose codes by.
+        books: the folder of NAME.epub; None: books aren't asked.
+        asked: a book's NAME -> its questions.
+    """
+
+    checkpoint: Path
+    examples: Sequence[SquadExample]
+    calibration: Sequence[Path]
+    books: Path | None
+    asked: Mapping[str, Sequence[Question]]
+
+    @cached_property
+    def source(self) -> Source:
+        """The checkpoint, loaded."""
+        return load_source(self.checkpoint)
+
+    @cached_property
+    def calibrated(self) -> MeasuredModel:
+        """The checkpoint, with what errors of its weights do to its answers."""
+        with progress_bar("Calibrating") as progress:
+            return MeasuredModel.measure(
+                self.source.checkpoint, self.source.spec, self.calibration, progress=progress
+            )
+
+    def measure(self, point: Point) -> dict[str, Any]:
+        """The row of a point."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = self._make(point, Path(folder) / "model.sqz")
+            reader = Reader.load(path, compute="auto")
+            with progress_bar(point.name) as progress:
+                scores = evaluate(reader, self.examples, progress=progress).scores
+            row = {"technique": point.technique, "bytes": self._size(point, path), **scores}
+            if self.books is not None:
+                rows, _ = measure_folder(
+                    self.books, self.asked, reader, DEFAULT_PASSAGES, lambda: None
+                )
+                row |= {"books_F1": rows[-1]["F1"], "books_F1_all": rows[-1]["F1 all"]}
+            return row
+
+    def _make(self, point: Point, path: Path) -> Path:
+        if point.technique == SOURCE:
+            return self.checkpoint
+        if point.path is not None:
+            return point.path
+        calibration = self.calibrated if point.technique == TARGET else None
+        with progress_bar(f"Converting, {point.name}") as progress:
+            convert(
+                self.checkpoint, path, **point.settings, calibration=calibration, progress=progress
+            )
+        return path
+
+    def _size(self, point: Point, path: Path) -> int:
+        if point.technique == SOURCE:
+            return 4 * self.source.checkpoint.config.num_parameters
+        return path.stat().st_size
 
 
 def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -136,7 +201,7 @@ def draw(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 @click.command(help=__doc__)
-@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
+@click.argument("checkpoint", type=existing_path)
 @click.option("--data", type=existing_file, required=True, help="SQuAD 2.0 file to score on.")
 @click.option(
     "--calibration",
@@ -171,46 +236,10 @@ def main(
         "calibration": [digest(path) for path in calibration],
         "books": questions is not None,
     }
-    examples = load_squad(data)
     asked = load_questions(questions) if questions is not None else {}
+    scale = Scale(checkpoint, load_squad(data), calibration, books, asked)
     by_name = {point.name: point for point in points(also)}
-    source = load_source(checkpoint)
-    num_values = source.checkpoint.config.num_parameters
-
-    @cache
-    def measured() -> MeasuredModel:
-        with progress_bar("Calibrating") as progress:
-            return MeasuredModel.measure(
-                source.checkpoint, source.spec, calibration, progress=progress
-            )
-
-    def measure(name: str) -> dict[str, Any]:
-        point = by_name[name]
-        calibrated = measured() if point.technique == TARGET else None
-        with tempfile.TemporaryDirectory() as folder:
-            path = point.path or Path(folder) / "model.sqz"
-            if point.technique == SOURCE:
-                path = checkpoint
-            elif point.path is None:
-                with progress_bar(f"Converting, {name}") as progress:
-                    convert(
-                        checkpoint,
-                        path,
-                        **point.settings,
-                        calibration=calibrated,
-                        progress=progress,
-                    )
-            reader = Reader.load(path, compute="auto")
-            with progress_bar(name) as progress:
-                scores = evaluate(reader, examples, progress=progress).scores
-            size = 4 * num_values if point.technique == SOURCE else path.stat().st_size
-            row = {"technique": point.technique, "bytes": size, **scores}
-            if books is not None:
-                rows, _ = measure_folder(books, asked, reader, DEFAULT_PASSAGES, lambda: None)
-                row |= {"books_F1": rows[-1]["F1"], "books_F1_all": rows[-1]["F1 all"]}
-            return row
-
-    rows = keep_rows(results, inputs, by_name, measure)
+    rows = keep_rows(results, inputs, by_name, lambda name: scale.measure(by_name[name]))
     print_table(
         ["File", "MB", "EM", "F1", "F1, books"],
         [

@@ -36,12 +36,11 @@ import numpy as np
 
 from benchmarks.tables import print_rows
 from squadlite.bench.system import peak_rss
-from squadlite.cli.output import print_json, progress_bar
+from squadlite.cli.output import model_option, print_json, progress_bar, threads_option
 from squadlite.library.book import open_book
 from squadlite.library.index import BookIndex
 from squadlite.library.query import Query, query_words
 from squadlite.library.structure import Chapter
-from squadlite.models import DEFAULT_MODEL
 from tools.command import existing_folder, run
 from tools.questions import load_questions
 
@@ -211,10 +210,10 @@ def numbers(context: click.Context, option: click.Parameter, value: str) -> list
 @click.option("--piece-words", default=10_000, show_default=True, help="Words of each of --books.")
 @click.option("--passages", default=DEFAULT_PASSAGES, show_default=True)
 @click.option("--opens", default=7, show_default=True, help="How often each index is opened.")
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEFAULT_MODEL)
+@model_option
 @click.option("--ask", is_flag=True, help="Measure whole questions too, which takes minutes.")
 @click.option("--ask-questions", default=20, show_default=True, help="How many of them.")
-@click.option("--threads", type=int, help="Threads for the model.")
+@threads_option
 @click.option("--cpu", is_flag=True, help="Count CPU time of all threads, for a busy machine.")
 def main(
     books: Path,

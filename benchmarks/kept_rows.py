@@ -7,6 +7,7 @@ from typing import Any
 
 from squadlite.atomic import atomic_write
 from squadlite.digests import digest_of
+from tools.folders import digest_folder
 
 
 def keep_rows(
@@ -45,5 +46,5 @@ def keep_rows(
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, or of the weights in a checkpoint folder."""
-    return digest_of(path / "model.safetensors" if path.is_dir() else path)
+    """The SHA-256 of a file, or of all that matters in a checkpoint folder."""
+    return digest_folder(path) if path.is_dir() else digest_of(path)

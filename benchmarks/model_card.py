@@ -87,6 +87,10 @@ def training_stages(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _beginning(stage: Mapping[str, Any]) -> str:
+    return "gave the encoder a span head of small random weights"
+
+
 def _pruning(stage: Mapping[str, Any]) -> str:
     return f"kept the {stage['size']:,} most frequent word pieces"
 
@@ -98,13 +102,23 @@ def _finetuning(stage: Mapping[str, Any]) -> str:
     )
     device = {"cpu": "CPU cores", "cuda": "a GPU"}[stage["device"]]
     quantization = stage.get("quantization")
-    at = f", at the weights that {quantization['bits']} bits hold" if quantization else ""
+    at = ""
+    if quantization is not None:
+        holder = (
+            f"{quantization['bits']} bits" if "bits" in quantization else "codes of another file"
+        )
+        at = f", at the weights that {holder} hold"
     # Files that were exported lately don't say.
     took = f"{stage['seconds']:,.0f} s " if "seconds" in stage else ""
     return (
         f"{stage['steps']:,} steps over {stage['num_groups']:,} questions{taught}{at}; "
         f"{took}on {device}"
     )
+
+
+def _averaging(stage: Mapping[str, Any]) -> str:
+    own, *others = (f"{weight / sum(stage['weights']):.0%}" for weight in stage["weights"])
+    return f"took the mean of its weights, {own}, and those of others, {', '.join(others)}"
 
 
 def _balancing(stage: Mapping[str, Any]) -> str:
@@ -116,8 +130,10 @@ def _balancing(stage: Mapping[str, Any]) -> str:
 
 # What each stage that a default model goes through says of itself.
 _STAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "add_span_head": _beginning,
     "prune_vocab": _pruning,
     "finetune": _finetuning,
+    "average": _averaging,
     "balance_null": _balancing,
 }
 

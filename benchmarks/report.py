@@ -34,13 +34,9 @@ RESULTS = Path(__file__).with_name("results")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def fill_tables(text: str, results: Path = RESULTS) -> str:
+def fill_tables(text: str) -> str:
     """
-    Put every table into a text that has marks for it.
-
-    Args:
-        text: Markdown.
-        results: the folder with the results that the tables named are made of.
+    Put every table into a text, in Markdown, that has marks for it.
 
     Raises:
         KeyError: a table that nothing here makes.
@@ -50,7 +46,7 @@ def fill_tables(text: str, results: Path = RESULTS) -> str:
     def fill(match: re.Match[str]) -> str:
         begin, name, end = match.groups()
         file, make_table = TABLES[name]
-        result = _load(results / file)
+        result = _load(RESULTS / file)
         return f"{begin}\n{make_table(result)}\n\n{end}"
 
     return _TABLE.sub(fill, text)

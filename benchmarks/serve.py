@@ -41,7 +41,7 @@ import numpy as np
 from squadlite.answering.reader import Reader
 from squadlite.cli.output import print_json, print_table, progress_bar
 from squadlite.library.library import Library
-from tools.command import run
+from tools.command import existing_path, run
 
 SEED = 7
 CLIENT_SECONDS = 120
@@ -179,7 +179,7 @@ def memory(process: int) -> float:
     """The memory that a process holds, in MB; Linux only."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1000
+    return int(line.split()[1]) * 1024 / 1e6  # Linux calls 1024 bytes a kB
 
 
 def alone(address: tuple[str, int], library: Path, questions: Sequence[str]) -> dict[str, float]:
@@ -197,7 +197,7 @@ def alone(address: tuple[str, int], library: Path, questions: Sequence[str]) -> 
 
 
 @click.command(help=__doc__)
-@click.argument("books", type=click.Path(exists=True, path_type=Path))
+@click.argument("books", type=existing_path)
 @click.argument("texts", metavar="QUESTIONS...", nargs=-1, required=True)
 @click.option("--seconds", default=120.0, show_default=True, help="How long bursts go on.")
 @click.option("--questions", default=200, show_default=True, help="Questions in a burst.")

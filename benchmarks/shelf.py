@@ -36,12 +36,11 @@ from benchmarks.tables import percent, print_rows
 from squadlite.answering.reader import Reader
 from squadlite.answering.squad import load_squad
 from squadlite.asking import Reply, ask
-from squadlite.cli.output import print_json, progress_bar
+from squadlite.cli.output import model_option, print_json, progress_bar
 from squadlite.library.book import open_book
 from squadlite.library.library import Library
 from squadlite.library.structure import Chapter
-from squadlite.models import DEFAULT_MODEL
-from tools.assemble_books import merge_cuts
+from tools.assemble_books import book_name, merge_cuts
 from tools.command import existing_file, existing_folder, run
 from tools.measures import best_f1
 from tools.questions import Question, find_book, load_questions
@@ -91,7 +90,7 @@ def make_others(folder: Path, data: Path, number: int) -> None:
     folder.mkdir(exist_ok=True)
     passages: dict[str, list[str]] = {}
     for example in load_squad(data):
-        passages.setdefault(example.title.rpartition("/")[2], []).append(example.context)
+        passages.setdefault(book_name(example.title), []).append(example.context)
     for position, (name, cuts) in enumerate(passages.items()):
         n_parts = number // len(passages) + (position < number % len(passages))
         for part, text in enumerate(_parts(merge_cuts(cuts), n_parts), start=1):
@@ -106,7 +105,7 @@ def _parts(stretches: Sequence[str], number: int) -> Iterator[str]:
     for stretch in stretches:
         part.append(stretch)
         done += len(stretch)
-        if done >= total * given / number:
+        if done * number >= total * given:
             yield "\n\n".join(part)
             part, given = [], given + 1
 
@@ -217,7 +216,7 @@ def _is_from(reply: Reply, path: Path) -> bool:
 )
 @click.option("--n-others", default=200, show_default=True)
 @click.option("--limit", type=int, help="Ask so many of the questions, drawn with a seed.")
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEFAULT_MODEL)
+@model_option
 @click.option(
     "--folder", type=existing_folder, help="Keep the shelves here, and go on with those there."
 )

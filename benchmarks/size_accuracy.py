@@ -21,11 +21,11 @@ from benchmarks.kept_rows import digest, keep_rows
 from squadlite.answering.evaluate import evaluate
 from squadlite.answering.reader import Reader
 from squadlite.answering.squad import SquadExample, load_squad
-from squadlite.cli.output import print_json, print_table, progress_bar
+from squadlite.cli.output import print_json, print_table, progress_bar, threads_option
 from squadlite.config import COMPUTES, Compute
 from squadlite.convert import convert
 from squadlite.source import load_source
-from tools.command import run
+from tools.command import existing_file, existing_path, run
 from tools.paper import VOCABULARIES
 
 RESULTS = Path(__file__).with_name("results") / "size_accuracy.json"
@@ -81,12 +81,12 @@ def settings(n_pieces: int) -> Iterator[Setting]:
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(exists=True, path_type=Path))
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--corpus", type=click.Path(exists=True, path_type=Path), required=True)
+@click.argument("checkpoint", type=existing_path)
+@click.option("--data", type=existing_file, required=True)
+@click.option("--corpus", type=existing_file, required=True)
 @click.option("--compute", type=click.Choice(COMPUTES), default="auto", show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS)
-@click.option("--threads", type=int)
+@threads_option
 def main(
     checkpoint: Path,
     data: Path,

@@ -30,8 +30,7 @@ from pathlib import Path
 import click
 
 from benchmarks.transformers_ask import PASSAGES
-from squadlite.cli.output import print_json, print_table
-from squadlite.models import DEFAULT_MODEL
+from squadlite.cli.output import existing_path, model_option, print_json, print_table
 
 _IMPORT_TORCH = """
 import time
@@ -78,9 +77,9 @@ class _Job:
 
 
 @click.command()
-@click.argument("book", type=click.Path(exists=True, path_type=Path))
+@click.argument("book", type=existing_path)
 @click.argument("questions", nargs=-1, required=True)
-@click.option("--model", type=click.Path(exists=True, path_type=Path), default=DEFAULT_MODEL)
+@model_option
 @click.option("--runs", default=7, show_default=True)
 def main(book: Path, questions: tuple[str, ...], model: Path, runs: int) -> None:
     """Time each of QUESTIONS asked of BOOK from process start to answer."""

@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import click
 import torch
@@ -43,7 +43,7 @@ from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.cli.output import print_json, print_table
 from squadlite.model import model_from_checkpoint
-from tools.command import existing_folder
+from tools.command import existing_file, existing_folder, run
 from tools.data import Feature, alone, count_batches, make_features, passes
 from tools.folders import load_input
 from tools.processes import Processes
@@ -76,12 +76,18 @@ class Taken:
 
 @click.command()
 @click.argument("checkpoint", type=existing_folder)
-@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--data", type=existing_file, required=True)
 @click.option("--questions", type=int, default=200, show_default=True)
 @click.option("--batch-size", type=int, default=12, show_default=True)
 @click.option("--rounds", type=int, default=3, show_default=True)
 @click.option("--dropout", type=float, default=0.0, show_default=True)
-@click.option("--precision", type=click.Choice(["auto", "f32", "bf16"]), default="auto")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "f32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 where the processor is made for it.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="[default: one per core]")
 @click.option(
     "--memory-steps",
@@ -95,14 +101,14 @@ def main(
     batch_size: int,
     rounds: int,
     dropout: float,
-    precision: str,
+    precision: Precision | Literal["auto"],
     threads: int | None,
     memory_steps: int | None,
 ) -> None:
     """Measure training CHECKPOINT on a CPU."""
     if threads is not None:
         torch.set_num_threads(threads)
-    chosen: Precision = "f32" if precision == "f32" else best_precision(torch.device("cpu"))
+    chosen = best_precision(torch.device("cpu")) if precision == "auto" else precision
     tokenizer = Tokenizer(load_input(checkpoint).spec)
     examples = spread(load_squad(data), questions)
     features = make_features(examples, tokenizer, ReaderSettings())
@@ -110,7 +116,7 @@ def main(
     if memory_steps is None:
         _race(setting, tokenizer, rounds)
     else:
-        _watch_memory(setting, memory_steps)
+        _watch_memory(setting, tokenizer, memory_steps)
 
 
 def _race(setting: Setting, tokenizer: Tokenizer, rounds: int) -> None:
@@ -155,7 +161,7 @@ def _race(setting: Setting, tokenizer: Tokenizer, rounds: int) -> None:
     )
 
 
-def _watch_memory(setting: Setting, steps: int) -> None:
+def _watch_memory(setting: Setting, tokenizer: Tokenizer, steps: int) -> None:
     held: dict[int, float] = {}
     done = 0
 
@@ -166,7 +172,6 @@ def _watch_memory(setting: Setting, steps: int) -> None:
             held[done] = memory(os.getpid())
             click.echo(f"step {done}: {held[done]:,.0f} MB")
 
-    tokenizer = Tokenizer(load_input(setting.checkpoint).spec)
     per_epoch = count_batches(len(setting.features), setting.batch_size)
     taken = _train_ours(setting, tokenizer, epochs=steps / per_epoch, report=look)
     print_json(
@@ -272,4 +277,4 @@ def _threads() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,7 +19,7 @@ import click
 import numpy as np
 
 from squadlite.answering.related import RelatedWords
-from squadlite.cli.output import print_json
+from squadlite.cli.output import existing_path, print_json
 from squadlite.library.index import BookIndex
 from squadlite.library.query import Query, query_words
 
@@ -35,9 +35,9 @@ MAX_ANSWER_LENGTH = 30
 
 
 @click.command()
-@click.argument("book", type=click.Path(exists=True, path_type=Path))
+@click.argument("book", type=existing_path)
 @click.argument("question")
-@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.argument("folder", type=existing_path)
 def main(book: Path, question: str, folder: Path) -> None:
     """Answer QUESTION from BOOK with the model in FOLDER."""
     clock = _Clock()

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from tiny_training import write_checkpoint, write_squad
 
 from benchmarks import frontier
-from benchmarks.kept_rows import keep_rows
+from benchmarks.kept_rows import digest, keep_rows
 
 
 def test_each_way_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,3 +62,11 @@ def test_rows_of_other_inputs_are_made_again(tmp_path: Path) -> None:
     assert [row["value"] for row in rows] == [3, 1, 2]
     assert [row["value"] for row in keep_rows(path, {"of": 2}, "a", make)] == [4]
     assert made == ["a", "b", "c", "a"]
+
+
+def test_a_folder_with_another_vocabulary_has_another_digest(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    before = digest(folder)
+    pieces = (folder / "vocab.txt").read_text()
+    (folder / "vocab.txt").write_text(pieces.replace("ada", "dad"))
+    assert digest(folder) != before

@@ -1,12 +1,14 @@
 """The load on a server: who is served, refused, failed."""
 
+import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
 from servers import BOOK, served, tiny_reader
 
-from benchmarks.serve import Outcomes, burst, small_book
+from benchmarks.serve import Outcomes, burst, memory, small_book
 from squadlite.library.library import Library
 from squadlite.server import questions as questions_module
 
@@ -35,3 +37,10 @@ def test_every_request_of_a_burst_has_its_outcome(
     assert sent.row()["failed"] >= 1
     with Library(tmp_path / "library.db") as library:
         assert len(library.books()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells it so")
+def test_memory_is_in_millions_of_bytes() -> None:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    expected = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    assert memory(os.getpid()) == pytest.approx(expected, rel=0.01)

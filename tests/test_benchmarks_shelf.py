@@ -65,3 +65,6 @@ def test_other_books_are_parts_of_those_that_passages_are_from(tmp_path: Path) -
         (tmp_path / "others" / name).read_text(encoding="utf-8") for name in made[:3]
     )
     assert all(text.strip() in together for text in texts["a/x"])
+    # Fewer than there are books to take parts of.
+    make_others(tmp_path / "one", path, 1)
+    assert [file.name for file in (tmp_path / "one").iterdir()] == ["x-1.txt"]

@@ -102,6 +102,14 @@ def test_books_are_left_out(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "books").iterdir()) == ["a.html", "a.jsonl"]
 
 
+def test_a_book_that_is_left_out_now_is_no_longer_there(tmp_path: Path) -> None:
+    data = [write_data(tmp_path / f"{name}.json", f"book/{name}", TEXT) for name in "ab"]
+    files = [word for path in data for word in ("--data", path)]
+    run_stage(main, tmp_path / "books", *files)
+    run_stage(main, tmp_path / "books", *files, "--leave-out", "b")
+    assert sorted(path.name for path in (tmp_path / "books").iterdir()) == ["a.html", "a.jsonl"]
+
+
 def test_an_unknown_book_is_named(tmp_path: Path) -> None:
     data = write_data(tmp_path / "one.json", "book/salt", TEXT)
     with pytest.raises(DatasetError, match="book 'pepper': expected one of salt"):

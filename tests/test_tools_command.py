@@ -39,6 +39,24 @@ def test_errors_end_in_an_exit_code_and_a_line(
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (TrainingError("teacher tiny:\nno weights"), "teacher tiny: no weights"),
+        (FileNotFoundError(2, "No such file", "data.json"), "data.json: No such file"),
+        (MemoryError(), "not enough memory"),
+    ],
+)
+def test_an_error_is_told_in_the_words_of_squadlites_commands(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: Exception,
+    told: str,
+) -> None:
+    assert exit_code_of(monkeypatch, raised) == 1
+    assert capsys.readouterr().err == f"Error: {told}\n"
+
+
 def test_an_unknown_option_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert exit_code_of(monkeypatch, None, "--nothing") == 2
 

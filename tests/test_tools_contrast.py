@@ -13,6 +13,7 @@ from squadlite.answering.windows import Window
 from squadlite.model import QuestionAnsweringModel
 from tools.contrast import Contrast, ContrastSettings
 from tools.data import Feature, Group
+from tools.dropout import dropout
 from tools.processes import Processes
 
 TOKENIZER = Tokenizer(WordPieceSpec(vocab=PIECES))
@@ -86,6 +87,23 @@ def test_loss_and_gradients_are_those_of_the_whole_batch_at_once(max_pass_tokens
     for found, parameter in zip(model.parameters(), plain.parameters(), strict=True):
         if parameter.grad is not None:
             torch.testing.assert_close(found.grad, parameter.grad, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("max_pass_tokens", [1, 1000])
+def test_gradients_are_those_of_the_vectors_compared_whatever_is_dropped(
+    max_pass_tokens: int,
+) -> None:
+    model = make_model().train()
+    embedded: list[torch.Tensor] = []
+    with dropout(model, 0.3):
+        # After the hook that drops.
+        model.embeddings.register_forward_hook(lambda *call: embedded.append(call[2].detach()))
+        backward(
+            contrast(max_pass_tokens=max_pass_tokens), model, [group(number) for number in range(3)]
+        )
+    first, second = embedded[: len(embedded) // 2], embedded[len(embedded) // 2 :]
+    assert all(map(torch.equal, first, second))
+    assert any((part == 0).any() for part in first)
 
 
 def test_a_passage_that_holds_the_answer_is_no_negative() -> None:

@@ -44,9 +44,21 @@ def test_the_gold_answer_is_located_inside_its_evidence() -> None:
     assert place[0] > text.index("asked")
 
 
+def test_letters_that_are_two_in_lower_case_move_no_answer() -> None:
+    text = "İİ İİ. He asked for a song"
+    place = locate(text, text, ["Song"])
+    assert place is not None
+    assert text[slice(*place)] == "song"
+
+
 def test_evidence_without_the_gold_answer_is_located_as_a_whole() -> None:
     assert locate("He asked for a song.", "for a song", ["ballad"]) == (9, 19)
     assert locate("He asked for a song.", "for a ballad", ["ballad"]) is None
+
+
+@pytest.mark.parametrize("text", ["He asked for a song.", ""])
+def test_no_evidence_stands_nowhere(text: str) -> None:
+    assert locate(text, " \n", ["song"]) is None
 
 
 @dataclass

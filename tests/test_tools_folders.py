@@ -120,6 +120,18 @@ def test_a_replacement_that_was_cut_off_is_undone(tmp_path: Path) -> None:
     assert names(target) == {"old"}
 
 
+def test_what_a_kill_left_of_a_replaced_folder_is_in_nobodys_way(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for name in ("old", "new"):
+        # As a kill before the last replacement's end leaves it.
+        (tmp_path / ".folder.replaced").mkdir()
+        (tmp_path / ".folder.replaced" / "older").touch()
+        with atomic_folder(target) as folder:
+            (folder / name).touch()
+        assert names(target) == {name}
+    assert names(tmp_path) == {"folder"}
+
+
 def test_stages_add_up(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "0")
     assert load_stages(source) == []

@@ -111,6 +111,17 @@ def test_what_changes_is_run_again_and_so_is_what_follows(tmp_path: Path) -> Non
     assert skipped(small_recipe(tmp_path, groups=1)) == ["two"]
 
 
+def test_a_run_ends_with_the_stage_it_is_told_and_another_goes_on(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in", num_layers=4)
+    path = small_recipe(tmp_path)
+    assert run_stage(recipe_command, path, "--until", "one").exit_code == 0
+    assert [stage["name"] for stage in read_stages(tmp_path / "out")] == ["one"]
+    assert not (tmp_path / "out" / "two").exists()
+    assert skipped(path) == ["one"]
+    with pytest.raises(RecipeError, match="found no stage 'three', expected one of one, two"):
+        run_stage(recipe_command, path, "--until", "three")
+
+
 def test_the_recipes_seed_is_that_of_stages_without_one(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "in", num_layers=4)
     one, two = load_recipe(small_recipe(tmp_path)).stages
@@ -153,6 +164,15 @@ def test_one_recipe_says_what_differs_on_a_cpu(tmp_path: Path) -> None:
     assert cpu.stages[0].options == {"epochs": 0.5, "batch_size": 32, "dropout": 0.2}
     assert [(stage.name, stage.options) for stage in gpu.stages[1:]] == [("two", {"groups": 2})]
     assert [(stage.name, stage.options) for stage in cpu.stages[1:]] == [("two", {"groups": 1})]
+
+
+def test_another_command_may_run_on_a_cpu(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "in", num_layers=4)
+    path = small_recipe(tmp_path)
+    text = path.read_text().replace('run = "sketch"', 'run = "sketch"\ncpu = {run = "average"}')
+    path.write_text(text)
+    runs = [load_recipe(path, on_cpu=on_cpu).stages[1].run for on_cpu in (False, True)]
+    assert runs == ["sketch", "average"]
 
 
 def test_a_training_in_a_recipe_resumes(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import inspect
 from itertools import pairwise
 from typing import Any
 
@@ -8,7 +9,8 @@ from tiny_models import random_model, tiny_config
 from torch.nn import functional
 
 from squadlite.model import QuestionAnsweringModel
-from tools.rows import Inputs, RowAttention, last_hidden, read
+from tools import rows
+from tools.rows import FlashAttention, Inputs, RowAttention, last_hidden, read
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=5)
 
@@ -60,10 +62,10 @@ def test_rows_give_the_gradients_of_padded_windows(
 def test_hidden_states_stand_window_by_window() -> None:
     model = make_model()
     inputs = windows(model, [5, 9])
-    rows = last_hidden(model, inputs)
-    assert rows.shape == (14, model.config.hidden_size)
+    hidden = last_hidden(model, inputs)
+    assert hidden.shape == (14, model.config.hidden_size)
     alone = last_hidden(model, tuple(part[1:] for part in inputs))  # type: ignore[arg-type]
-    torch.testing.assert_close(rows[5:], alone)
+    torch.testing.assert_close(hidden[5:], alone)
 
 
 def test_attention_stays_within_its_window() -> None:
@@ -80,3 +82,30 @@ def test_attention_stays_within_its_window() -> None:
         expected = functional.scaled_dot_product_attention(q, k, v).transpose(0, 1).flatten(1)
         torch.testing.assert_close(gathered[first : first + length], expected)
     assert not gathered[sum(lengths) :].any()
+
+
+def attend_in_turn(*arguments: Any) -> torch.Tensor:
+    """As torch's `varlen_attn`, which only a GPU has: window by window, (rows, heads, width)."""
+    if rows._flash_attention is not None:
+        inspect.signature(rows._flash_attention).bind(*arguments)
+    query, key, value, ends, same_ends, longest, same_longest = arguments
+    assert ends.dtype == torch.int32
+    assert torch.equal(ends, same_ends)
+    assert longest == same_longest == int(ends.diff().max())
+    gathered = [
+        functional.scaled_dot_product_attention(
+            *(part[first:last].transpose(0, 1) for part in (query, key, value))
+        ).transpose(0, 1)
+        for first, last in pairwise(ends.tolist())
+    ]
+    return torch.cat(gathered)
+
+
+@given(lengths=LENGTHS)
+@settings(max_examples=20, deadline=None)
+def test_a_gpus_attention_is_given_rows_and_ends_of_windows(lengths: list[int]) -> None:
+    config = tiny_config()
+    torch.manual_seed(sum(lengths))
+    query, key, value = torch.randn(3, sum(lengths), config.hidden_size)
+    found = FlashAttention(attend_in_turn, torch.tensor(lengths), config)(query, key, value)
+    torch.testing.assert_close(found, RowAttention(lengths, config)(query, key, value))

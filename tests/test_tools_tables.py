@@ -154,7 +154,16 @@ def test_a_base_that_is_none_is_a_usage_error() -> None:
     assert "bert-base" in result.output
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"stages": [{}]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", '{"stages": [{}]}', '{"stages": 3}', '{"stages": [3]}'),
+        '{"stages": [{"name": [], "scores": {"f1": 1, "exact": 1, "total": 1}}]}',
+        '{"stages": [{"name": "a", "scores": [1]}]}',
+        '{"stages": [{"name": "a", "scores": {"f1": 1}}]}',
+        '{"stages": [{"name": "a", "scores": {"f1": [], "exact": 1, "total": 1}}]}',
+    ],
+)
 def test_what_is_no_report_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "report.json").write_text(content)
     with pytest.raises(CheckpointError, match="no report"):

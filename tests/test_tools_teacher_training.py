@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from squadlite.answering.squad import load_squad
 from squadlite.answering.tokenizer import Tokenizer
 from squadlite.answering.tokenizer_spec import WordPieceSpec
 from squadlite.answering.windows import Template, Window
+from tools import teacher_training
 from tools.alignment import NOWHERE, Aligner, TeacherWindow
 from tools.data import Feature, make_features
 from tools.finetune import main as finetune
@@ -136,6 +138,24 @@ def test_frozen_embeddings_stay(tmp_path: Path, data: Path) -> None:
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     assert changed
     assert not any("word" in name or "position" in name or "relative" in name for name in changed)
+
+
+def test_a_teacher_is_trained_by_so_many_threads(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    load = teacher_training.load_training_data
+
+    def counted(*arguments: Any) -> Any:
+        counts.append(torch.get_num_threads())
+        return load(*arguments)
+
+    monkeypatch.setattr(teacher_training, "load_training_data", counted)
+    before = torch.get_num_threads()
+    teacher = write_teacher(tmp_path / "teacher", "mpnet", [])
+    train(tmp_path, data, teacher, "--epochs", 0.1, "--threads", before + 1)
+    assert counts == [before + 1]
+    assert torch.get_num_threads() == before
 
 
 def test_what_a_teacher_is_not_trained_with_is_a_usage_error(tmp_path: Path, data: Path) -> None:

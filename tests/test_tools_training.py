@@ -13,9 +13,14 @@ from tiny_models import random_model, tiny_config
 from tiny_teachers import write_teacher
 from tiny_training import run_stage, write_checkpoint, write_squad
 
+from squadlite.answering.reader import ReaderSettings
+from squadlite.answering.squad import load_squad
+from squadlite.answering.tokenizer import Tokenizer
+from squadlite.answering.tokenizer_spec import TokenizerSpec
 from squadlite.errors import DatasetError
-from squadlite.model import load_checkpoint
+from squadlite.model import load_checkpoint, load_model
 from tools.errors import TrainingError
+from tools.evaluation import evaluate_model
 from tools.finetune import main as finetune
 from tools.state import TrainingState, WorkFolder
 from tools.training import trainable_model
@@ -165,18 +170,23 @@ def test_a_time_budget_ends_a_long_training_with_a_rate_near_zero(
 ) -> None:
     began = time.monotonic()
     log = train(world, tmp_path / "out", "--epochs", 10_000, "--max-seconds", 1)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60  # ten thousand epochs take minutes
     assert log[-1]["rate"] < 0.3 * max(line["rate"] for line in log)
 
 
 def test_the_best_checkpoint_is_kept(world: Path, tmp_path: Path) -> None:
-    # A rate so high that training does harm: the first evaluation is the best.
+    # The rate rises nearly to the end, and training does harm: the first evaluation is the best.
     options = ("--evaluate", world / "dev.json", "--evaluate-steps", 5, "--evaluate-limit", 20)
-    log = train(world, tmp_path / "out", "--epochs", 3, *options)
+    log = train(world, tmp_path / "out", "--epochs", 3, "--warmup", 0.9, *options)
     scores = [line["score"] for line in log if "score" in line]
     (stage,) = json.loads((tmp_path / "out" / "stages.json").read_text())
     assert len(scores) == 6
-    assert stage["best_score"] == max(scores)
+    assert stage["best_score"] == max(scores) > scores[-1]
+    kept, tokenizer = load_model(tmp_path / "out"), Tokenizer(TokenizerSpec.load(tmp_path / "out"))
+    windows = ReaderSettings().within(48)
+    examples = load_squad(world / "dev.json")
+    found = evaluate_model(kept, tokenizer, examples, limit=20, settings=windows)
+    assert found["f1"] == max(scores)
 
 
 def test_a_loss_that_is_no_number_stops_the_training(world: Path, tmp_path: Path) -> None:
@@ -195,12 +205,26 @@ def test_answers_that_do_not_match_their_text_are_refused(world: Path, tmp_path:
         train(world, tmp_path / "out", "--data", tmp_path / "bad.json")
 
 
-@pytest.mark.parametrize("option", ["--epochs", "--batch-size", "--warmup", "--log-steps"])
-def test_settings_out_of_range_are_usage_errors(world: Path, tmp_path: Path, option: str) -> None:
-    arguments = (world / "start", tmp_path / "out", "--data", world / "train.json", option, -1)
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *((option, -1) for option in ("--epochs", "--batch-size", "--warmup", "--log-steps")),
+        *(("--epochs", "inf"), ("--max-seconds", "nan"), ("--learning-rate", "nan")),
+    ],
+)
+def test_settings_out_of_range_are_usage_errors(
+    world: Path, tmp_path: Path, option: str, value: object
+) -> None:
+    arguments = (world / "start", tmp_path / "out", "--data", world / "train.json", option, value)
     result = run_stage(finetune, *arguments)
     assert result.exit_code == 2
     assert option.strip("-").replace("-", "_") in result.output
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_in_one_line(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="device cuda: found no GPU"):
+        train(world, tmp_path / "out", "--device", "cuda")
 
 
 def test_a_training_killed_and_resumed_ends_with_the_same_weights(
@@ -214,7 +238,7 @@ def test_a_training_killed_and_resumed_ends_with_the_same_weights(
     command += [world / "train.json", *QUICK, *options, *saved]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ)
     log = tmp_path / "killed.training" / "log.jsonl"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # other programs may keep the cores busy
     while not (log.exists() and log.read_text().count("\n") > 150):
         assert process.poll() is None, "the training ended before it could be killed"
         assert time.monotonic() < deadline

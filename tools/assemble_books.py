@@ -18,9 +18,9 @@ from pathlib import Path
 import click
 
 from squadlite.answering.squad import SquadExample, load_squad
-from squadlite.atomic import atomic_write
 from squadlite.errors import DatasetError
 from tools.command import existing_file, new_folder, run
+from tools.folders import atomic_folder
 
 # Shorter than any sentence that begins a passage with another's end, longer than a refrain.
 MIN_OVERLAP = 40
@@ -145,8 +145,8 @@ def _paragraphs(text: str) -> str:
     return "\n".join(f"<p>{html.escape(paragraph)}</p>" for paragraph in text.split("\n\n"))
 
 
-def _name(title: str) -> str:
-    # "book/AUTHOR_TITLE" and "plain/AUTHOR_TITLE" are about the same book.
+def book_name(title: str) -> str:
+    """The book of an article: "book/AUTHOR_TITLE" and "plain/AUTHOR_TITLE" are about the same."""
     return title.rpartition("/")[2]
 
 
@@ -167,7 +167,7 @@ def main(
     output: Path, data: tuple[Path, ...], books: tuple[str, ...], leave_out: tuple[str, ...]
 ) -> None:
     """
-    Put the books of SQuAD files together again, in the folder OUTPUT.
+    Put the books of SQuAD files together again, in the folder OUTPUT, which is replaced.
 
     \b
     Example:
@@ -176,21 +176,19 @@ def main(
     by_name: dict[str, list[SquadExample]] = {}
     for path in data:
         for example in load_squad(path):
-            by_name.setdefault(_name(example.title), []).append(example)
-    for name in map(_name, (*books, *leave_out)):
+            by_name.setdefault(book_name(example.title), []).append(example)
+    for name in map(book_name, (*books, *leave_out)):
         if name not in by_name:
             raise DatasetError(f"book {name!r}: expected one of {', '.join(by_name)}")
-    unwanted = set(map(_name, leave_out))
-    names = [name for name in map(_name, books or by_name) if name not in unwanted]
-    output.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        page, questions = assemble(by_name[name], name)
-        with atomic_write(output / f"{name}.html") as file:
-            file.write(page.encode())
-        with atomic_write(output / f"{name}.jsonl") as file:
-            for question in questions:
-                file.write(json.dumps(question, ensure_ascii=False).encode() + b"\n")
-        click.echo(f"{name}: {len(page):,} characters, {len(questions)} questions")
+    unwanted = set(map(book_name, leave_out))
+    names = [name for name in map(book_name, books or by_name) if name not in unwanted]
+    with atomic_folder(output) as folder:
+        for name in names:
+            page, questions = assemble(by_name[name], name)
+            lines = (json.dumps(question, ensure_ascii=False) + "\n" for question in questions)
+            (folder / f"{name}.html").write_bytes(page.encode())
+            (folder / f"{name}.jsonl").write_bytes("".join(lines).encode())
+            click.echo(f"{name}: {len(page):,} characters, {len(questions)} questions")
 
 
 if __name__ == "__main__":

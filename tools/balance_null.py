@@ -44,20 +44,20 @@ def null_direction(
     Find the direction that tells [CLS] from all other tokens.
 
     Args:
-        model: in eval mode.
+        model: in eval mode, on any device.
         batches: windows, at least one.
 
     Returns:
         (hidden,) float32, and the root mean square of what is left: of h.d - 1 over the [CLS], and
         of h.d over the others, both counted alike.
     """
-    size = model.config.hidden_size
+    size, device = model.config.hidden_size, next(model.parameters()).device
     own, others = torch.zeros(2, size, size, dtype=torch.float64)
     mean = torch.zeros(size, dtype=torch.float64)
     n_own = n_others = 0
     for batch in batches:
         with torch.inference_mode():
-            rows = last_hidden(model, batch.inputs).double()
+            rows = last_hidden(model, batch.to(device).inputs).cpu().double()
         lengths = batch.attention_mask.sum(dim=1)
         is_null = torch.zeros(len(rows), dtype=torch.bool)
         is_null[lengths.cumsum(0) - lengths] = True
@@ -77,7 +77,7 @@ def balance(
     checkpoint: Checkpoint, tokenizer: Tokenizer, examples: Sequence[SquadExample]
 ) -> tuple[Checkpoint, dict[str, float]]:
     """
-    Shift the null score so that threshold 0 is the best.
+    Shift the null score so that threshold 0 is the best; a GPU reads where there is one.
 
     Args:
         checkpoint: of any encoder.
@@ -89,6 +89,8 @@ def balance(
         direction, F1 at threshold 0 before.
     """
     model = model_from_checkpoint(checkpoint).eval()
+    if torch.cuda.is_available():
+        model = model.to("cuda")
     windows = ReaderSettings().within(checkpoint.config.max_position_embeddings)
     with progress_bar("Reading") as progress:
         scores = evaluate_model(model, tokenizer, examples, settings=windows, progress=progress)

@@ -30,12 +30,19 @@ import numpy as np
 from squadlite.answering.reader import Reader
 from squadlite.asking import retrieve
 from squadlite.atomic import atomic_write
-from squadlite.cli.output import existing_path, progress_bar
+from squadlite.cli.output import progress_bar
 from squadlite.library.index import BookIndex
 from squadlite.library.passages import MAX_WORDS, split_passages
 from squadlite.library.query import Query
 from squadlite.library.search import Passage
-from tools.command import books_option, file_argument, questions_option, run, seed_option
+from tools.command import (
+    books_option,
+    existing_path,
+    file_argument,
+    questions_option,
+    run,
+    seed_option,
+)
 from tools.evidence import find_place, fold, holds
 from tools.questions import Question, find_book, load_questions
 

@@ -6,12 +6,14 @@ from typing import Any, NoReturn
 
 import click
 
-from squadlite.errors import SquadliteError
+from squadlite.cli import output
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 
-existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+# The first two are those of the runtime's commands.
+existing_file = output.existing_file
+existing_path = output.existing_path
 existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 new_folder = click.Path(file_okay=False, path_type=Path)
 
@@ -63,7 +65,7 @@ def run(command: click.Command) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(EXIT_INTERRUPTED)
-    except (SquadliteError, OSError) as error:
-        click.echo(f"Error: {error}", err=True)
+    except output.EXPECTED_ERRORS as error:
+        click.echo(f"Error: {output.one_line(error)}", err=True)
         sys.exit(EXIT_ERROR)
     sys.exit(0)

@@ -43,7 +43,8 @@ def fit_weights(choices: Choices, *, ridge: float) -> tuple[Floats, float]:
 
     Args:
         choices: what was to choose from, and what was right.
-        ridge: penalty on the squares of the weights of standardized features, above 0.
+        ridge: penalty on the squares of the bias and of the weights of standardized features,
+            above 0.
 
     Returns:
         (F,) weights, and the bias. The same choices give the same numbers.

@@ -7,7 +7,7 @@ words are left out, as they may answer it too.
 
 Vectors of a whole batch are compared, whatever fits into the model at once: they are computed
 without gradients, the loss's gradient by each vector is taken, and a second pass over the same
-texts, part by part, carries it into the weights.
+texts, part by part, carries it into the weights. Both passes drop the same values.
 
 Source: van den Oord et al. 2018 (InfoNCE); Gao et al. 2021, Scaling Deep Contrastive Learning Batch
 Size under Memory Limited Setup.
@@ -142,21 +142,28 @@ class Contrast:
             _Text(row, ids) for row, ids in enumerate([*comparison.questions, *comparison.passages])
         ]
         own = self.processes.share(sorted(texts, key=len, reverse=True))
+        seed = int(torch.randint(2**53, ()))
         vectors = torch.zeros(len(texts), model.config.hidden_size, device=device)
         with torch.no_grad():
-            for part in batches_by_length(own, self.max_pass_tokens):
-                rows = [text.row for text in part]
-                vectors[rows] = self._vectors(model, part)
+            for rows, part in self._vectors(model, own, seed):
+                vectors[rows] = part
         self.processes.add_up([vectors])
         vectors.requires_grad_(True)
         loss = self.settings.weight * self._loss(vectors, comparison)
         (gradients,) = torch.autograd.grad(loss, vectors)
-        for part in batches_by_length(own, self.max_pass_tokens):
-            rows = [text.row for text in part]
-            (self._vectors(model, part) * gradients[rows]).sum().backward()  # type: ignore[no-untyped-call]
+        for rows, part in self._vectors(model, own, seed):
+            (part * gradients[rows]).sum().backward()  # type: ignore[no-untyped-call]
         return loss.detach() / self.processes.size
 
-    def _vectors(self, model: QuestionAnsweringModel, texts: Sequence[_Text]) -> torch.Tensor:
+    def _vectors(
+        self, model: QuestionAnsweringModel, texts: Sequence[_Text], seed: int
+    ) -> Iterator[tuple[list[int], torch.Tensor]]:
+        # Pass by pass, the rows of some texts and their vectors; the seed decides what is dropped.
+        torch.manual_seed(seed)
+        for part in batches_by_length(texts, self.max_pass_tokens):
+            yield [text.row for text in part], self._vectors_of(model, part)
+
+    def _vectors_of(self, model: QuestionAnsweringModel, texts: Sequence[_Text]) -> torch.Tensor:
         inputs = self._inputs(texts)
         with self.autocast():
             hidden = last_hidden(model, inputs)

@@ -160,9 +160,9 @@ def make_features(
     return features
 
 
-def alone(features: Sequence[Feature], title: str = "") -> list[Group]:
-    """Make a group of each feature."""
-    return [Group(title, (feature,)) for feature in features]
+def alone(features: Sequence[Feature]) -> list[Group]:
+    """Make a group of each feature, without a title."""
+    return [Group("", (feature,)) for feature in features]
 
 
 def group_features(

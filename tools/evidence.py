@@ -1,5 +1,6 @@
 """Where in a book the evidence of a gold answer stands, and whether a search has found it."""
 
+import re
 from collections.abc import Sequence
 
 from squadlite.errors import DatasetError
@@ -38,15 +39,16 @@ def locate(text: str, evidence: str, answers: Sequence[str]) -> tuple[int, int] 
     folded, positions = fold(text)
     folded_evidence = fold(evidence)[0].strip()
     evidence_start = folded.find(folded_evidence)
-    if evidence_start < 0:
+    if not folded_evidence or evidence_start < 0:
         return None
+    first, last = 0, len(folded_evidence) - 1
     for answer in answers:
-        folded_answer = fold(answer)[0].strip()
-        inside = folded_evidence.lower().find(folded_answer.lower())
-        if inside >= 0:
-            start = evidence_start + inside
-            return positions[start], positions[start + len(folded_answer) - 1] + 1
-    return positions[evidence_start], positions[evidence_start + len(folded_evidence) - 1] + 1
+        # Not by `lower()`, which may make two characters of one.
+        found = re.search(re.escape(fold(answer)[0].strip()), folded_evidence, re.IGNORECASE)
+        if found is not None:
+            first, last = found.start(), found.end() - 1
+            break
+    return positions[evidence_start + first], positions[evidence_start + last] + 1
 
 
 def find_place(index: BookIndex, question: Question) -> tuple[int, int, int]:

@@ -72,7 +72,13 @@ from tools.teacher_training import finetune_teacher
     "[default: all]",
 )
 @click.option("--epochs", type=float, default=2, show_default=True)
-@click.option("--batch-size", type=int, default=12, show_default=True, help="Windows in a step.")
+@click.option(
+    "--batch-size",
+    type=int,
+    default=12,
+    show_default=True,
+    help="Windows in a step; questions with --group-passages.",
+)
 @click.option("--learning-rate", type=float, default=3e-5, show_default=True)
 @click.option(
     "--warmup", type=float, default=0.1, show_default=True, help="Share of rising learning rate."
@@ -270,19 +276,16 @@ def main(
         )
     except (ValueError, CodecError) as error:
         raise click.UsageError(str(error)) from error
+    how: dict[str, Any] = {"resume": resume, "device": device, "threads": threads}
     if student is None:
-        stage = finetune_student(
-            checkpoint, output, plan, resume=resume, device=device, threads=threads
-        )
+        stage = finetune_student(checkpoint, output, plan, **how)
     elif plan.teaching or plan.contrast or plan.quantization or plan.evaluation:
         raise click.UsageError(
             "--windows-of trains a teacher: without --teacher, --contrast-weight, "
             "--quantize-bits, --quantize-like and --evaluate."
         )
     else:
-        stage = finetune_teacher(
-            checkpoint, output, plan, student=student, resume=resume, device=device
-        )
+        stage = finetune_teacher(checkpoint, output, plan, student=student, **how)
     if os.environ.get("RANK", "0") == "0":  # torchrun's name for the process that reports
         click.echo(f"{output}: {stage['steps']} steps in {stage['seconds']:.0f} s")
 

@@ -27,7 +27,7 @@ from squadlite import __version__
 from squadlite.answering.candidates import FEATURES
 from squadlite.answering.confidence import METADATA_MEMBER, ChoiceModel
 from squadlite.answering.reader import Reader
-from squadlite.cli.output import print_table, progress_bar
+from squadlite.cli.output import print_table, progress_bar, threads_option
 from squadlite.container import copy_sqz, open_sqz
 from squadlite.digests import digest_of
 from squadlite.errors import DatasetError
@@ -213,7 +213,7 @@ def _findings(
     help="Keep what was found here (.npz), so that fitting again needs no reading; delete it when "
     "the code that finds has changed.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads for the model.")
+@threads_option
 def main(
     model: Path, output: Path, books: Path, questions: Path, cache: Path | None, threads: int | None
 ) -> None:

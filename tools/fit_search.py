@@ -18,7 +18,7 @@ import click
 
 from squadlite.answering.reader import Reader
 from squadlite.asking import DEFAULT_PASSAGES
-from squadlite.cli.output import print_json, print_table, progress_bar
+from squadlite.cli.output import print_json, print_table, progress_bar, threads_option
 from squadlite.container import copy_sqz, open_sqz
 from squadlite.errors import DatasetError
 from squadlite.library.index import BookIndex
@@ -83,7 +83,7 @@ def best_weight(ranks: Ranks) -> float:
 @file_argument
 @books_option
 @questions_option
-@click.option("--threads", type=click.IntRange(min=1), help="Threads for the model.")
+@threads_option
 def main(model: Path, output: Path, books: Path, questions: Path, threads: int | None) -> None:
     """
     Fit what a cosine is worth in MODEL's searches and write it with the model to OUTPUT, both

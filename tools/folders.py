@@ -147,6 +147,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         _sync_files(temporary)
         if path.exists():
+            # A kill may have left one that was being deleted.
+            shutil.rmtree(_replaced(path), ignore_errors=True)
             path.rename(_replaced(path))
         temporary.rename(path)
         shutil.rmtree(_replaced(path), ignore_errors=True)

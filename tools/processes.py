@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import distributed
 
+from tools.errors import TrainingError
+
 Item = TypeVar("Item")
 
 
@@ -33,29 +35,37 @@ class Processes:
 
     @classmethod
     @contextmanager
-    def joined(cls, device: str | None = None) -> Iterator["Processes"]:
+    def joined(cls, device: str | None = None, threads: int | None = None) -> Iterator["Processes"]:
         """
         Join the others, and leave them when the block ends.
 
         Args:
             device: "cpu" or "cuda"; None: CUDA when there is one. Several processes talk by nccl
                 on CUDA and by gloo on CPUs.
+            threads: that this one computes with on a CPU while the block lasts; None: as many as
+                torch would use.
+
+        Raises:
+            TrainingError: CUDA is asked for, and there is none.
         """
         kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if kind == "cuda":
+            if not torch.cuda.is_available():
+                raise TrainingError("device cuda: found no GPU that torch can use")
             # It makes a plan for each new shape, a tenth of a second long, and all shapes are new.
             torch.backends.cuda.enable_cudnn_sdp(False)
-        if "WORLD_SIZE" not in os.environ:
-            yield cls(0, 1, torch.device(kind))
-            return
-        own = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if kind == "cuda" else kind)
-        if own.type == "cuda":
-            torch.cuda.set_device(own)
-        distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
-        try:
-            yield cls(distributed.get_rank(), distributed.get_world_size(), own)
-        finally:
-            distributed.destroy_process_group()
+        with _threads(threads):
+            if "WORLD_SIZE" not in os.environ:
+                yield cls(0, 1, torch.device(kind))
+                return
+            own = torch.device(f"cuda:{os.environ['LOCAL_RANK']}" if kind == "cuda" else kind)
+            if own.type == "cuda":
+                torch.cuda.set_device(own)
+            distributed.init_process_group("nccl" if own.type == "cuda" else "gloo")
+            try:
+                yield cls(distributed.get_rank(), distributed.get_world_size(), own)
+            finally:
+                distributed.destroy_process_group()
 
     @property
     def is_first(self) -> bool:
@@ -89,3 +99,13 @@ class Processes:
         """Go on when all processes are here."""
         if self.size > 1:
             distributed.barrier()
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -23,7 +23,9 @@ A recipe: stages in one TOML file, run in order, those skipped whose inputs are 
     only = "gpu"                    # left out where there is none; "cpu": where there is one
 
 Stages that run "export", "fit_search" or "fit_answering" write a .sqz file, those that run
-"book_data" a .json file. A training that was stopped goes on where it was. The report, report.json
+"book_data" a .json file. A training that was stopped goes on where it was. With --until a run ends
+with that stage, and another goes on from there, also on another machine that is given the folder:
+what a GPU isn't needed for can be done before it is lent, and afterwards. The report, report.json
 and report.md in `output`, says of each stage what it made: parameters, bytes, scores before and
 after it, tokens that a training read, time, seed and digests.
 """
@@ -250,7 +252,8 @@ def _markdown(recipe: Recipe, results: list[StageResult]) -> str:
 @click.command()
 @click.argument("recipe", type=existing_file)
 @click.option("--output", type=new_folder, help="In place of the recipe's own output folder.")
-def main(recipe: Path, output: Path | None) -> None:
+@click.option("--until", metavar="STAGE", help="End with this stage.")
+def main(recipe: Path, output: Path | None, until: str | None) -> None:
     """
     Run the stages of the TOML file RECIPE.
 
@@ -259,6 +262,8 @@ def main(recipe: Path, output: Path | None) -> None:
       python -m tools.recipe recipes/smoke.toml
     """
     loaded = load_recipe(recipe, output=output, on_cpu=not torch.cuda.is_available())
+    if until is not None:
+        loaded = loaded.until(until)
     run_recipe(loaded)
     click.echo((loaded.output / "report.md").read_text(encoding="utf-8"))
 

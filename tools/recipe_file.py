@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +140,19 @@ class Recipe:
     evaluation_limit: int | None
     evaluation_compute: Compute
 
+    def until(self, name: str) -> "Recipe":
+        """
+        The recipe that ends with a stage.
+
+        Raises:
+            RecipeError: there is no such stage.
+        """
+        names = [stage.name for stage in self.stages]
+        if name not in names:
+            expected = f"one of {', '.join(names)}"
+            raise RecipeError(f"{self.path}: found no stage {name!r}, expected {expected}")
+        return replace(self, stages=self.stages[: names.index(name) + 1])
+
 
 def load_recipe(path: Path, *, output: Path | None = None, on_cpu: bool = False) -> Recipe:
     """
@@ -209,6 +222,7 @@ class _StageReader:
         where = f"{self.path}: stages[{number}]"
         if not isinstance(values, dict):
             raise RecipeError(f"{where}: found {values!r}, expected a table")
+        values = _on_device(values, self.on_cpu, where)
         for name in ("name", "run"):
             if not isinstance(values.get(name), str):
                 raise RecipeError(f"{where}: {name}: found {values.get(name)!r}, expected a string")
@@ -219,7 +233,6 @@ class _StageReader:
         if run not in COMMANDS:
             raise RecipeError(f"{where}: found run {run!r}, expected one of {', '.join(COMMANDS)}")
         output = self.output / f"{name}{_FILE_EXTENSIONS.get(run, '')}"
-        values = _on_device(values, self.on_cpu, where)
         source = self._source(values, COMMANDS[run], where)
         options, reads, keeps = self._options(values, COMMANDS[run], where)
         processes = self._processes(values, run, where)

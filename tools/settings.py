@@ -17,15 +17,16 @@ class TrainingSettings:
     How a model is trained. The defaults are the paper's, and for the rest BERT's.
 
     Args:
-        epochs: times that every window is seen.
-        batch_size: windows in a step, over all processes.
+        epochs: times that every group of windows is seen; see `tools.data.Group`.
+        batch_size: groups in a step, over all processes.
         learning_rate: the highest.
         warmup: share of the training in which the rate rises to it.
         weight_decay: AdamW's; norms and biases have none.
         max_gradient_norm: gradients are scaled down to it.
         dropout: share of values zeroed after the embeddings and after each attention and
             feed-forward block. (BERT also drops attention weights; we don't.)
-        freeze_embeddings: leave word, position and token type embeddings as they are.
+        freeze_embeddings: leave the embeddings as they are: in a model of ours all that stands
+            before its layers, in another's each table of vectors, distances' biases too.
         max_pass_tokens: tokens, padding included, that go through the model at once in one
             process; gradients of a larger batch are accumulated over several passes.
         max_group_windows: of a group's windows so many are read in an epoch, others each time, and
@@ -53,6 +54,9 @@ class TrainingSettings:
     precision: Precision = "f32"
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}, expected a finite number")
         self.schedule(1)
         for name in ("epochs", "batch_size", "max_gradient_norm", "max_pass_tokens"):
             if getattr(self, name) <= 0:

@@ -5,12 +5,8 @@ Fine-tuning of a student: a checkpoint of one of our families.
 """
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from squadlite.answering.metadata import METADATA_FILE, load_metadata
 from squadlite.answering.tokenizer import Tokenizer
@@ -50,9 +46,8 @@ def finetune_student(
         source, output: checkpoint folders; `output` is replaced when the training is done.
         plan: how to train, and on what.
         resume: go on with a training that was stopped.
-        device: "cpu" or "cuda"; None: CUDA where there is one.
-        threads: of this process's model on a CPU; None: as many as torch would use. Where other
-            programs keep the cores busy, processes of one thread each are faster by far.
+        device, threads: see `Processes.joined`. Where other programs keep the cores busy, processes
+            of one thread each are faster by far.
 
     Returns:
         What `output`/stages.json says: the plan, steps, seconds, tokens/s, the best score.
@@ -60,10 +55,10 @@ def finetune_student(
     Raises:
         CheckpointError, TokenizerError: a folder can't be loaded.
         DatasetError: the data can't be trained on.
-        TrainingError: a loss that isn't a number, a state of another training, or a teacher that
-            doesn't fit.
+        TrainingError: a loss that isn't a number, a state of another training, a teacher that
+            doesn't fit, or a device that isn't there.
     """
-    with Processes.joined(device) as processes, _threads(threads), training_bar() as report:
+    with Processes.joined(device, threads) as processes, training_bar() as report:
         start = load_input(source)
         model = trainable_model(
             model_from_checkpoint(start.checkpoint),
@@ -116,13 +111,3 @@ def finetune_student(
 def _declare_vectors(folder: Path) -> None:
     embedding = {"pooling": "mean", "weight": COSINE_WEIGHT}
     write_json(folder / METADATA_FILE, {**load_metadata(folder), "embedding": embedding})
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -157,10 +157,18 @@ def load_scores(reports: Sequence[Path]) -> dict[str, dict[str, float]]:
     scores: dict[str, dict[str, float]] = {}
     for path in reports:
         try:
-            stages = json.loads(path.read_bytes())["stages"]
-            scores |= {stage["name"]: stage["scores"] for stage in stages if stage["scores"]}
-        except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{path}: found no report of a recipe ({error!r})") from error
+            for stage in json.loads(path.read_bytes())["stages"]:
+                if stage["scores"] is not None:
+                    scores[stage["name"]] = _read_scores(stage["scores"])
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise CheckpointError(f"{path}: found no report of a recipe ({error!r:.80})") from error
+    return scores
+
+
+def _read_scores(found: dict[str, Any]) -> dict[str, float]:
+    scores = {name: float(value) for name, value in found.items()}
+    if missing := {"f1", "exact", "total"} - scores.keys():
+        raise KeyError(min(missing))
     return scores
 
 

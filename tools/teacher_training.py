@@ -8,6 +8,7 @@ own: over all passages of a question where these are grouped.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def finetune_teacher(
     student: Path,
     resume: bool = False,
     device: str | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """
     Train the model of a folder that transformers loads.
@@ -48,7 +50,7 @@ def finetune_teacher(
         plan: how to train, and on what; without a teacher, vectors, quantization or evaluation.
         student: the checkpoint folder whose windows it reads.
         resume: go on with a training that was stopped.
-        device: "cpu" or "cuda"; None: CUDA where there is one.
+        device, threads: see `Processes.joined`.
 
     Returns:
         What `output`/stages.json says.
@@ -56,10 +58,10 @@ def finetune_teacher(
     Raises:
         CheckpointError, TokenizerError: the student can't be loaded.
         DatasetError: the data can't be trained on.
-        TrainingError: a teacher that can't be loaded, a loss that isn't a number, or a state of
-            another training.
+        TrainingError: a teacher that can't be loaded, a loss that isn't a number, a state of
+            another training, or a device that isn't there.
     """
-    with Processes.joined(device) as processes, training_bar() as report:
+    with Processes.joined(device, threads) as processes, training_bar() as report:
         start = load_input(student)
         model, teacher_tokenizer, n_positions = load_transformers_teacher(source)
         model = model.to(processes.device).requires_grad_(True)
@@ -72,17 +74,6 @@ def finetune_teacher(
         examples, features, groups = load_training_data(plan, tokenizer, windows)
         align = Aligner(examples, tokenizer, teacher_tokenizer)
         pad_id = teacher_tokenizer.template.pad_id
-
-        def objective(model: SpanModel, batch: TrainingBatch) -> torch.Tensor:
-            read = align(batch.features)
-            inputs, _ = lay_out(read, n_positions, pad_id, LENGTH_STEP)
-            ids, type_ids, mask = (part.to(processes.device) for part in inputs)
-            starts, ends = model(ids, type_ids, mask)
-            gold = gold_positions(read, mask.shape[1]).to(processes.device)
-            return group_span_loss(
-                (starts.float(), ends.float()), mask, (gold[0], gold[1]), batch.groups
-            )
-
         work = WorkFolder(output, {**plan.inputs(source), "student": digest_folder(student)})
         if processes.is_first:
             work.prepare(resume=resume)
@@ -95,7 +86,8 @@ def finetune_teacher(
             rhythm=plan.rhythm,
             processes=processes,
             work=work,
-            objective=objective,
+            objective=span_objective,
+            lay_out=partial(as_teacher_reads, align=align, n_positions=n_positions, pad_id=pad_id),
             report=report if processes.is_first else None,
         )
         trainer.train(work.load())
@@ -114,6 +106,33 @@ def finetune_teacher(
             work.remove()
         processes.wait()
     return stage
+
+
+def span_objective(model: SpanModel, batch: TrainingBatch) -> torch.Tensor:
+    """The loss of the gold positions."""
+    starts, ends = model(*batch.inputs)
+    gold = batch.starts, batch.ends
+    return group_span_loss((starts.float(), ends.float()), batch.attention_mask, gold, batch.groups)
+
+
+def as_teacher_reads(
+    batch: TrainingBatch, *, align: Aligner, n_positions: int, pad_id: int
+) -> TrainingBatch:
+    """
+    Lay a pass out for a teacher.
+
+    Args:
+        batch: as its student reads it.
+        align: makes the teacher's windows.
+        n_positions, pad_id: of the teacher.
+
+    Returns:
+        The same windows and groups, with the teacher's tokens and positions.
+    """
+    windows = align(batch.features)
+    inputs, _ = lay_out(windows, n_positions, pad_id, LENGTH_STEP)
+    starts, ends = gold_positions(windows, inputs[0].shape[1])
+    return TrainingBatch(batch.features, batch.groups, *inputs, starts, ends)
 
 
 def gold_positions(windows: Sequence[TeacherWindow], n_tokens: int) -> torch.Tensor:

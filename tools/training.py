@@ -60,6 +60,8 @@ class Trainer(Generic[Model]):
         processes: this process among its like.
         work: where state, log and best checkpoint are kept.
         objective: what is made small.
+        lay_out: makes what the model reads of a pass as students read it; the pass itself unless
+            another one is given.
         contrast: the loss of questions' and passages' vectors beside it, of a model of ours; None:
             none.
         quantized: a context in which the model has the weights that gradients are taken at;
@@ -79,6 +81,7 @@ class Trainer(Generic[Model]):
         processes: Processes,
         work: WorkFolder,
         objective: Objective[Model],
+        lay_out: Callable[[TrainingBatch], TrainingBatch] = lambda part: part,
         contrast: Contrast | None = None,
         quantized: Callable[[], AbstractContextManager[Any]] = nullcontext,
         evaluate: Callable[[], float] | None = None,
@@ -94,6 +97,7 @@ class Trainer(Generic[Model]):
         self.processes = processes
         self.work = work
         self.objective = objective
+        self.lay_out = lay_out
         self.contrast = contrast
         self.quantized = quantized
         self.evaluate = evaluate
@@ -208,7 +212,8 @@ class Trainer(Generic[Model]):
     def _prepare(self, step: int) -> _Prepared:
         batch = self._batch(step)
         own = self.processes.share(batch)
-        passes = list(group_passes(own, self.settings.max_pass_tokens, self.tokenizer))
+        parts = group_passes(own, self.settings.max_pass_tokens, self.tokenizer)
+        passes = [self.lay_out(part) for part in parts]
         comparison = self.contrast.compare(batch) if self.contrast is not None else None
         return _Prepared(batch, passes, comparison)
 
