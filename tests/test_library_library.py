@@ -17,7 +17,7 @@ import pytest
 from epubs import package, page, write_epub
 from fake_embedder import FakeEmbedder
 
-from squadlite.errors import LibraryError
+from squadlite.errors import BookIndexError, LibraryError
 from squadlite.library import adding as adding_module
 from squadlite.library import database as database_module
 from squadlite.library.adding import Change, FileReport
@@ -265,6 +265,14 @@ def test_the_places_kept_in_a_book_that_becomes_shorter_are_its_end(
     assert book.known_passages == book.passages
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few users make links")
+def test_a_link_in_a_circle_is_no_book(library: Library, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    with pytest.raises(LibraryError, match="expected a number, path or title"):
+        library.find(str(link))
+
+
 def test_a_damaged_index_is_named_and_its_book_can_be_removed(
     library: Library, folder: Path
 ) -> None:
@@ -277,6 +285,28 @@ def test_a_damaged_index_is_named_and_its_book_can_be_removed(
         library.index(1)
     library.remove(1)
     assert_whole(library)
+
+
+def test_an_index_that_is_damaged_further_in_is_named_when_it_is_searched(
+    library: Library, folder: Path
+) -> None:
+    library.add([folder])
+    ((image,),) = library._database.rows("SELECT image FROM indexes WHERE book = 1")
+    places = range(0, len(image), 4096)
+    refused = 0
+    for place in places:
+        damaged = image[:place] + b"\xff" * 4096 + image[place + 4096 :]
+        with library._database.writing():
+            library._database.write("UPDATE indexes SET image = ? WHERE book = 1", damaged)
+        try:
+            with library.index(1) as index:
+                index.search(Query("Who kept the mule?"), 5)
+                index.terms()
+                list(index.read_chapters())
+        except (LibraryError, BookIndexError) as error:
+            assert "is damaged" in str(error)
+            refused += 1
+    assert refused > len(places) // 2
 
 
 def test_a_book_that_changes_while_it_is_read_is_not_taken(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from squadlite.cache import default_cache_dir
 from squadlite.closing import Closing
 from squadlite.digests import digest_of
+from squadlite.errors import BookIndexError
 from squadlite.library.book import check_book_file, open_book
 from squadlite.library.cache import load, store, take_into_memory
 from squadlite.library.index_building import INDEX_VERSION, NUMBER, build_index
@@ -179,8 +180,8 @@ class BookIndex(Closing):
             )
         info = self.chapters[index]
         first, end = self.passages.of_chapter(index)
-        pieces = self._connection.execute(
-            "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", (first, end)
+        pieces = self._rows(
+            "SELECT text FROM passages WHERE id >= ? AND id < ? ORDER BY id", first, end
         )
         text = "".join(text for (text,) in pieces)
         pages = self.pages(index, 0, len(text))
@@ -257,20 +258,16 @@ class BookIndex(Closing):
 
     def terms(self) -> list[str]:
         """Every term of the book, in alphabetical order."""
-        return [term for (term,) in self._connection.execute("SELECT term FROM terms")]
+        return [term for (term,) in self._rows("SELECT term FROM terms")]
 
     def frequency(self, term: str) -> int:
         """How many passages hold a term."""
-        row = self._connection.execute(
-            "SELECT passages FROM terms WHERE term = ?", (term,)
-        ).fetchone()
+        row = next(self._rows("SELECT passages FROM terms WHERE term = ?", term), None)
         return int(row[0]) if row else 0
 
     def places(self, term: str) -> NDArray[np.uint32]:
         """Where a term stands, in order, the terms of all passages counted through from 0."""
-        row = self._connection.execute(
-            "SELECT places FROM terms WHERE term = ?", (term,)
-        ).fetchone()
+        row = next(self._rows("SELECT places FROM terms WHERE term = ?", term), None)
         return np.frombuffer(row[0] if row else b"", NUMBER)
 
     def text(self, passage: int) -> str:
@@ -281,9 +278,7 @@ class BookIndex(Closing):
         is_first = passage == 0 or table.chapters[passage - 1] != table.chapters[passage]
         before = start if is_first else 0
         text = ""
-        for (piece,) in self._connection.execute(
-            "SELECT text FROM passages WHERE id >= ? ORDER BY id", (passage,)
-        ):
+        for (piece,) in self._rows("SELECT text FROM passages WHERE id >= ? ORDER BY id", passage):
             text += piece
             if len(text) >= before + end - start:
                 break
@@ -291,12 +286,23 @@ class BookIndex(Closing):
 
     def pages(self, chapter: int, start: int, end: int) -> tuple[PageStart, ...]:
         """Where pages begin in a part of a chapter's text, the one that it begins on at 0."""
-        rows = self._connection.execute(
+        rows = self._rows(
             "SELECT label, start FROM pages WHERE chapter = ?1 AND start < ?3 AND start >= "
             "(SELECT max(start) FROM pages WHERE chapter = ?1 AND start <= ?2) ORDER BY start",
-            (chapter, start, end),
+            chapter,
+            start,
+            end,
         )
         return tuple(PageStart(label, max(place - start, 0)) for label, place in rows)
+
+    def _rows(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        # A cached index was checked when it was opened; a library's may be damaged anywhere.
+        try:
+            yield from self._connection.execute(query, values)
+        except sqlite3.DatabaseError as error:
+            raise BookIndexError(
+                f"{self.title}: its index is damaged ({error}); remove the book and add it again"
+            ) from error
 
     def _texts(self) -> list[str]:
         """The text of every passage."""

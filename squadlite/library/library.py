@@ -247,7 +247,7 @@ class Library(Closing):
             LibraryError: there is no such book, or there are several.
         """
         books = self.books()
-        path = Path(name).resolve()
+        path = Path(os.path.realpath(name))  # `resolve` refuses links in a circle
         folded = name.casefold()
         for matches in (
             [book for book in books if str(book.id) == name],
