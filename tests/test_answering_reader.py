@@ -113,6 +113,11 @@ def test_an_empty_question_and_no_contexts_are_no_errors() -> None:
     assert READER.read("the time?", []) == []
 
 
+def test_one_text_in_place_of_several_is_refused() -> None:
+    with pytest.raises(TypeError, match="found one text, expected a list"):
+        READER.read("the time?", "the time machine")
+
+
 def test_threads_change_nothing() -> None:
     contexts = [("the time machine " * n).strip() for n in range(1, 12)]
     alone = READER.read("the traveller?", contexts)

@@ -241,8 +241,11 @@ class Reader:
             One reading per context, in order.
 
         Raises:
+            TypeError: one text in place of several, whose letters would be read.
             ValueError, SquadliteError: as for `read_pairs`.
         """
+        if isinstance(contexts, str):
+            raise TypeError("contexts: found one text, expected a list of them")
         return self.read_pairs([(question, context) for context in contexts], n_best=n_best)
 
     def read_pairs(
