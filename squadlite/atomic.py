@@ -47,11 +47,13 @@ def atomic_write(path: Path, *, sync: bool = True, mode: int = 0o666) -> Iterato
 
 @contextmanager
 def _named_after(path: Path) -> Iterator[None]:
-    # The error of a full disk names no file, and that of a folder the temporary one.
+    # The system's error of a full disk names no file, and that of a folder the temporary one.
     try:
         yield
     except OSError as error:
-        if error.filename is None or str(error.filename).endswith(_SUFFIX):
+        if error.errno is not None and (
+            error.filename is None or str(error.filename).endswith(_SUFFIX)
+        ):
             error.filename = str(path)
         raise
 
