@@ -15,6 +15,7 @@ from squadlite.answering.spans import Reading
 from squadlite.library.index import BookSource, ChapterInfo, Citation
 from squadlite.library.query import Query, query_words
 from squadlite.library.search import Passage
+from squadlite.library.structure import PARAGRAPH_BREAK
 
 if TYPE_CHECKING:
     from squadlite.library.shelf import Selection, Shelf
@@ -313,6 +314,7 @@ def find_candidates(found: Sequence[Passage], readings: Sequence[Reading]) -> li
 
     Returns:
         The best first by `relevant_margin`, and of those that overlap, as passages may, the best.
+        None goes on from one paragraph into another: the end of a heading and what follows it.
     """
     most_promising = max((passage.score for passage in found), default=0.0)
     candidates = [
@@ -327,6 +329,7 @@ def find_candidates(found: Sequence[Passage], readings: Sequence[Reading]) -> li
         )
         for rank, (passage, reading) in enumerate(zip(found, readings, strict=True), start=1)
         for span in reading.spans
+        if PARAGRAPH_BREAK not in span.text
     ]
     candidates.sort(key=lambda candidate: -relevant_margin(candidate))
     chosen: list[Candidate] = []

@@ -138,6 +138,32 @@ def test_an_answer_that_ends_inside_a_word_takes_all_of_it(
     assert (span.text, context[span.start : span.end]) == (answer, answer)
 
 
+@pytest.mark.parametrize(
+    ("pieces", "first", "last", "answer"),
+    [
+        ("Marit ’ s father came", 2, 3, "Marit’s father"),
+        ("Marit ’ s father came", 1, 3, "Marit’s father"),
+        ("Marit ’ s father came", 3, 3, "father"),
+        ("the fo ’ c ’ s ’ le deck", 7, 8, "fo’c’s’le deck"),
+    ],
+)
+def test_an_answer_that_begins_behind_a_words_apostrophe_takes_the_word(
+    pieces: str, first: int, last: int, answer: str
+) -> None:
+    context = pieces.replace(" ’ ", "’")
+    candidate = TokenSpan(first, last, 1.0)
+    (span,) = make_reading(context, tokens_of(context, pieces.split()), [candidate], 0.0, 5).spans
+    assert (span.text, context[span.start : span.end]) == (answer, answer)
+
+
+@pytest.mark.parametrize("context", ["the boys' own", "he said ’tis", "’s own", "the 'own'"])
+def test_an_apostrophe_that_is_not_inside_a_word_takes_nothing(context: str) -> None:
+    pieces = context.replace("'", " ' ").replace("’", " ’ ").split()
+    tokens, last = tokens_of(context, pieces), len(pieces) - 1 - (pieces[-1] == "'")
+    (span,) = make_reading(context, tokens, [TokenSpan(last, last, 1.0)], 0.0, 5).spans
+    assert span.text == pieces[last]
+
+
 def test_two_pieces_of_one_word_are_one_answer() -> None:
     context = "three marks"
     candidates = [TokenSpan(1, 1, 2.0), TokenSpan(2, 2, 3.0)]

@@ -204,6 +204,12 @@ def test_overlapping_passages_give_an_answer_once() -> None:
     assert answer.passage.start == 20
 
 
+def test_no_answer_goes_on_in_another_paragraph() -> None:
+    place = Passage(0, 0, 21, "Thief Bridge\n\nIt fell", 1.0, 1.0)
+    found = reply([place], [reading(place, (0, 16, 3.0), (17, 21, 1.0))])
+    assert [answer.text for answer in found.answers] == ["fell"]
+
+
 def test_only_as_many_passages_are_read_as_asked_for() -> None:
     places = [passage(start, start + 10) for start in range(0, 90, 10)]
     reader = FakeReader([Reading((), 0.0)] * len(places))
