@@ -12,6 +12,7 @@ from squadlite.answering.squad import GoldAnswer, SquadExample
 from squadlite.errors import DatasetError
 from squadlite.library.book import open_book
 from tools.assemble_books import MIN_OVERLAP, assemble, main, merge_cuts
+from tools.folders import STAGES_FILE
 
 # No forty characters of it stand in it twice.
 TEXT = " ".join(f"The {number}th keeper wrote {number * 7919}." for number in range(200))
@@ -80,6 +81,10 @@ def write_data(path: Path, title: str, *contexts: str) -> Path:
     return path
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_a_book_of_several_files_opens_with_its_text(tmp_path: Path) -> None:
     text = "He said <b> & *so* on.\n\n# No heading. " + TEXT
     one = write_data(tmp_path / "one.json", "book/salt", text[:400], text[300:700])
@@ -99,7 +104,7 @@ def test_books_are_left_out(tmp_path: Path) -> None:
     data = [write_data(tmp_path / f"{name}.json", f"book/{name}", TEXT) for name in "abc"]
     files = [word for path in data for word in ("--data", path)]
     run_stage(main, tmp_path / "books", *files, "--leave-out", "b", "--leave-out", "book/c")
-    assert sorted(path.name for path in (tmp_path / "books").iterdir()) == ["a.html", "a.jsonl"]
+    assert names(tmp_path / "books") == ["a.html", "a.jsonl", STAGES_FILE]
 
 
 def test_a_book_that_is_left_out_now_is_no_longer_there(tmp_path: Path) -> None:
@@ -107,7 +112,7 @@ def test_a_book_that_is_left_out_now_is_no_longer_there(tmp_path: Path) -> None:
     files = [word for path in data for word in ("--data", path)]
     run_stage(main, tmp_path / "books", *files)
     run_stage(main, tmp_path / "books", *files, "--leave-out", "b")
-    assert sorted(path.name for path in (tmp_path / "books").iterdir()) == ["a.html", "a.jsonl"]
+    assert names(tmp_path / "books") == ["a.html", "a.jsonl", STAGES_FILE]
 
 
 def test_an_unknown_book_is_named(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
-from tools.command import run
+from tools.command import output_argument, run
 from tools.errors import TrainingError
 
 
@@ -69,3 +70,27 @@ def test_a_bug_is_shown_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["command"])
     with pytest.raises(ZeroDivisionError):
         run(command)
+
+
+@pytest.mark.parametrize(
+    ("files", "code"), [(None, 0), ([], 0), (["stages.json", "a.txt"], 0), (["a.txt"], 2)]
+)
+def test_a_folder_that_no_stage_made_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: list[str] | None, code: int
+) -> None:
+    folder = tmp_path / "out"
+    for name in files or ():
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text("[]")
+    if files == []:
+        folder.mkdir()
+
+    @click.command()
+    @output_argument
+    def command(output: Path) -> None:
+        assert output == folder
+
+    monkeypatch.setattr(sys, "argv", ["command", str(folder)])
+    with pytest.raises(SystemExit) as stopped:
+        run(command)
+    assert (stopped.value.code or 0) == code

@@ -18,9 +18,10 @@ from pathlib import Path
 import click
 
 from squadlite.answering.squad import SquadExample, load_squad
+from squadlite.digests import digest_of
 from squadlite.errors import DatasetError
-from tools.command import existing_file, new_folder, run
-from tools.folders import atomic_folder
+from tools.command import existing_file, output_argument, run
+from tools.folders import STAGES_FILE, atomic_folder, write_json
 
 # Shorter than any sentence that begins a passage with another's end, longer than a refrain.
 MIN_OVERLAP = 40
@@ -151,7 +152,7 @@ def book_name(title: str) -> str:
 
 
 @click.command()
-@click.argument("output", type=new_folder)
+@output_argument
 @click.option(
     "--data", type=existing_file, multiple=True, required=True, help="SQuAD file of passages."
 )
@@ -182,7 +183,9 @@ def main(
             raise DatasetError(f"book {name!r}: expected one of {', '.join(by_name)}")
     unwanted = set(map(book_name, leave_out))
     names = [name for name in map(book_name, books or by_name) if name not in unwanted]
+    stage = {"stage": "assemble_books", "data": [digest_of(path) for path in data], "books": names}
     with atomic_folder(output) as folder:
+        write_json(folder / STAGES_FILE, [stage])
         for name in names:
             page, questions = assemble(by_name[name], name)
             lines = (json.dumps(question, ensure_ascii=False) + "\n" for question in questions)

@@ -1,5 +1,6 @@
 """What the stages' command lines share: arguments, and one place where errors end."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,8 +18,25 @@ existing_path = output.existing_path
 existing_folder = click.Path(exists=True, file_okay=False, path_type=Path)
 new_folder = click.Path(file_okay=False, path_type=Path)
 
+
+class _StageFolder(click.Path):
+    # A folder to be made, or to be replaced whole: only where a stage made it is nothing lost.
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from tools.folders import STAGES_FILE  # noqa: PLC0415 - torch comes with it
+
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if path.is_dir() and any(path.iterdir()) and not (path / STAGES_FILE).is_file():
+            self.fail(
+                f"{path}: found a folder without {STAGES_FILE}, expected a new one, or one that a "
+                "stage made, to be replaced",
+                param,
+                ctx,
+            )
+        return path
+
+
 checkpoint_argument = click.argument("checkpoint", type=existing_folder)
-output_argument = click.argument("output", type=new_folder)
+output_argument = click.argument("output", type=_StageFolder(file_okay=False))
 file_argument = click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 seed_option = click.option(
     "--seed",
