@@ -22,6 +22,7 @@ from squadlite.server import bodies as bodies_module
 from squadlite.server import run as run_module
 from squadlite.server import uploads as uploads_module
 from squadlite.server.run import Served
+from squadlite.server.uploads import UploadDesk
 
 HEAD = (
     "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Filename: a.md\r\n"
@@ -115,6 +116,19 @@ def test_too_many_books_at_once_are_told_to_come_again(
         refused = client.post("/api/books", content=BOOK, headers={"X-Filename": "a.md"})
         assert refused.status_code == 503
         assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_a_library_that_cant_be_opened_is_told_to_who_sends_a_book(tmp_path: Path) -> None:
+    (tmp_path / "library.db").mkdir()
+    desk = UploadDesk(tmp_path / "library.db", None, lambda book: None)
+    with desk.arriving() as file:
+        file.write(BOOK.encode())
+        sent = desk.accept(file, "ferry.md")
+    wait_until(lambda: sent.outcome is not None)
+    desk.close()
+    assert sent.outcome is not None
+    assert sent.outcome.name == "error"
+    assert "can't be used as a library" in str(sent.outcome.data)
 
 
 def wait_until(is_so) -> None:  # type: ignore[no-untyped-def]

@@ -168,24 +168,24 @@ class UploadDesk:
         return path.parent.parent == self.folder.resolve()
 
     def _work(self) -> None:
-        with Library(self._path) as library:
-            try:
-                self._finish_books(library)
-            except Exception as error:  # noqa: BLE001 - uploads are to be taken all the same
-                failure(error, "books without all that they need")
-            while (upload := self._queue.get()) is not None and not self._is_closed:
-                upload.outcome = self._add(upload, library)
-            for upload in self._uploads.values():
-                if upload.outcome is None:
-                    self._discard(upload, library)
-                    upload.outcome = Event("error", {"error": str(_STOPPING)})
+        try:
+            self._finish_books()
+        except Exception as error:  # noqa: BLE001 - uploads are to be taken all the same
+            failure(error, "books without all that they need")
+        while (upload := self._queue.get()) is not None and not self._is_closed:
+            upload.outcome = self._add(upload)
+        for upload in self._uploads.values():
+            if upload.outcome is None:
+                self._discard(upload)
+                upload.outcome = Event("error", {"error": str(_STOPPING)})
 
-    def _finish_books(self, library: Library) -> None:
+    def _finish_books(self) -> None:
         """Index anew what an earlier squadlite did, and make vectors where there are none."""
-        library.add(book.paths[0] for book in library.books() if not book.is_current)
-        self._add_vectors(library, lambda done, total: None)
+        with Library(self._path) as library:
+            library.add(book.paths[0] for book in library.books() if not book.is_current)
+            self._add_vectors(library, lambda done, total: None)
 
-    def _add(self, upload: Upload, library: Library) -> Event:
+    def _add(self, upload: Upload) -> Event:
         def tell(what: str) -> Progress:
             def progress(done: int, total: int) -> None:
                 upload.progress = Event("progress", {"done": done, "total": total, "what": what})
@@ -193,20 +193,21 @@ class UploadDesk:
             return progress
 
         try:
-            tell("Indexing")(0, 1)
-            (report,) = library.add([upload.path])
-            if report.book is not None:
-                self._add_vectors(library, tell("Reading"))
-                return Event("book", self._describe(library.find(str(report.book))))
+            with Library(self._path) as library:
+                tell("Indexing")(0, 1)
+                (report,) = library.add([upload.path])
+                if report.book is not None:
+                    self._add_vectors(library, tell("Reading"))
+                    return Event("book", self._describe(library.find(str(report.book))))
             message = one_line(report.detail)
         except Exception as error:  # noqa: BLE001 - the next book is another
             message = failure(error, "a book that was sent")
-        self._discard(upload, library)
+        self._discard(upload)
         return Event("error", {"error": message})
 
-    def _discard(self, upload: Upload, library: Library) -> None:
+    def _discard(self, upload: Upload) -> None:
         """Remove a file, unless it is a book's, or nobody can tell."""
-        with suppress(SquadliteError, OSError):
+        with suppress(SquadliteError, OSError), Library(self._path) as library:
             if all(upload.path.resolve() not in book.paths for book in library.books()):
                 upload.path.unlink()
                 upload.path.parent.rmdir()  # which fails where the book has another name too
