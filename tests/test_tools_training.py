@@ -22,6 +22,7 @@ from squadlite.model import load_checkpoint, load_model
 from tools.errors import TrainingError
 from tools.evaluation import evaluate_model
 from tools.finetune import main as finetune
+from tools.folders import STAGES_FILE
 from tools.state import TrainingState, WorkFolder
 from tools.training import trainable_model
 
@@ -192,10 +193,10 @@ def test_the_best_checkpoint_is_kept(world: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_stops_the_training(world: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     output.mkdir()
-    (output / "good").touch()
+    (output / STAGES_FILE).touch()
     with pytest.raises(TrainingError, match=r"step \d+: found a (loss|gradient norm) of"):
         train(world, output, "--learning-rate", 1e20)
-    assert [path.name for path in output.iterdir()] == ["good"]
+    assert [path.name for path in output.iterdir()] == [STAGES_FILE]
 
 
 def test_answers_that_do_not_match_their_text_are_refused(world: Path, tmp_path: Path) -> None:
