@@ -156,6 +156,14 @@ def test_an_answer_that_begins_behind_a_words_apostrophe_takes_the_word(
     assert (span.text, context[span.start : span.end]) == (answer, answer)
 
 
+def test_a_row_of_apostrophes_without_end_is_no_error() -> None:
+    context = "a’" * 5000 + "a"
+    tokens = tokens_of(context, " ".join(context).split())
+    last = len(tokens.ids) - 1
+    (span,) = make_reading(context, tokens, [TokenSpan(last, last, 1.0)], 0.0, 5).spans
+    assert context[span.start : span.end] == span.text
+
+
 @pytest.mark.parametrize("context", ["the boys' own", "he said ’tis", "’s own", "the 'own'"])
 def test_an_apostrophe_that_is_not_inside_a_word_takes_nothing(context: str) -> None:
     pieces = context.replace("'", " ' ").replace("’", " ’ ").split()

@@ -172,14 +172,23 @@ def test_the_command_serves_until_it_is_stopped_in_the_middle_of_work(
     assert list((tmp_path / "library.db.books").iterdir()) == []
 
 
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Served]]:
+    """What the command would have served, each time that it is run here."""
+    prepared: list[Served] = []
+    monkeypatch.setattr(run_module, "run", prepared.append)
+    yield prepared
+    for served_one in prepared:
+        served_one.app.state.desks.close()
+        served_one.socket.close()
+
+
 def test_at_an_address_that_others_reach_the_link_has_a_token_and_a_picture(
     tmp_path: Path,
     model: Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    prepared: list[Served],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    prepared: list[Served] = []
-    monkeypatch.setattr(run_module, "run", prepared.append)
     command = ["serve", "--model", str(model), "--port", "0", "--host", "0.0.0.0"]
     for _ in range(2):
         assert run([*command, "--library", str(tmp_path / "library.db")]) == 0
@@ -187,8 +196,6 @@ def test_at_an_address_that_others_reach_the_link_has_a_token_and_a_picture(
         assert prepared[-1].url in printed
         assert printed.count("\n") > 10
         assert "█" in printed
-        prepared[-1].app.state.desks.close()
-        prepared[-1].socket.close()
     tokens = {served_one.token for served_one in prepared}
     assert len(tokens) == 2
     for served_one in prepared:
@@ -201,11 +208,9 @@ def test_at_an_address_that_others_reach_the_link_has_a_token_and_a_picture(
 def test_books_that_the_command_is_given_are_added_and_one_is_opened(
     tmp_path: Path,
     model: Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    prepared: list[Served],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    prepared: list[Served] = []
-    monkeypatch.setattr(run_module, "run", prepared.append)
     ferry, other, broken = (tmp_path / name for name in ("ferry.md", "other.md", "broken.epub"))
     ferry.write_text(BOOK)
     other.write_text(BOOK.replace("Ferry", "Raft"))
@@ -222,8 +227,6 @@ def test_books_that_the_command_is_given_are_added_and_one_is_opened(
         printed = capsys.readouterr()
         assert json.loads(printed.out)["url"] == prepared[-1].url + place
         assert ("Not added:" in printed.err) == (broken in paths)
-        prepared[-1].app.state.desks.close()
-        prepared[-1].socket.close()
     with Library(tmp_path / "library.db") as library:
         assert [book.title for book in library.books()] == ["The Ferry", "The Raft"]
 
@@ -233,6 +236,7 @@ def test_books_that_the_command_is_given_are_added_and_one_is_opened(
     [
         (["--token", "short"], 2, "expected 16 to 200 letters"),
         (["--token", "a" * 16 + ";"], 2, "expected 16 to 200 letters"),
+        ([""], 2, "found '', expected a file or a folder"),
         (["--host", "192.0.2.1"], 1, "192.0.2.1:0: can't be listened at"),
         (["--library", "/dev/null/library.db"], 1, "can't be opened"),
     ],

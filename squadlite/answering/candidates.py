@@ -101,11 +101,8 @@ def describe(
     margins = np.array([candidate.span.margin for candidate in candidates])
     # The logarithm of all that could be chosen; the model's own "no answer" has the margin 0.
     everything = np.logaddexp.reduce(margins, initial=0.0)
-    passages: dict[int, _PassageWords] = {}
-    for candidate in candidates:
-        if candidate.rank not in passages:
-            passages[candidate.rank] = _PassageWords(candidate.passage)
     texts = {candidate.rank: candidate.passage for candidate in candidates}
+    passages = {rank: _PassageWords(text) for rank, text in texts.items()}
     kind = question_kind(question, list(texts.values()))
     asked, content = set(map(_stem, _words(question))), set(map(_stem, content_words))
     rows = []

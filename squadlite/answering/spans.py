@@ -1,6 +1,7 @@
 """Logits -> the best answer spans of a context, and how sure the model is of them."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from squadlite.answering.tokenizer import TokenizedText
 SCORE_TEMPERATURE = 4.0
 
 _APOSTROPHES = "'’"
+_BEGUN_WORD = rf"(?:\w+[{_APOSTROPHES}])+$"
+_LONGEST_WORD = 64  # of characters: no more is looked at for its start
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +211,11 @@ def without_space(text: str, start: int, end: int) -> tuple[int, int]:
 
 def _before_apostrophe(text: str, start: int) -> int:
     # Of what begins behind an apostrophe inside a word, or at it, the word's start.
-    place = start if text[start : start + 1] in _APOSTROPHES else start - 1
-    around = text[max(place - 1, 0) : place + 2]
-    if len(around) < 3 or around[1] not in _APOSTROPHES or not (around[0] + around[2]).isalnum():
+    place = start + (text[start : start + 1] in _APOSTROPHES)
+    begun = re.search(_BEGUN_WORD, text[max(0, place - _LONGEST_WORD) : place])
+    if begun is None or not text[place : place + 1].isalnum():
         return start
-    while place > 0 and text[place - 1].isalnum():
-        place -= 1
-    return _before_apostrophe(text, place)
+    return place - len(begun.group())
 
 
 def _past_marks(text: str, end: int) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 from squadlite.cli.answers import print_reply, reply_json
 from squadlite.cli.engines import check_engine, engine_options, open_engine
 from squadlite.cli.output import (
+    Command,
     compute_option,
     format_bytes,
     json_option,
@@ -65,10 +67,20 @@ def _check_paths(
     return value
 
 
+def paths_argument(metavar: str, *, required: bool) -> Callable[[Command], Command]:
+    """The argument `paths`: files of books, and folders of them."""
+    return click.argument(
+        "paths",
+        metavar=metavar,
+        nargs=-1,
+        required=required,
+        type=click.Path(),
+        callback=_check_paths,
+    )
+
+
 @library.command()
-@click.argument(
-    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(), callback=_check_paths
-)
+@paths_argument("PATH...", required=True)
 @model_option
 @compute_option("auto")
 @threads_option

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from squadlite.cli.library import library_option, print_failure
+from squadlite.cli.library import library_option, paths_argument, print_failure
 from squadlite.cli.output import (
     compute_option,
     json_option,
@@ -35,7 +35,7 @@ def _check_token(
 
 
 @click.command()
-@click.argument("paths", metavar="[BOOK]...", nargs=-1, type=click.Path(path_type=Path))
+@paths_argument("[BOOK]...", required=False)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -62,7 +62,7 @@ def _check_token(
 @library_option
 @json_option
 def serve(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     host: str,
     port: int,
     open_page: bool,
@@ -113,7 +113,7 @@ def serve(
     run(served)
 
 
-def _add_books(library_file: Path, paths: tuple[Path, ...], reader: "Reader") -> set[int]:
+def _add_books(library_file: Path, paths: tuple[str, ...], reader: "Reader") -> set[int]:
     """Add books, or find them in the library, as `squadlite library add` does; their numbers."""
     from squadlite.library.library import Library
 
